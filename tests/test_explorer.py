@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
 from alignlib.divergences import as_divergence
 from alignlib.estimation.support import known_kl, strain
 from alignlib.estimation.tails import tail_shape
@@ -68,6 +69,37 @@ def test_laws_have_the_numbers_of_the_library(page: Page, name: str) -> None:
         assert (found["kl"], found["gain"]) == pytest.approx((right.kl, right.gain), **CLOSE)
 
 
+OTHERS = ["chi2", "reverse_kl", "hellinger"]
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_laws_have_the_numbers_of_the_library_in_other_divergences(page: Page, name: str) -> None:
+    """Limit and best-of-N; where the library knows no finite limit, none can be chosen."""
+    value, law = LAWS[name]
+    budgets = [1e-8, 1e-4, 0.05, 0.3, 0.6, 2.5, 20.0]
+    found = page.evaluate(
+        """([name, value, budgets, sizes]) => {
+          const source = Explorer.lawSource(name, value);
+          return Object.fromEntries(Explorer.offered(source).map(divergence => [divergence,
+            [budgets.map(d => Explorer.frontierAt(source, d, divergence)),
+             sizes.map(n => Explorer.bestOf(source, n, divergence))]]));
+        }""",
+        [name, value, budgets, SIZES],
+    )
+    assert set(found) == {"kl", "chi2"} | (set() if law.max_gain == np.inf else set(OTHERS))
+    for divergence in set(OTHERS) - set(found):
+        with pytest.raises(InputError, match="no finite optimum"):
+            law.frontier(budgets, divergence)
+    for divergence in set(found) - {"kl"}:
+        points, best = found[divergence]
+        right = law.frontier(budgets, divergence)
+        assert [point["gain"] for point in points] == pytest.approx(right.gain.tolist(), **CLOSE)
+        lams = [point["lam"] for point in points if point["lam"] is not None]
+        assert lams == pytest.approx(right.lam[: len(lams)].tolist(), rel=1e-6)
+        spent = [BestOfN(n).on(law).spent(as_divergence(divergence)) for n in SIZES]
+        assert [one["kl"] for one in best] == pytest.approx(spent, **CLOSE)
+
+
 def test_older_bounds_are_those_of_the_library(page: Page) -> None:
     """Each by its title."""
     kl, success = [0.01, 0.3, 2.0], LAWS["bernoulli"][0]
@@ -115,8 +147,10 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
           const scale = Explorer.tailScale(table);
           const single = Explorer.tableSource(Explorer.arrange(one, null, Int32Array.of(one.length)));
           const other = ["chi2", "reverse_kl", "hellinger"].map(name =>
-            [name, [1e-4, .05, .3, 1].map(d => Explorer.frontierAt(single, d, name).gain)]);
-          return {gains: budgets.map(kl => Explorer.frontierAt(source, kl).gain), best: [2, 3, 40].map(source.bestOf),
+            [name, [1e-4, .05, .3, 1].map(d => Explorer.frontierAt(single, d, name).gain),
+             Explorer.bestOf(single, 3, name).kl]);
+          return {gains: budgets.map(kl => Explorer.frontierAt(source, kl).gain),
+            best: [2, 3, 40].map(n => source.bestOf(n)),
             bound: budgets.map(source.bounds[0].at), scale,
             strain: lams.map(lam => Explorer.strain(table, lam, scale)), other, end: source.supportedLam};
         }""",
@@ -146,7 +180,8 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
     known = np.array([known_kl(len(row)) for row in rows])
     right_strain = strain(np.array(lams), kl.sum(1), (kl**2).sum(1), (kl**2 / known).sum(1), tail, len(rows))
     assert found["strain"] == pytest.approx(right_strain.tolist(), **CLOSE)
-    for divergence, gains in found["other"]:
+    for divergence, gains, spent in found["other"]:
+        assert spent == pytest.approx(BestOfN(3).on(FiniteLaw(one)).spent(as_divergence(divergence)), **CLOSE)
         exact = FiniteLaw(one).frontier([1e-4, 0.05, 0.3, 1.0], as_divergence(divergence)).gain
         assert gains == pytest.approx(exact.tolist(), rel=1e-9, abs=1e-9 * float(np.ptp(one)))
 

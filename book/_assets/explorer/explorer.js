@@ -19,21 +19,21 @@
     return made;
   }
 
+  // What the budget is measured in: KL where the source has no limit in what is chosen.
+  const measure = (state, source) => (Explorer.offered(source).includes(state.divergence) ? state.divergence : "kl");
+
   // What is drawn and said, from the state and the source: numbers only, no page. Tests call it too.
   function compute(state, source) {
-    const measured = source.table ? state.divergence : "kl", inKl = measured === "kl";
-    const divergence = divergences[measured];
-    const end = source.table ? Explorer.exhausted(source.table, divergence) : { kl: source.maxKl, gain: source.maxGain };
-    const best = inKl ? (n) => source.bestOf(n) : null;
-    const chosenBest = best ? best(state.n) : null;
+    const measured = measure(state, source), inKl = measured === "kl";
+    const end = Explorer.endOf(source, measured);
+    const best = (n) => Explorer.bestOf(source, n, measured), chosenBest = best(state.n);
     // The right end moves in steps, so that the curve is kept while a slider moves.
-    const asked = Math.max(1.3 * state.budget, inKl ? 2.2 : 0.5, chosenBest ? 1.15 * chosenBest.kl : 0);
+    const asked = Math.max(1.3 * state.budget, inKl ? 2.2 : 0.5, 1.15 * chosenBest.kl);
     const top = Math.min(2.2 * 1.5 ** Math.ceil(Math.log(asked / 2.2) / Math.log(1.5) - 1e-9), Number.isFinite(end.kl) ? 1.05 * end.kl : Infinity);
     const point = Explorer.frontierAt(source, state.budget, measured);
     const curve = Explorer.curveUpTo(source, top, measured, POINTS);
-    const marks = best ? [...new Set([...MARKED, ...(chosenBest ? [state.n] : [])])].sort((a, b) => a - b)
-      .map((n) => ({ n, ...best(n) })) : [];
-    const atBest = chosenBest ? Explorer.frontierAt(source, chosenBest.kl, "kl") : null;
+    const marks = [...new Set([...MARKED, state.n])].sort((a, b) => a - b).map((n) => ({ n, ...best(n) }));
+    const atBest = Explorer.frontierAt(source, chosenBest.kl, measured);
     return { measured, top, end, point, curve, marks, best: chosenBest, atBest, supported: inKl ? source.supported ?? Infinity : Infinity };
   }
 
@@ -53,7 +53,7 @@
     return {
       table, at, base: table.base, firstLam: table.sd > 0 ? 1 / table.sd : 1, supportedLam: lam,
       supported: lam === Infinity ? Infinity : lam > 0 ? at(lam).kl : 0,
-      bestOf: (n) => Explorer.bestOfTable(table, n), bounds: [{ title: "Hoeffding's bound", at: hoeffding(table) }],
+      bestOf: (n, name) => Explorer.bestOfTable(table, n, name), bounds: [{ title: "Hoeffding's bound", at: hoeffding(table) }],
     };
   }
 
@@ -68,10 +68,10 @@
     if (state.budget > found.supported)
       lines.push(found.supported > 0 ? `These samples support budgets up to about ${text(found.supported, 2)} nats; beyond, the table's own law is shown.`
         : "These samples support no budget; the table's own law is shown.");
-    if (best && atBest.gain > 0)
-      lines.push(`Best-of-${state.n} spends ${text(best.kl)} nats and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that KL.`);
+    if (atBest.gain > 0)
+      lines.push(`Best-of-${state.n} spends ${text(best.kl)}${unit ? ` ${unit}` : ""} and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that ${measured === "kl" ? "KL" : "budget"}.`);
     if (source.table && source.table.gold && point.lam !== Infinity && point.gold !== undefined)
-      lines.push(`The gold reward changes by ${text(point.gold)} there.`);
+      lines.push(`Along the limit the gold reward then changes by ${text(point.gold)}.`);
     return lines.join(" ");
   }
 
@@ -187,7 +187,7 @@
     }
 
     // A budget of the slider: a square, for the limit rises like a square root.
-    const sliderTop = () => Math.sqrt(Math.min(source.table ? Explorer.exhausted(source.table, divergences[source.table ? state.divergence : "kl"]).kl : source.maxKl, 6));
+    const sliderTop = () => Math.sqrt(Math.min(Explorer.endOf(source, measure(state, source)).kl, 6));
     function show(skip = null) {
       const isTable = state.law === "table", waits = isTable && !cells;
       if (small && !laws[state.law]) state.law = START.law;
@@ -201,9 +201,10 @@
       }
       if (drop) drop.hidden = !isTable;
       if (divergence) {
-        divergence.value = source.table ? state.divergence : "kl";
-        divergence.disabled = !source.table;
-        divergence.title = source.table ? "" : "Other divergences: for 0/1 rewards and tables";
+        const offered = Explorer.offered(source);
+        for (const one of divergence.options) one.disabled = !offered.includes(one.value);
+        divergence.value = measure(state, source);
+        divergence.title = offered.length > 2 ? "" : "In the others any budget buys any gain: these rewards have no largest one";
         bounds.checked = state.bounds;
         bounds.parentElement.hidden = !source.bounds.length;
       }
@@ -245,10 +246,10 @@
     many.value.addEventListener("input", () => setN(Number(many.value.value), many.value));
     if (beta) beta.addEventListener("input", () => {
       const given = Number(beta.value), lam = 1 / given;
-      if (!(given > 0) || !(lam > 0) || lam >= (source.mostLam || Infinity)) return beta.setAttribute("aria-invalid", "true");
+      const name = measure(state, source), most = name === "kl" && source.mostLam ? source.mostLam : Infinity;
+      if (!(given > 0) || !(lam > 0) || lam >= most) return beta.setAttribute("aria-invalid", "true");
       beta.removeAttribute("aria-invalid");
-      const name = source.table ? state.divergence : "kl";
-      setBudget(name === "kl" ? source.at(lam).kl : Explorer.optimum(source.table, lam, divergences[name]).kl, beta);
+      setBudget(Explorer.along(source, name)(lam).kl, beta);
     });
     if (divergence) divergence.addEventListener("change", () => { state.divergence = divergence.value; show(); });
     if (bounds) bounds.addEventListener("change", () => { state.bounds = bounds.checked; show(); });

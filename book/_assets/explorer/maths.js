@@ -88,6 +88,46 @@
     return (v / b) * x;
   }
 
+  // How much a standard normal draw exceeds x on average, (X - x)+, and its square.
+  function excessOfNormal(x) {
+    const density = Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI), beyond = normalCdf(-x);
+    return { beyond, mean: density - x * beyond, square: (1 + x * x) * beyond - x * density };
+  }
+
+  // In χ² the ratio of the optimum to the base is max(0, a(X - x)), of mean 1: here of a standard normal reward.
+  function normalChi2(a) {
+    let x = -1 / a;
+    for (let step = 0; step < 100; step++) {  // the mean falls and is convex in x, and is too large where this begins
+      const { mean, beyond } = excessOfNormal(x), next = x + (mean - 1 / a) / beyond;
+      if (!(next > x + 1e-15 * Math.abs(x))) break;
+      x = next;
+    }
+    if (x > 0) {
+      const { beyond, mean, square } = excessOfNormal(x);
+      return { kl: square / mean ** 2 - 1, gain: beyond / mean };
+    }
+    const { beyond, mean, square } = excessOfNormal(-x), held = mean - x;  // without cancellation near the base
+    return { kl: (1 - square + 2 * x * mean - mean * mean) / held ** 2, gain: (1 - beyond) / held };
+  }
+
+  // In squared Hellinger, of a uniform reward on [0, 1]: 1 - asinh(λ)/λ, and what that buys.
+  function uniformHellinger(lam) {
+    if (lam > 0.5) {
+      const arc = Math.asinh(lam);
+      return { kl: 1 - arc / lam, gain: (lam * Math.hypot(1, lam) - arc) / (2 * lam * lam) };
+    }
+    let power = 1, kl = 0, gain = lam / 3;
+    for (let k = 1; k < 40; k++) {  // binomial coefficients of -1/2
+      power *= (-(2 * k - 1) / (2 * k)) * lam * lam;
+      kl -= power / (2 * k + 1);
+      gain += (power * lam) / (2 * k + 3);
+    }
+    return { kl, gain };
+  }
+
+  const scaled = (unit, at) => (lam) => { const { kl, gain } = at(lam * unit); return { kl, gain: unit * gain }; };
+
+  // `others`: along the limits in other divergences, where these are finite; at a λ that is 1/β there too.
   const laws = {
     gaussian: {
       title: "Gaussian", parameter: { name: "sd", label: "Standard deviation σ", value: 1, least: 1e-3, most: 1000 },
@@ -95,6 +135,7 @@
         return {
           maxKl: Infinity, firstLam: 1 / sd, base: 0, unit: sd,
           at: (lam) => ({ kl: (lam * sd) ** 2 / 2, gain: lam * sd * sd }),
+          others: { chi2: scaled(sd, (lam) => normalChi2(lam / 2)) },
           bestOf: (n) => ({ kl: withoutTies(n), gain: sd * largestNormal(n) }),
           bounds: [],
         };
@@ -109,6 +150,8 @@
             const rise = (lam * mean) / (1 - lam * mean);  // of the mean, in units of it
             return { kl: log1pExcess(rise), gain: mean * rise };
           },
+          // From λ = 2 on the worst are dropped, those below log(λ/2).
+          others: { chi2: scaled(mean, (lam) => (lam <= 2 ? { kl: (lam * lam) / 4, gain: lam / 2 } : { kl: lam - 1, gain: 1 + Math.log(lam / 2) })) },
           bestOf(n) {
             let sum = 0;
             for (let k = n; k > 1; k--) sum += 1 / k;
@@ -121,17 +164,26 @@
     uniform: {
       title: "Uniform", parameter: { name: "width", label: "Width of the range", value: 1, least: 1e-3, most: 1000 },
       make(width) {
+        function at(lam) {
+          const x = lam * width, y = x / 2, q = y * y;
+          if (y < 0.3) {  // of log(sinh y / y)
+            const log = q * (1 / 6 - q * (1 / 180 - q * (1 / 2835 - q * (1 / 37800 - q * (1 / 467775 - (q * 691) / 3831077250)))));
+            const slope = y * (1 / 3 - q * (1 / 45 - q * (2 / 945 - q * (1 / 4725 - q * (2 / 93555 - (q * 1382) / 638512875)))));
+            return { kl: Math.max(y * slope - log, 0), gain: (width * slope) / 2 };
+          }
+          const mean = 0.5 / Math.tanh(y) - 1 / x;
+          return { kl: x * mean - (y - Math.log(x) + Math.log1p(-Math.exp(-x))), gain: width * mean };
+        }
         return {
-          maxKl: Infinity, firstLam: 5 / width, base: width / 2, unit: width,
-          at(lam) {
-            const x = lam * width, y = x / 2, q = y * y;
-            if (y < 0.3) {  // of log(sinh y / y)
-              const log = q * (1 / 6 - q * (1 / 180 - q * (1 / 2835 - q * (1 / 37800 - q * (1 / 467775 - (q * 691) / 3831077250)))));
-              const slope = y * (1 / 3 - q * (1 / 45 - q * (2 / 945 - q * (1 / 4725 - q * (2 / 93555 - (q * 1382) / 638512875)))));
-              return { kl: Math.max(y * slope - log, 0), gain: (width * slope) / 2 };
-            }
-            const mean = 0.5 / Math.tanh(y) - 1 / x;
-            return { kl: x * mean - (y - Math.log(x) + Math.log1p(-Math.exp(-x))), gain: width * mean };
+          maxKl: Infinity, maxGain: width / 2, firstLam: 5 / width, base: width / 2, unit: width, at,
+          others: {
+            // Of a uniform law either KL buys the same at the same λ: ratio and rank change places.
+            reverse_kl: at,
+            hellinger: scaled(width, uniformHellinger),
+            chi2: scaled(width, (lam) => {  // from λ = 4 on only the best are kept, a share of √(4/λ)
+              const kept = Math.sqrt(4 / lam);
+              return lam <= 4 ? { kl: (lam * lam) / 48, gain: lam / 24 } : { kl: 4 / (3 * kept) - 1, gain: 0.5 - kept / 3 };
+            }),
           },
           bestOf: (n) => ({ kl: withoutTies(n), gain: (width * (n - 1)) / (2 * (n + 1)) }),
           bounds: [
@@ -196,9 +248,9 @@
   // The other divergences: the optimum's ratio to the base is a function of λ(r - ν). With s = λ(r_top - r) >= 0 there is
   // one unknown u a prompt, which makes the mean ratio 1. `level` finds it; rewards lie from the largest down.
   const divergences = {
-    kl: { title: "KL", unit: "nats" },
+    kl: { title: "KL", unit: "nats", f: (t) => (t === 0 ? 1 : t * Math.log(t) - (t - 1)), untied: withoutTies },
     chi2: {
-      title: "χ²", unit: "", ratio: (u, s) => Math.max(u - s / 2, 0), f: (t) => (t - 1) ** 2, maxOf: (share) => 1 / share - 1,
+      title: "χ²", unit: "", untied: (n) => (n - 1) ** 2 / (2 * n - 1), ratio: (u, s) => Math.max(u - s / 2, 0), f: (t) => (t - 1) ** 2, maxOf: (share) => 1 / share - 1,
       level(table, from, to, lam) {
         // The responses that keep mass are the best ones: one more while its ratio is not negative.
         const each = 1 / (to - from), top = table.reward[from];
@@ -214,11 +266,11 @@
       },
     },
     reverse_kl: {
-      title: "reverse KL", unit: "nats", ratio: (u, s) => 1 / (u + s), f: (t) => log1pExcess(t - 1), maxOf: () => Infinity,
+      title: "reverse KL", unit: "nats", untied: (n) => n - 1 - Math.log(n), ratio: (u, s) => 1 / (u + s), f: (t) => log1pExcess(t - 1), maxOf: () => Infinity,
       level: (table, from, to, lam, share, guess) => powerLevel(table, from, to, lam, 1, 1, share, guess),
     },
     hellinger: {
-      title: "squared Hellinger", unit: "", ratio: (u, s) => 0.25 / (u + s) ** 2, f: (t) => 0.5 * (Math.sqrt(t) - 1) ** 2,
+      title: "squared Hellinger", unit: "", untied: (n) => (Math.sqrt(n) - 1) ** 2 / (n + 1), ratio: (u, s) => 0.25 / (u + s) ** 2, f: (t) => 0.5 * (Math.sqrt(t) - 1) ** 2,
       maxOf: (share) => 1 - Math.sqrt(share),
       level: (table, from, to, lam, share, guess) => powerLevel(table, from, to, lam, 0.5, 2, Math.sqrt(share) / 2, guess),
     },
@@ -277,12 +329,23 @@
     return { kl: spent / table.count, gain: gain / table.count };
   }
 
+  // The divergences in which a source has a limit: with rewards that have no largest one, those that charge a bounded price
+  // for mass far from the base let any budget buy any gain.
+  const offered = (source) => Object.keys(divergences).filter((name) => name === "kl" || source.table || source.others[name]);
+
+  // Along the limit by λ, and where it ends.
+  const along = (source, name) => (name === "kl" ? source.at : source.table ? (lam) => optimum(source.table, lam, divergences[name]) : source.others[name]);
+
+  function endOf(source, name) {
+    if (source.table) return exhausted(source.table, divergences[name]);
+    return { kl: name === "kl" ? source.maxKl : divergences[name].maxOf(0), gain: source.maxGain };
+  }
+
   // The frontier of a source up to a budget, as [budget, gain, gold]; denser near 0, where it rises like a square root.
   function curveUpTo(source, top, name = "kl", points = 64) {
     const kept = (source.curves = source.curves || new Map()), key = `${name} ${top}`;
     if (kept.has(key)) return kept.get(key);
-    const divergence = divergences[name], end = source.table ? exhausted(source.table, divergence) : { kl: source.maxKl, gain: source.maxGain };
-    const at = name === "kl" ? source.at : (lam) => optimum(source.table, lam, divergence);
+    const end = endOf(source, name), at = along(source, name);
     const last = frontierAt(source, Math.min(top, end.kl * (1 - 1e-6)), name), curve = [[0, 0, 0]];
     for (let k = 1; k <= points && last.lam > 0; k++) {
       const here = at(last.lam * (k / points) ** 1.3);
@@ -298,22 +361,29 @@
 
   // A point of the frontier of a law or table: the budget, what it buys, and λ = 1/β.
   function frontierAt(source, budget, name = "kl") {
-    const divergence = divergences[name];
-    const at = name === "kl" ? source.at : (lam) => optimum(source.table, lam, divergence);
-    const end = source.table ? exhausted(source.table, divergence) : { kl: source.maxKl, gain: source.maxGain };
+    const at = along(source, name), end = endOf(source, name);
     if (budget >= end.kl) return { lam: Infinity, kl: end.kl, gain: end.gain };
-    const lam = solve((x) => at(x).kl, budget, source.firstLam, source.mostLam);
+    const lam = solve((x) => at(x).kl, budget, source.firstLam, name === "kl" ? source.mostLam : Infinity);
     return { lam, ...at(lam) };
   }
 
-  function bestOfTable(table, n) {
-    const kept = (table.best = table.best || new Map());
-    if (!kept.has(n)) kept.set(n, bestOfPrompts(table, n));
-    return kept.get(n);
+  function bestOfTable(table, n, name = "kl") {
+    const kept = (table.best = table.best || new Map()), key = `${name} ${n}`;
+    if (!kept.has(key)) kept.set(key, bestOfPrompts(table, n, divergences[name]));
+    return kept.get(key);
+  }
+
+  // Best-of-n of a source, with what it spends of a divergence; of two outcomes it is a law on them.
+  function bestOf(source, n, name = "kl") {
+    const best = source.bestOf(n, name);
+    if (name === "kl" || (source.table && !source.table.mass)) return best;
+    if (!source.table) return { ...best, kl: divergences[name].untied(n) };
+    const [p, miss] = source.table.mass, q = p + best.gain, f = divergences[name].f;
+    return { ...best, kl: p * f(q / p) + miss * f((1 - q) / miss) };
   }
 
   // Best-of-n of the table's own law: of the samples at or below a level, F of a prompt's, the best of n lies there with F^n.
-  function bestOfPrompts(table, n) {
+  function bestOfPrompts(table, n, divergence) {
     let kl = 0, gain = 0, gold = 0;
     for (let x = 0; x < table.count; x++) {
       const from = table.start[x], to = table.start[x + 1], m = to - from;
@@ -323,7 +393,7 @@
         const below = ((to - j) / m) ** n, mass = upto - below;
         upto = below;
         if (!(mass > 0)) continue;
-        kl += mass * Math.log((mass * m) / (j - i));
+        kl += divergence === divergences.kl ? mass * Math.log((mass * m) / (j - i)) : ((j - i) / m) * divergence.f((mass * m) / (j - i));
         gain += mass * (table.reward[i] - table.mean[x]);
         if (table.gold) gold += mass * (table.goldOfTies[i] - table.goldMean[x]);
       }
@@ -332,7 +402,7 @@
   }
 
   Object.assign(Explorer, {
-    laws, divergences, solve, tilted, optimum, exhausted, frontierAt, curveUpTo, bestOfTable, withoutTies, normalCdf, largestNormal,
+    laws, divergences, solve, tilted, optimum, exhausted, offered, along, endOf, frontierAt, curveUpTo, bestOf, bestOfTable, withoutTies, normalCdf, largestNormal,
     subGaussian, bennett, expExcess, log1pExcess, binaryKl,
   });
 })();
