@@ -42,7 +42,7 @@ VERL = rows("actor/kl_loss", "critic/score/mean", "response_length/mean")
 
 def as_csv(table: list[dict], head: list[str] | None = None) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, head or list(table[0]))
+    writer = csv.DictWriter(out, head or list(dict.fromkeys(key for row in table for key in row)))
     writer.writeheader()
     writer.writerows(table)
     return out.getvalue()
@@ -623,18 +623,74 @@ def test_dumps_of_responses_without_log_probabilities_say_what_they_lack(tmp_pat
         read_training_log(tmp_path)
 
 
-def test_rewards_without_the_step_of_the_kl_are_not_joined_with_it(tmp_path: Path) -> None:
-    """As slime prints them: a line a rollout, another a step of training."""
-    path = tmp_path / "slime.log"
-    path.write_text(
-        "".join(
-            f"rollout {i}: {{'rollout/raw_reward': 0.{i}, 'rollout/response_len/mean': 90.0}}\n"
-            f"step {2 * i}: {{'train/loss': 0.1, 'train/kl_loss': 0.00{i}}}\n"
-            for i in range(1, 6)
-        )
+def slime(steps_each: int, rollouts: int = 6) -> list[tuple[str, int, dict[str, float]]]:
+    """What slime logs: two rows a rollout, by one counter, and one a training step, by another."""
+    made: list[tuple[str, int, dict[str, float]]] = []
+    for r in range(rollouts):
+        made.append(("rollout", r, {"rollout/response_len/mean": 300.0, "rollout/response_len/min": 20.0,
+                                    "rollout/response_len/max": 900.0, "rollout/step": r}))  # fmt: skip
+        made.append(("rollout", r, {"rollout/raw_reward": 0.2 + 0.02 * r, "rollout/kl": 0.0, "rollout/step": r}))
+        for t in range(r * steps_each, (r + 1) * steps_each):
+            made.append(("step", t, {"train/kl_loss": 1e-4 * t, "train/ppo_kl": 1e-5, "train/step": t}))
+    return made
+
+
+def printed(made: list[tuple[str, int, dict[str, float]]]) -> str:
+    return "".join(
+        f"(Trainer pid=1) [2026-01-01 10:00:00] data.py:193 - {what} {n}: "
+        f"{ {key: value for key, value in row.items() if not key.endswith('/step')} }\n"
+        for what, n, row in made
     )
-    with pytest.raises(InputError, match=r"'rollout/raw_reward' stands in no row with 'step', the step of 'train/kl_"):
-        read_training_log(path)
+
+
+@pytest.mark.parametrize("steps_each", [1, 4])
+@pytest.mark.parametrize("kind", ["console", "jsonl", "csv", "events", "by first step", "sorted"])
+def test_rollouts_are_joined_with_their_first_training_step(tmp_path: Path, kind: str, steps_each: int) -> None:
+    made = slime(steps_each)
+    path = tmp_path / {"console": "run.log", "csv": "run.csv"}.get(kind, "run.jsonl")
+    if kind == "by first step":  # as wandb_always_use_train_step counts rollouts
+        made = [(w, n, row | ({"rollout/step": n * steps_each} if w == "rollout" else {})) for w, n, row in made]
+    if kind == "sorted":
+        made = sorted(made, key=lambda one: one[0])
+    if kind == "events":  # a step of TensorBoard is one or the other
+        held: dict[int, dict[str, float]] = {}
+        for _, n, row in made:
+            held.setdefault(n, {"step": n}).update({k: v for k, v in row.items() if not k.endswith("/step")})
+        path.write_text(lines([held[n] for n in sorted(held)]))
+    elif kind == "console":
+        path.write_text("starting\n" + printed(made))
+    elif kind == "csv":
+        path.write_text(as_csv([{"_step": i, **row} for i, (_, _, row) in enumerate(made)]))
+    else:
+        path.write_text(lines([row for _, _, row in made]))
+    log = read_training_log(path)
+    assert log.step.tolist() == [r * (steps_each if kind == "by first step" else 1) for r in range(6)]
+    np.testing.assert_allclose(log.logged_kl, [1e-4 * r * steps_each for r in range(6)])
+    np.testing.assert_allclose(log.reward, [0.2 + 0.02 * r for r in range(6)])
+    np.testing.assert_allclose(log.ends[1], [900 * 1e-4 * r * steps_each for r in range(6)])
+    left = any(f"{6 * (steps_each - 1)} later training steps" in note for note in log.notes)
+    assert left == (steps_each > 1)
+    assert not any("may be meant as well" in note for note in log.notes)
+
+
+def test_a_resumed_run_of_two_counters_keeps_the_later_rows(tmp_path: Path) -> None:
+    made = slime(4)
+    cut = next(i for i, one in enumerate(made) if one[:2] == ("step", 18))  # in rollout 4; resumed at rollout 3
+    again = [(w, n, {k: v + (0.5 if k == "rollout/raw_reward" else 0.0) for k, v in row.items()}) for w, n, row in made
+             if n >= (12 if w == "step" else 3)]  # fmt: skip
+    (tmp_path / "run.log").write_text(printed(made[:cut] + again))
+    log = read_training_log(tmp_path / "run.log")
+    np.testing.assert_allclose(log.reward, [0.2, 0.22, 0.24, 0.76, 0.78, 0.8])
+    np.testing.assert_allclose(log.logged_kl, [4e-4 * r for r in range(6)])
+    assert any("The rollouts run back 1 time (to 3)" in note and "2 earlier ones" in note for note in log.notes)
+
+
+def test_counters_that_tell_no_pairs_are_refused(tmp_path: Path) -> None:
+    """Sorted rows of two rollouts and five training steps: two or three to a rollout."""
+    made = [one for one in slime(3, 2) if one[:2] != ("step", 5)]
+    (tmp_path / "run.jsonl").write_text(lines([row for _, _, row in sorted(made, key=lambda one: one[0])]))
+    with pytest.raises(InputError, match=r"which steps belong to which rollout does not follow .* in the order of"):
+        read_training_log(tmp_path / "run.jsonl")
 
 
 def test_console_lines_of_nobodys_keys_are_said_to_be_that(tmp_path: Path) -> None:

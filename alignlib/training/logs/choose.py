@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.training.logs.columns import Columns
+from alignlib.training.logs.counters import Joined, join_counters
 from alignlib.training.logs.log_format import LogQuery, LogRows, no_length
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
@@ -87,7 +89,9 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     if kl.size and np.isnan(kl).all():
         raise InputError(empty(columns.path, chosen.kl, kl.size))
     size = columns.size
-    _have_steps(columns, chosen, kl, reward)
+    counter = _counter(columns, query, writer, chosen, plain)
+    if counter is None:
+        _have_steps(columns, chosen, kl, reward)
     run = columns.run if columns.run is not None else np.full(size, columns.path.stem, dtype=object)
     step = columns.bounded(chosen.step) if chosen.step else np.arange(size, dtype=np.float64)
     lengths: dict[str, FloatArray] = {}
@@ -102,7 +106,11 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     values = {"kl": kl, "reward": reward, **lengths}
     known = writer is not None and bool(writer.marks)
     epoch = columns.bounded(plain["epoch"]) if known and chosen.step is None and "epoch" in plain else None
+    first = () if counter is None else _join_counters(columns, chosen, counter, step, run, values)
+    if isinstance(first, Joined):
+        step, run, values = first.step, first.run, first.values
     step, run, values, notes = in_order(step, run, values, counted=chosen.step is not None, sparse=known, epoch=epoch)
+    notes = [*(first.notes if isinstance(first, Joined) else ()), *notes]
     return LogRows(
         chosen.kl,
         chosen.unit,
@@ -257,6 +265,41 @@ def _have_steps(columns: Columns, chosen: _Chosen, kl: FloatArray, reward: Float
             )
 
 
+def _counter(
+    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: _Chosen, plain: dict[str, str]
+) -> str | None:
+    """Return the column that counts the KL, where that is another than the step or the same one with other numbers."""
+    own = trainer.kl_step.get(chosen.key.name) if trainer and chosen.key and query.step is None else None
+    if own is None or chosen.step is None:
+        return None
+    kl, reward, step = (columns.numbers(name) for name in (chosen.kl, chosen.reward, chosen.step))
+    found = own if own in columns.names and np.isfinite(columns.numbers(own)[np.isfinite(kl)]).any() else chosen.step
+    at = columns.numbers(found)
+    counts = [np.unique(one[np.isfinite(one) & ~np.isnan(held)]) for one, held in ((at, kl), (step, reward))]
+    apart = found != chosen.step or not np.array_equal(*counts)
+    return found if counts[0].size and counts[1].size and apart else None
+
+
+def _join_counters(
+    columns: Columns,
+    chosen: _Chosen,
+    counter: str,
+    step: FloatArray,
+    run: npt.NDArray[np.object_],
+    values: dict[str, FloatArray],
+) -> Joined:
+    """Join what is counted by ``counter`` with what is counted by the step, or refuse."""
+    found = join_counters(columns.bounded(counter), step, run, values)
+    if found is None or not found.step.size:
+        raise InputError(
+            f"{columns.path}: {chosen.kl!r} is counted by training steps and {chosen.reward!r} by rollouts, and which "
+            "steps belong to which rollout does not follow from their numbers or order. Take the log in the order of "
+            "training (the console, or wandb's history), or a table of step, KL, reward and length.",
+            argument="step",
+        )
+    return found
+
+
 def _recognised(columns: Columns, trainer: Trainer | None, chosen: _Chosen) -> str:
     """Say what was recognised, in which unit its KL is and why."""
     whose = f"keys of {trainer.name}" if trainer and trainer.name else "keys of no known trainer"
@@ -309,6 +352,8 @@ def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, cho
         except InputError:  # of text, say: not a KL, and not asked for
             continue
         both = np.isfinite(other) & np.isfinite(taken)
+        if not other[both].any():  # written where it is not measured
+            continue
         means = (float(other[both].mean()), float(taken[both].mean())) if both.any() else (0.0, 0.0)
         if abs(means[0] - means[1]) > _SAME * max(map(abs, means)):
             said.append(

@@ -24,6 +24,8 @@ _OF_VERL = re.compile(rf"(?:^|\s-\s|\s)(?P<key>[\w@.+/-]{{1,160}}):{_WRAPPED}(?=
 _OF_BARS = re.compile(rf"(?P<key>[A-Z][\w. -]{{1,40}}?):?\s+(?P<value>{_NUMBER})\b", re.IGNORECASE)
 _SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _STEP = re.compile(r"\b(?:global[ _])?step[ :=]+(\d{1,15})\b", re.IGNORECASE)
+_COUNTED = re.compile(r"\b(rollout|step) (\d{1,15}):\s*$")  # slime's head of a line, by one of two counters
+_COUNTERS = {"rollout": "rollout/step", "step": "train/step"}
 _LONGEST_LINE = 100_000
 _OF_BLOCK = re.compile(r"={5,} Step (?P<step>\d{1,12})/\d+ ={5,}")  # NeMo-RL's head of a step
 _BULLET = re.compile(rf"^\s*•\s*(?P<key>[A-Za-z][\w .()-]{{1,60}}?):\s+(?P<value>{_NUMBER})\s*$", re.IGNORECASE)
@@ -95,7 +97,10 @@ def _of_line(line: str) -> Iterator[dict[str, object]]:
         found: dict[str, object] = {m["key"]: float(m["value"]) for m in _OF_OBJECT.finditer(line[first:])}
         before = _STEP.search(line[:first])
         ratio = re.search(r"['\"]global_step/max_steps['\"]\s*:\s*['\"](\d{1,15})/", line)
-        if before or ratio:
+        counter = _COUNTED.search(line[:first])
+        if counter and any(key.startswith(_COUNTERS[counter[1]].partition("/")[0] + "/") for key in found):
+            found.setdefault(_COUNTERS[counter[1]], float(counter[2]))
+        elif before or ratio:
             found.setdefault("step", float((before or ratio)[1]))  # type: ignore[index]
         if len(found) > 1:
             yield found

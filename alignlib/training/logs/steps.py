@@ -10,7 +10,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted as count
 
-__all__ = ["in_order"]
+__all__ = ["in_order", "latest", "ran_back"]
 
 _MOST_RESUMES = 0.1  # of the rows: steps that fall more often are not in order at all
 
@@ -88,7 +88,7 @@ def in_order(
             kept.append(mine[np.argsort(step[mine], kind="stable")])
             notes.append("The rows are in no order; they were sorted by step.")
             continue
-        alive = _latest(step[mine])
+        alive = latest(step[mine])
         replaced += int((~alive).sum())
         resumes += [float(step[mine][place]) for place in falls]
         kept.append(mine[alive])
@@ -96,12 +96,22 @@ def in_order(
     if joined:
         notes.append(f"Joined: {count(joined, 'row')} with another of the same step.")
     if replaced:
-        notes.append(_ran_back("step", resumes, replaced))
+        notes.append(ran_back("step", resumes, replaced))
     return step[order], run[order], {name: one[order] for name, one in held.items()}, notes
 
 
-def _ran_back(what: str, resumes: list[float], replaced: int) -> str:
-    """Say that the log ran back in steps or epochs, and what was left out."""
+def ran_back(what: str, resumes: list[float], replaced: int) -> str:
+    """Say that the log ran back, and what was left out.
+
+    Parameters
+    ----------
+    what : str
+        What it is counted in.
+    resumes : list of float
+        Where it went on each time.
+    replaced : int
+        How many rows later ones replace.
+    """
     shown = ", ".join(f"{one:g}" for one in resumes[:5]) + (" and later" if len(resumes) > 5 else "")
     return (
         f"The {what}s run back {count(len(resumes), 'time')} (to {shown}), as after a resume: the later rows were "
@@ -128,7 +138,7 @@ def _resumed(
             alive[mine[:place][at[:place] >= at[place]]] = False
             resumes.append(float(at[place]))
     lost = int((~alive).sum())
-    said = [_ran_back("epoch", resumes, lost)] if lost else []
+    said = [ran_back("epoch", resumes, lost)] if lost else []
     again = int((stood := np.diff(epoch[rows[alive]]) == 0.0).sum())
     if 0 < again <= 0.5 * stood.size:  # where most stand still they are rounded
         said.append(
@@ -178,8 +188,19 @@ def _join(
     return np.array(left, dtype=np.intp), mine.size - len(left)
 
 
-def _latest(step: FloatArray) -> npt.NDArray[np.bool_]:
-    """Tell which rows no later row reaches back to."""
+def latest(step: FloatArray) -> npt.NDArray[np.bool_]:
+    """Tell which rows no later row reaches back to.
+
+    Parameters
+    ----------
+    step : array (k,)
+        Steps in the order in which they were logged.
+
+    Returns
+    -------
+    array of bool (k,)
+        Whether a row stands.
+    """
     least = np.minimum.accumulate(step[::-1])[::-1]  # of this row and all later ones
     alive = np.ones(step.size, dtype=bool)
     alive[:-1] = step[:-1] < least[1:]

@@ -65,6 +65,8 @@ class Trainer:
         Keys of the KL to the base.
     reward, length, shortest, longest, step : tuple of str
         Keys of the mean reward without penalty, of the mean, least and largest length in tokens, and of the step.
+    kl_step : mapping
+        Counters of keys of the KL that are logged by another count than ``step``.
     other_kl : mapping
         Keys that look like a KL to the base, and what they are.
     no_kl : str
@@ -83,6 +85,7 @@ class Trainer:
     shortest: tuple[str, ...] = ()
     longest: tuple[str, ...] = ()
     step: tuple[str, ...] = ()
+    kl_step: Mapping[str, str] = field(default_factory=dict)
     other_kl: Mapping[str, str] = field(default_factory=dict)
     no_kl: str = "it is logged only where training compares with a reference model"
     mismatch: tuple[str, ...] = ()

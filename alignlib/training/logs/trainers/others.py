@@ -44,13 +44,20 @@ register(
         marks=("rollout/raw_reward", "rollout/response_lengths", "rollout/response_len/mean"),
         kl=(
             KLKey("kl_loss", "token", "slime averages within each response, then over responses", "", "responses"),
-            KLKey("rollout/kl", "token", "slime averages within each response, then over responses", "", "responses"),
+            KLKey(
+                "rollout/kl",
+                "token",
+                "slime averages within each response or over the tokens of each worker, then over these",
+                "",
+                "responses",
+            ),
         ),
         reward=("rollout/raw_reward",),
         length=("rollout/response_len/mean", "rollout/response_lengths"),
         shortest=("rollout/response_len/min",),
         longest=("rollout/response_len/max",),
         step=("rollout/step", "step"),
+        kl_step={"kl_loss": "train/step"},
         other_kl={"ppo_kl": "the distance to the policy before the update"},
         no_kl="slime compares with a reference only where use_kl_loss or kl_coef is set",
     )
