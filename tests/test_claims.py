@@ -111,7 +111,11 @@ def test_claims_survive_json(value: float, expected: float, tolerance: float, ki
 
 def test_both_ends_of_the_worst_points_interval_are_shown_and_survive_json() -> None:
     claim = claims.at_most("k", "s", "p", [0.4, 0.9, 0.6], 0.5, interval=([0.1, 0.25, 0.3], [0.4, 0.9, 0.6]))
-    assert claim.comparison == "0.9 (worst of 3; 95 % interval [0.25, 0.9]) ≤ 0.5"
+    assert claim.comparison == "upper end of the 95 % interval [0.25, 0.9] (worst of 3) ≤ 0.5"
+    low = claims.at_least("k", "s", "p", 0.123456, 0.5, interval=(0.123456, 0.4))
+    assert low.comparison == "lower end of the 95 % interval [0.123456, 0.4] ≥ 0.5"
+    within = claims.at_least("k", "s", "p", 0.3, 0.5, interval=(0.2, 0.4))
+    assert within.comparison == "0.3 (95 % interval [0.2, 0.4]) ≥ 0.5"
     assert from_json(json.loads(json.dumps(claim.to_json()))) == claim
     endless = claims.at_least("k", "s", "p", 2, 3, interval=(-np.inf, 4))
     assert from_json(json.loads(json.dumps(endless.to_json(), allow_nan=False))) == endless

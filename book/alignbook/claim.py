@@ -64,9 +64,17 @@ class Claim:
         if self.kind == "true":
             return f"{number(self.value)} of {number(self.expected)}" if self.points > 1 else str(self.holds).lower()
         said = [f"worst of {self.points}"] if self.points > 1 else []
+        what = number(self.value)
         if self.interval:
-            said.append(f"95 % interval [{', '.join(f'{end:.3g}' for end in self.interval)}]")
-        return number(self.value) + (f" ({'; '.join(said)})" if said else "")
+            low, high = self.interval
+            whole = "95 % interval [{}, {}]"
+            if self.value == high:  # what counts stands in the interval, and need not be said beside it
+                what = f"upper end of the {whole.format(f'{low:.3g}', what)}"
+            elif self.value == low:
+                what = f"lower end of the {whole.format(what, f'{high:.3g}')}"
+            else:
+                said.append(whole.format(f"{low:.3g}", f"{high:.3g}"))
+        return what + (f" ({'; '.join(said)})" if said else "")
 
     @property
     def comparison(self) -> str:

@@ -96,8 +96,8 @@ def verdicts_page(path: Path, book: _Book, recorded: Sequence[RunTimes] = ()) ->
         (
             "Each sentence of the abstracts stands here in our words; what only defines or motivates has nothing to "
             "test. A verdict is computed from claims of the chapter beside it, and the number is that of the claim "
-            "that decides most: the value found and what it is held against, which for what was sampled or trained is "
-            "an end of its 95 % interval, with both ends beside it. The time is what the chapter takes on one core. "
+            "that decides most: the value found and what it is held against. Of what was sampled or trained, that "
+            "value is an end of a 95 % interval, which is shown whole. The time is what the chapter takes on one core. "
             "{doc}`scorecard` lists every claim, those of our own and the checks of our code among them, and counts "
             "them apart."
         ),
