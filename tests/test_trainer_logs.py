@@ -578,7 +578,7 @@ def test_the_page_reads_each_trainers_log_by_its_command(
 
 
 def test_the_page_has_an_example_of_each_format() -> None:
-    assert len(BLOCKS) == PAGE.count("{code-block}") == 16
+    assert len(BLOCKS) == PAGE.count("{code-block}") == 17
     held = {block[1] for block in BLOCKS}
     assert {"ppo.json", "verl.log", "verl.jsonl", "wandb_history.csv", "wandb_history.json", "project.db"} < held
 

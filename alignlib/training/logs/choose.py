@@ -275,9 +275,9 @@ def _counter(
     kl, reward, step = (columns.numbers(name) for name in (chosen.kl, chosen.reward, chosen.step))
     found = own if own in columns.names and np.isfinite(columns.numbers(own)[np.isfinite(kl)]).any() else chosen.step
     at = columns.numbers(found)
-    counts = [np.unique(one[np.isfinite(one) & ~np.isnan(held)]) for one, held in ((at, kl), (step, reward))]
-    apart = found != chosen.step or not np.array_equal(*counts)
-    return found if counts[0].size and counts[1].size and apart else None
+    trained, drawn = (np.unique(one[np.isfinite(one) & ~np.isnan(held)]) for one, held in ((at, kl), (step, reward)))
+    apart = found != chosen.step or not np.array_equal(trained, drawn)
+    return found if trained.size and drawn.size and apart else None
 
 
 def _join_counters(
