@@ -15,9 +15,10 @@ from alignlib.divergences import CHI_SQUARED, KL, REVERSE_KL, TOTAL_VARIATION, R
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.rules import BestOfN
 from benchmarks.coverage import summary
-from benchmarks.coverage.budgets import TOPICS, limit_of_kinds
+from benchmarks.coverage.budgets import limit_of_kinds
 from benchmarks.coverage.kinds import KINDS
 from benchmarks.coverage.others import OTHERS
+from benchmarks.coverage.passes import Checked
 from benchmarks.coverage.populations import (
     POPULATIONS,
     Population,
@@ -29,6 +30,7 @@ from benchmarks.coverage.populations import (
 )
 from benchmarks.coverage.runner import DEEP_LAWS, DEEP_SHAPES
 from benchmarks.coverage.study import DRAWS, SHAPES, TILTS, TRIED_EVERY, Shape, draw_table, try_tables
+from benchmarks.coverage.topics import topics
 from benchmarks.coverage.truth import Truth
 
 
@@ -130,14 +132,28 @@ def test_truths_in_other_divergences_are_those_of_the_laws() -> None:
 def test_every_topic_of_budgets_says_what_it_tries() -> None:
     """One table of the cheapest law of each; kinds draw what their laws say."""
     said = {}
-    for topic in TOPICS:
-        law = next(name for name in topic.laws if name.startswith("right or wrong"))
+    for topic in topics()[4:]:
+        law = next(name for name in topic.laws if name.startswith(("right or wrong", "answers, even")))
         said[topic.name] = topic.laws[law]()("25 × 16", np.random.default_rng(0))
     assert {name: len(found) for name, found in said.items()} == {
-        "budgets": 3, "rules by draws": 12, "opponents": 5, "promises": 4,
+        "budgets": 3, "rules by draws": 12, "opponents": 5, "promises": 4, "answers": 15,
     }  # fmt: skip
     for found in said.values():
         assert all(one.low <= one.high and np.isfinite([one.low, one.high, one.truth]).all() for one in found.values())
     kinds = KINDS["grades of four"]()
     drawn = kinds.draw(np.random.default_rng(0), 3, 20_000)
     np.testing.assert_allclose(np.bincount(drawn.astype(int)) / drawn.size, kinds.laws[3].prob, atol=0.015)
+
+
+def test_few_prompts_are_meant_themselves_and_answers_have_the_truth_of_their_law() -> None:
+    kinds, rng = KINDS["grades of four"](), np.random.default_rng(3)
+    for shape, few in (("1 × 2000", True), ("10 × 1000", True), ("25 × 16", False)):
+        which, rows = kinds.table(rng, shape)
+        meant = kinds.meant(which, rows)
+        assert meant == (tuple(sorted(which.tolist())) if few else tuple(range(12)))
+    checked = Checked.drawn(rng, lambda rng, m: rng.random(m), wrong=3, none=0.2, sight=1.0, levels=5)
+    truth, right = checked.truth(), checked.answer[:, 0].mean()
+    for name in ("pass@1", "pass^1", "maj@1", "best of 1 by a verifier"):
+        assert truth[name] == pytest.approx(right, abs=1e-12)
+    table = checked.table(rng, "2000 × 8")
+    assert table.correct.mean() == pytest.approx(right, abs=0.05)

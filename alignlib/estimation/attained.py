@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from alignlib._core.checks import FloatArray
@@ -52,7 +54,8 @@ def upper_hull(spent: FloatArray, gain: FloatArray) -> tuple[FloatArray, FloatAr
     """
     corners = [(0.0, 0.0)]
     for x, y in sorted(zip(spent.tolist(), gain.tolist(), strict=True)):
-        if x <= 0.0 or y <= corners[-1][1]:  # an unbiased estimate of a KL may fall short of 0
+        # An unbiased estimate of a KL may fall short of 0; a lost outcome may cost more than any budget.
+        if not 0.0 < x < math.inf or y <= corners[-1][1]:
             continue
         if x == corners[-1][0]:
             corners.pop()

@@ -322,10 +322,15 @@ def _groups(rewards: FloatArray, lam: FloatArray, cells: Cells, divergence: Dive
     """Return pseudo-values of ``ψ`` over groups of the samples of fixed prompts, about 0, shape (cells, L)."""
     parts = []
     for where, own in cells.of_each:
-        kept = [np.sort(rewards[where][own.index != g])[::-1][None] for g in range(len(own.size))]
-        levels = [_Levels.of(row, deletions=False) for row in kept]
-        found = [[float(_psi(at.win[0], at.mass[0], one, divergence)[0][0]) for one in lam.tolist()] for at in levels]
-        parts.append(own.about(np.array(found), np.zeros(lam.size)))
+        out, column = np.empty((len(own.size), lam.size)), rewards[where]
+        kept = len(column) - np.bincount(own.index)
+        for size in np.unique(kept).tolist():
+            alike = np.flatnonzero(kept == size)
+            rows = np.stack([np.sort(column[own.index != g])[::-1] for g in alike])
+            levels, start = _Levels.of(rows, deletions=False), None
+            for j, value in enumerate(lam.tolist()):
+                out[alike, j], _, start = _psi(levels.win[0], levels.mass[0], value, divergence, start)
+        parts.append(own.about(out, np.zeros(lam.size)))
     return cells.joined(parts)
 
 

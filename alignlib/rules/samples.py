@@ -115,7 +115,9 @@ class SampleLevels(SameFields):
         self, transform: Transform, term: _Term, below: FloatArray, upto: FloatArray, m: int, times: FloatArray | float
     ) -> FloatArray:
         mass = transform(upto / m) - transform(below / m)
-        values = term(mass, (upto - below) / m, (upto + below) / (2 * m)) * times
+        values = term(mass, (upto - below) / m, (upto + below) / (2 * m))
+        with np.errstate(invalid="ignore"):  # a level that no deletion leaves so costs nothing, even where it is lost
+            values = np.where(np.asarray(times) > 0.0, values * times, 0.0)
         return np.asarray(np.bincount(self.row, values, self.n_prompts), dtype=np.float64)
 
     def win_rate_of_best(self, n: int) -> FloatArray:
@@ -154,7 +156,8 @@ class SampleLevels(SameFields):
         left = total(self.below, self.upto, n - 1, (n - self.upto) / n) if n > 1 else whole
         left += total(np.maximum(self.below - 1, 0), self.upto - 1, n - 1, self.below / n)
         left += total(self.below, self.upto - 1, n - 1, (self.upto - self.below) / n)
-        return np.asarray(n * whole - (n - 1) * left)
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isinf(whole), whole, n * whole - (n - 1) * left)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,19 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.stats
 from numpy.random import Generator
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib.estimation import few_prompts
 from alignlib.laws import FiniteLaw
+from benchmarks.coverage.study import Shape
+from benchmarks.coverage.topics import Trial
 
-__all__ = ["KINDS", "SHAPES", "Kinds"]
+__all__ = ["KINDS", "PIECE", "REPLICATES", "SHAPES", "TRIED", "Kinds", "of_each"]
+
+PIECE, REPLICATES = 10, 400  # tables of a piece; of the bootstrap
 
 _BINS = 1500
 _RANKS = (np.arange(_BINS) + 0.5) / _BINS
-SHAPES = {"150 × 24": (150, 24), "40 × 64": (40, 64), "600 × 8": (600, 8), "25 × 16": (25, 16)}  # prompts, samples
+# Those of the study of limits in KL and one more; where n is unequal, prompts that vary more have fewer samples.
+SHAPES = {
+    one.name: one
+    for one in (
+        Shape(25, 16),
+        Shape(100, 16),
+        Shape(30, 64),
+        Shape(40, 40, tied=True),
+        Shape(2000, 8),
+        Shape(400, 8),
+        Shape(10, 1000),
+        Shape(1, 2000),
+    )
+}
+TRIED = tuple(name for name in SHAPES if name != "400 × 8")  # which stands in for 2000 × 8 where a table takes 20 CPU-s
 
 
 @dataclass(frozen=True)
@@ -29,10 +49,18 @@ class Kinds:
     laws: tuple[FiniteLaw, ...]
     bounded: tuple[float, float] | None = None
 
-    def table(self, rng: Generator, prompts: int, samples: int) -> tuple[IntArray, FloatArray]:
-        """Draw the kinds of prompts, and rewards of shape (prompts, samples)."""
-        kinds = rng.integers(len(self.laws), size=prompts)
-        return kinds, np.stack([self.draw(rng, int(kind), samples) for kind in kinds])
+    def table(self, rng: Generator, shape: str) -> tuple[IntArray, list[FloatArray]]:
+        """Draw the kinds of prompts, and rewards of each prompt."""
+        size = SHAPES[shape]
+        kinds = rng.integers(len(self.laws), size=size.prompts)
+        spread = np.sqrt([law.variance(0.0) for law in self.laws])
+        counts = size.counts(spread[kinds])
+        return kinds, [self.draw(rng, kind, n) for kind, n in zip(kinds.tolist(), counts.tolist(), strict=True)]
+
+    def meant(self, kinds: IntArray, rows: list[FloatArray]) -> tuple[int, ...]:
+        """Return the kinds that statements on a table are averages over: all, or of few prompts the table's own."""
+        sizes = np.array([len(row) for row in rows])
+        return tuple(sorted(kinds.tolist())) if few_prompts(sizes) else tuple(range(len(self.laws)))
 
     def draw(self, rng: Generator, kind: int, samples: int) -> FloatArray:
         """Draw rewards of one prompt."""
@@ -100,3 +128,8 @@ KINDS: dict[str, Callable[[], Kinds]] = {
     **{f"blind by rule: grades {k}": lambda k=k: _graded_by_rule(k) for k in range(1, 4)},
     **{f"blind by rule: scales {k}": lambda k=k: _graded_finely_by_rule(k) for k in range(1, 4)},
 }
+
+
+def of_each(what: str, trial: Callable[[Callable[[], Kinds]], Trial]) -> dict[str, Callable[[], Trial]]:
+    """Return a law of each kind of prompts with one question."""
+    return {f"{name}, {what}": partial(trial, make) for name, make in KINDS.items()}

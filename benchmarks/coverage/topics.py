@@ -55,9 +55,10 @@ class Topic:
 @lru_cache(maxsize=1)
 def topics() -> tuple[Topic, ...]:
     """Return all topics."""
-    from benchmarks.coverage import budgets, feedback, policies, runs  # they are made of what is above
+    from benchmarks.coverage import budgets, draws, feedback, opponents, passes, policies, promises, runs
 
-    return runs.TOPIC, policies.TOPIC, feedback.RATINGS, feedback.RATERS, *budgets.TOPICS
+    beyond = budgets.TOPIC, draws.TOPIC, opponents.TOPIC, promises.TOPIC, passes.TOPIC
+    return runs.TOPIC, policies.TOPIC, feedback.RATINGS, feedback.RATERS, *beyond
 
 
 def topic_of(law: str) -> Topic | None:
