@@ -84,18 +84,21 @@ def _other_pieces(
     done: Mapping[tuple[str, str], set[int]],
     of_topics: Sequence[str] | None = None,
 ) -> list[_Piece]:
-    """Return the pieces of what is not said of a table of rewards, a first part of every cell before the next."""
-    found: list[_Piece] = [
-        (None, law, shape, first, count)
+    """Return the pieces of what is not said of a table of rewards.
+
+    A first part of every cell comes before the next, and of it the first shape of every topic, which is the cheapest.
+    """
+    found: list[tuple[int, _Piece]] = [
+        (place, (None, law, shape, first, count))
         for topic in topics()
         if not of_topics or topic.name in of_topics
         for law in topic.laws
-        for shape in topic.shapes
+        for place, shape in enumerate(topic.shapes)
         if (not laws or any(part in law for part in laws))
         and (not shapes or any(part.replace("x", "×") in shape for part in shapes))
         for first, count in left(tables, topic.piece, done.get((law, shape), set()))
     ]
-    return sorted(found, key=lambda one: one[3])
+    return [piece for _, piece in sorted(found, key=lambda one: (one[1][3], one[0]))]
 
 
 def left(tables: int, piece: int, done: set[int]) -> list[tuple[int, int]]:
