@@ -33,7 +33,8 @@ def _opponent(make: Callable[[], Kinds]) -> Trial:
     value = np.arange(2 * _RESPONSES + 1) / (2.0 * _RESPONSES)
     # Points that fill the cube evenly in place of random ones, so that the truth errs far less than the intervals.
     log_points = max(8, round(math.log2(_OPPONENTS / len(kinds.laws))))
-    ranks = np.sqrt(scipy.stats.qmc.Sobol(_RESPONSES, rng=16).random_base2(log_points))
+    points = scipy.stats.qmc.Sobol(_RESPONSES, scramble=False).random_base2(log_points)
+    ranks = np.sqrt(points + 0.5 / len(points))  # of the better of two
     each = [
         _wins_over(kinds, kind, np.asarray(law.quantile(row))) for kind, law in enumerate(kinds.laws) for row in ranks
     ]
