@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -61,6 +62,119 @@ QUESTIONS = {
     "capacity of the feedback channel": "notebooks/60_feedback_channel",
     "a billion rows with dask": "notebooks/33_a_billion_rewards",
     "frontir": "glossary notebooks/01_closed_form",  # mistyped
+    "which beta for my KL budget": "from_your_trainer notebooks/01_closed_form",
+    "how do I choose beta": "from_your_trainer",
+    "what KL coefficient should I set in GRPO": "from_your_trainer",
+    "kl_coef": "from_your_trainer notebooks/76_where_kl_is_charged",
+    "how far is my policy from optimal": "notebooks/73_optimal_or_not from_your_trainer",
+    "is my run overoptimized": "notebooks/43_overoptimisation from_your_trainer",
+    "how much reward can I gain": "notebooks/01_closed_form notebooks/30_from_samples explorer",
+    "what is best-of-n KL": "notebooks/10_best_of_n",
+    "KL of best-of-n log n - (n-1)/n": "notebooks/10_best_of_n",
+    "how many samples per prompt": "notebooks/05_samples_needed",
+    "confidence interval": "notebooks/30_from_samples notebooks/77_how_sure",
+    "effective sample size": "glossary notebooks/30_from_samples",
+    "where does the data go privacy": "threat_model explorer",
+    "is it safe to open a bundle from somebody": "threat_model bundle",
+    "reverse KL": "notebooks/71_which_divergence api/divergences",
+    "Renyi divergence": "notebooks/71_which_divergence api/divergences notebooks/22_cumulants notebooks/70_win_rates",
+    "total variation": "notebooks/71_which_divergence api/divergences",
+    "majority vote": "notebooks/72_pass_at_k api/pass_at_k api/rules",
+    "verl log": "from_your_trainer",
+    "tensorboard": "from_your_trainer",
+    "trl reward std normalisation": "from_your_trainer",
+    "GRPO group normalisation beta": "from_your_trainer",
+    "pessimistic ensembles": "notebooks/42_ensembles api/rules",
+    "how long does it take to build the book": "versions performance rerun",
+    "memory needed for a billion rows": "notebooks/33_a_billion_rewards performance",
+    "cite BibTeX": "cite",
+    "what is the verdict on the claim that PPO is below": "verdicts scorecard notebooks/51_safety_training",
+    "use my own model hugging face": "your_own_model notebooks/55_your_own_model",
+    "score responses with a reward model": "your_own_model notebooks/55_your_own_model",
+    "Gao scaling laws reward model overoptimization": "notebooks/43_overoptimisation references",
+    "json schema": "json",
+    "change a parameter of a notebook": "rerun change_one_thing",
+    "run with several values sweep": "rerun change_one_thing",
+    "Docker": "rerun",
+    "install on Windows": "rerun",
+    "Blahut-Arimoto": "notebooks/60_feedback_channel notebooks/61_measuring_capacity api/bottleneck",
+    "does averaging reward models help": "notebooks/42_ensembles",
+    "soft best-of-n": "notebooks/12_relatives api/rules",
+    "DPO": "notebooks/52_summarisation_training notebooks/51_safety_training notebooks/53_why_below",
+    "length penalty per token KL": "notebooks/76_where_kl_is_charged from_your_trainer notebooks/56_measuring_kl",
+    "large deviations": "notebooks/21_large_deviations",
+    "what if rewards are heavy tailed": "notebooks/41_tails_decide",
+    "Jeffreys divergence": "notebooks/02_jeffreys_covariance",
+    "covariance form of the gain": "notebooks/02_jeffreys_covariance",
+    "when does more optimization hurt": "notebooks/43_overoptimisation notebooks/40_price_of_a_proxy",
+    "labels needed to learn values": "notebooks/63_more_labels notebooks/62_floor_and_ceiling",
+    "annotators disagree": "notebooks/61_measuring_capacity notebooks/60_feedback_channel",
+    "cost per response in tokens": "notebooks/75_what_a_response_costs",
+    "math problems verifiable rewards": "notebooks/72_pass_at_k",
+    "two runs which is better": "from_your_trainer",
+    "compare two checkpoints": "from_your_trainer",
+    "what is reward tilting": "glossary notebooks/01_closed_form",
+    "how big should N be": "notebooks/10_best_of_n notebooks/05_samples_needed notebooks/11_distance_to_limit",
+    "does RLHF reach the optimum": "notebooks/51_safety_training notebooks/52_summarisation_training",
+    "optimal policy formula": "notebooks/01_closed_form",
+    "gap between proxy and gold reward": "notebooks/40_price_of_a_proxy notebooks/43_overoptimisation",
+    "LLM judge bias": "notebooks/74_gold_from_a_correlation notebooks/42_ensembles from_your_trainer",
+    "correlation between proxy and gold": "notebooks/74_gold_from_a_correlation",
+    "early stopping": "from_your_trainer notebooks/43_overoptimisation",
+    "estimate KL from logprobs": "notebooks/56_measuring_kl",
+    "negative KL": "notebooks/56_measuring_kl from_your_trainer",
+    "what is mutual information here": "glossary notebooks/60_feedback_channel",
+    "information bottleneck of human feedback": "notebooks/60_feedback_channel notebooks/62_floor_and_ceiling",
+    "PAC-Bayes bound": "notebooks/62_floor_and_ceiling glossary",
+    "exercises with solutions": "notebooks/90_exercises",
+    "where do I start reading": "reading_path",
+    "notation table": "notation",
+    "list of symbols": "notation",
+    "command line options": "rerun api/index your_own_model json",
+    "python API": "api/index",
+    "performance compared with cvxpy": "performance",
+    "how accurate are the numbers": "notebooks/26_exact_laws performance cite notebooks/77_how_sure",
+    "license": "cite index",
+    "who wrote the papers": "references verdicts index",
+    "Gaussian reward": "notebooks/01_closed_form notebooks/03_older_bounds glossary notebooks/73_optimal_or_not",
+    "ties in rewards": "notebooks/10_best_of_n glossary notebooks/25_one_token notebooks/71_which_divergence",
+    "zero one rewards": "notebooks/72_pass_at_k notebooks/03_older_bounds",
+    "maximum gain at infinite KL": "notebooks/01_closed_form notation glossary",
+    "is the difference significant": "notebooks/77_how_sure from_your_trainer notebooks/57_real_words",
+    "parquet files in many parts": "notebooks/33_a_billion_rewards api/scale",
+    "sequence length": "notebooks/20_memoryless_optimum notebooks/23_best_of_exponentially_many",
+    "multi-objective several rewards": "notebooks/44_many_scorers",
+    "what does the verify command check": "bundle json",
+    "what is the largest reward for a given KL": "notebooks/01_closed_form explorer index",
+    "is GRPO optimal": "notebooks/51_safety_training notebooks/52_summarisation_training notebooks/53_why_below",
+    "PPO vs best of n": "notebooks/51_safety_training notebooks/52_summarisation_training notebooks/57_real_words",
+    "reward model ensemble uncertainty": "notebooks/42_ensembles",
+    "scaling law of overoptimization": "notebooks/43_overoptimisation",
+    "square root law": "notebooks/03_older_bounds",
+    "bootstrap interval": "notebooks/30_from_samples api/fit notebooks/77_how_sure",
+    "bias correction jackknife": "notebooks/30_from_samples api/fit",
+    "extrapolate beyond samples": "notebooks/30_from_samples notebooks/05_samples_needed api/fit glossary",
+    "support of samples": "notebooks/05_samples_needed glossary notebooks/30_from_samples",
+    "import rewards from pandas dataframe": "api/tables api/index notebooks/31_your_own_rewards",
+    "polars": "api/tables rerun performance notebooks/33_a_billion_rewards",
+    "jsonl rollouts": "from_your_trainer api/tables your_own_model",
+    "openrlhf log": "from_your_trainer",
+    "mlflow": "from_your_trainer",
+    "kl per token or per sequence": "from_your_trainer notebooks/56_measuring_kl notebooks/76_where_kl_is_charged",
+    "self-consistency voting": "notebooks/72_pass_at_k api/pass_at_k",
+    "coding benchmarks pass at 1": "notebooks/72_pass_at_k api/pass_at_k",
+    "channel capacity algorithm": "api/bottleneck notebooks/60_feedback_channel notebooks/61_measuring_capacity",
+    "rater agreement": "notebooks/61_measuring_capacity notebooks/60_feedback_channel",
+    "flattery": "notebooks/65_past_saturation glossary",
+    "what does toy verdict mean": "verdicts",
+    "download PDF": "index cite bundle",
+    "random seed reproducibility": "rerun change_one_thing cite bundle",
+    "what does best-of-n cost": "notebooks/75_what_a_response_costs notebooks/10_best_of_n",
+    "temperature": "notation glossary notebooks/01_closed_form",
+    "Donsker Varadhan": "notebooks/01_closed_form references notebooks/02_jeffreys_covariance glossary api/laws",
+    "Markov": "notebooks/24_markov",
+    "two reward functions trade-off": "notebooks/44_many_scorers notebooks/40_price_of_a_proxy",
+    "small budget approximation": "notebooks/03_older_bounds notebooks/02_jeffreys_covariance",
 }
 FIELD = ".bd-search-container input[name=q]"
 FIRST = """queries => {
@@ -90,6 +204,19 @@ def test_folded_code_and_raw_text_are_left_out() -> None:
     section += nodes.paragraph("", "shown")
     tree += section
     assert [(entry.title, entry.text) for entry in search_entries.entries(tree)] == [("Title", "shown")]
+
+
+def test_a_page_is_found_by_the_question_it_opens_with_and_by_words_of_ours() -> None:
+    tree = publish_doctree("", settings_overrides={})
+    Parser().parse("# The bound\n\nHow much is it?\n\nMore text.\n", tree)
+    (entry,) = search_entries.entries(tree)
+    assert entry.asked == "How much is it?"
+    pages = {
+        "p": search_entries.PageEntries("p.html", "P", [entry]),
+        "q": search_entries.PageEntries("q.html", "Q", []),
+    }
+    data = json.loads(search_entries.script(pages, {"p": "price, cost"}).removeprefix("window.bookEntries = ")[:-2])
+    assert [page[3] for page in data["pages"]] == ["How much is it? price, cost", ""]
 
 
 def test_the_script_closes_no_tag() -> None:

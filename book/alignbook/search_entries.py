@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,10 @@ _ALSO = {
     "tensorboard": "trainer",
     "wandb": "trainer",
     "overlay": "training",
+    "optimal": "optimum",
+    "maximum": "largest",
+    "rlhf": "training",
+    "logprobs": "log-probabilities",
 }
 _SPACE = re.compile(r"[ \t\r\n]+")  # not the spaces within formulas
 _SKIPPED = (
@@ -74,6 +78,7 @@ class Entry:
     title: str
     kind: str
     words: list[str] = field(default_factory=list)
+    asked: str = ""  # the question that a page opens with
 
     @property
     def text(self) -> str:
@@ -126,6 +131,8 @@ def _read(node: nodes.Node, at: Entry, found: list[Entry]) -> None:
 def _read_section(node: nodes.section, at: Entry, found: list[Entry]) -> None:
     if isinstance(node.parent, nodes.document):  # the page itself
         at.title = _line(node.children[0])
+        opening = next((_line(child) for child in node.children[1:] if isinstance(child, nodes.paragraph)), "")
+        at.asked = opening if opening.endswith("?") else ""
         for child in node.children[1:]:
             _read(child, at, found)
         return
@@ -168,13 +175,17 @@ class PageEntries:
     entries: list[Entry]
 
 
-def script(pages: dict[str, PageEntries]) -> str:
-    """Return the script that hands the entries of all pages to the page of the search."""
+def script(pages: Mapping[str, PageEntries], words: Mapping[str, str] | None = None) -> str:
+    """Return the script that hands the entries of all pages to the page of the search; with more words for some."""
     names = sorted(pages)
     rows: list[list[Any]] = []
     for number, name in enumerate(names):
         rows += [[number, one.anchor, one.title, one.kind, one.text] for one in pages[name].entries]
-    listed = [[pages[name].address, pages[name].title, _WEIGHT.get(name, 1.0)] for name in names]
+    asked = {name: [*(one.asked for one in pages[name].entries), (words or {}).get(name, "")] for name in names}
+    listed = [
+        [pages[name].address, pages[name].title, _WEIGHT.get(name, 1.0), " ".join(filter(None, asked[name]))]
+        for name in names
+    ]
     data = {"pages": listed, "entries": rows, "also": _ALSO}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return f"window.bookEntries = {text};\n"

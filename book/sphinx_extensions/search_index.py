@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util import logging
 
 from alignbook.search_entries import PageEntries, entries, script
+
+logger = logging.getLogger(__name__)
 
 
 def name_rows(app: Sphinx, tree: nodes.document) -> None:
@@ -42,7 +46,11 @@ def write(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
         target = Path(app.outdir, "_static", "search", "entries.js")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(script(app._search_pages), encoding="utf-8")  # type: ignore[attr-defined]
+        asked = Path(app.srcdir, "asked.yml")
+        words = yaml.safe_load(asked.read_text(encoding="utf-8")) if asked.is_file() else {}
+        if unknown := set(words) - set(app._search_pages):  # type: ignore[attr-defined]
+            logger.warning("asked.yml names pages that there are not: %s", ", ".join(sorted(unknown)))
+        target.write_text(script(app._search_pages, words), encoding="utf-8")  # type: ignore[attr-defined]
 
 
 def drop_other_search(app: Sphinx, error: Exception | None) -> None:

@@ -1,4 +1,4 @@
-// The search of the book: entries ranked by BM25 over title, page and text, with symbols, parts of names and near misses.
+// The search of the book: entries ranked by BM25 over title, page, text and what a page is asked for, with symbols, parts of names and near misses.
 (function () {
   "use strict";
   const GREEK = {
@@ -10,7 +10,7 @@
     ("a an and are as at be by can do does for from has have how i if in is it its me my of on or should that the their them there " +
       "this to was we what when where which who will with you your am did much many").split(" "));
   // Weights of the fields, and how strongly a long one is discounted.
-  const FIELDS = [["title", 6, 0.6], ["page", 2.5, 0.6], ["text", 1, 0.5]];
+  const FIELDS = [["title", 6, 0.6], ["page", 2.5, 0.6], ["text", 1, 0.5], ["asked", 5, 0]];
   const KIND = { page: 1.25, term: 1.25, symbol: 1.2, theorem: 1.1, section: 1, name: 0.85 };
   const LISTS = new Set(["Claims", "Exercise", "Exercises", "Run it again"]);  // headings that say nothing of what is below them
   const SATURATION = 1.2, LEAST_PREFIX = 2;
@@ -45,10 +45,10 @@
   }
 
   function build(data) {
-    const vocabulary = new Map();  // term → Map(entry → [times in title, in page, in text])
-    const lengths = [], totals = [0, 0, 0];
+    const vocabulary = new Map();  // term → Map(entry → [times in title, in page, in text, in what is asked])
+    const lengths = [], totals = [0, 0, 0, 0];
     data.entries.forEach(function ([page, , title, kind, text], number) {
-      const fields = [terms(title), kind === "page" ? [] : terms(data.pages[page][1]), terms(text)];
+      const fields = [terms(title), kind === "page" ? [] : terms(data.pages[page][1]), terms(text), kind === "page" ? terms(data.pages[page][3]) : []];
       lengths.push(fields.map((found) => found.length));
       fields.forEach(function (found, place) {
         totals[place] += found.length;
@@ -56,7 +56,7 @@
           let rows = vocabulary.get(term);
           if (!rows) vocabulary.set(term, (rows = new Map()));
           let times = rows.get(number);
-          if (!times) rows.set(number, (times = [0, 0, 0]));
+          if (!times) rows.set(number, (times = [0, 0, 0, 0]));
           times[place]++;
         }
       });
@@ -68,7 +68,8 @@
       if (!stems.has(short)) stems.set(short, []);
       stems.get(short).push(term);
     }
-    return { data, vocabulary, lengths, means, stems, words: [...vocabulary.keys()] };
+    const asked = data.pages.map((page) => joined(page[3]));
+    return { data, vocabulary, lengths, means, stems, asked, words: [...vocabulary.keys()] };
   }
 
   // How many letters differ, where that is at most `most`; otherwise more than that.
@@ -166,6 +167,7 @@
       const [page, , title, kind] = data.entries[one.entry];
       const covered = all ? one.covered / all : 1;
       one.score *= covered * covered * (KIND[kind] || 1) * data.pages[page][2] * (LISTS.has(title) ? 0.5 : 1);
+      if (kind === "page" && phrase.length > 8 && index.asked[page].includes(phrase)) one.score *= 1.5;
       const name = kind === "name" ? title.slice(title.lastIndexOf(".") + 1) : title;
       if (name === typed) one.score *= 2.5;
       else if (joined(name) === phrase) one.score *= kind === "name" ? 1.3 : 1.6;
