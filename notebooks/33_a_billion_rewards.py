@@ -127,7 +127,7 @@ plotting.legend(ax, loc="upper left")
 # %% [markdown]
 # ## The summary
 #
-# A summary holds all samples of a prompt while there are few, up to {{exact_up_to:,d}}, and bins beyond. Within a bin the place of a reward is rounded down to one of $2^{31}$ steps. Counts, sums and sums of squares
+# A summary holds all samples of a prompt while there are few, up to {{exact_up_to:,d}}, and bins beyond. Within a bin the place of a reward is rounded down to one of $2^{24}$ steps. Counts, sums and sums of squares
 # are then whole numbers, which add without rounding: a summary of all rows has the same bytes, whatever parts it was merged from and in which order. The rounding moves no reward by more than a step, and is in the bound.
 #
 # The commands choose the width by the first part, and again where it turns out far too large for the rewards of the prompts in bins; `--bin-width` fixes it. Another width changes numbers by what bins leave open.

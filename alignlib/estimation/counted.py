@@ -12,19 +12,21 @@ import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
+from alignlib._core.tilted_weights import Weights
 from alignlib.divergences import KL, Divergence
 from alignlib.estimation.jackknife import LogPartitionEstimate, of_numbers
 from alignlib.rules import BestOfN, Rule, SampleLevels
-from alignlib.tables import CountedBins, CountedSamples
+from alignlib.tables import CountedSamples
 
 __all__ = ["CountedRules", "counted_rules", "jackknife_of_counts"]
 
 _TERMS = 400  # of many samples a few do
 _ENOUGH, _NOTHING = 1e-15, 1e-40
 _SMALL = 1e-3  # weights of one sample: their sixth powers are no more
-_FAR = 70.0  # ranks that are kept with a chance of e^-70 or less are left out
+_FAR = 45.0  # ranks that are kept with a chance of e^-45 or less are left out
 _SERIES = 3.0  # samples for each draw, for the series
 _SUMMED = 2048
+_ONE_BY_ONE = 16  # draws
 _ROUNDED = 1e-13  # of sums
 _LARGE = 0.5  # odds p/(1 - p) of one sample
 
@@ -53,22 +55,63 @@ def jackknife_of_counts(value: FloatArray, count: FloatArray, lam: FloatArray) -
     of_one, of_two = of_numbers(round(n))
     below = value - value[0]
     found = np.empty((6, lam.size, 1))
+    weights = Weights(below)
     for j, one in enumerate(lam.tolist()):
-        weight = np.exp(one * below)
-        total = float(count @ weight)
-        p = weight / total
-        singles, pairs = _singles(p, count), _pairs(p, count)
+        weight = weights.at(one)
+        number, under = count[: len(weight)], below[: len(weight)]
+        times = number * weight
+        total = float(times.sum())
+        largest = 1.0 / total
+        singles, pairs, squares = _sums_of(weight, number, times, largest)
         plug_in = math.log(total / n)
         found[:, j, 0] = (
             plug_in,
             plug_in + of_one - (n - 1.0) / n * singles,
             plug_in + of_two - (2.0 * n - 3.0) / n * singles + (n - 2.0) ** 2 / (n * (n - 1.0)) * pairs,
-            1.0 / float(count @ np.square(p)),
-            p[0],
-            max(one * float(count @ (p * below)) - plug_in, 0.0),
+            1.0 / squares,
+            largest,
+            max(one * largest * float(times @ under) - plug_in, 0.0),
         )
     found[:3] += (lam * value[0])[:, None]
     return LogPartitionEstimate(*found)
+
+
+def _sums_of(weight: FloatArray, number: FloatArray, times: FloatArray, largest: float) -> tuple[float, float, float]:
+    """Return `_singles`, `_pairs` and ``Σ p²`` for ``p = largest·weight``; of small p by sums of their powers."""
+    if largest / max(1.0 - largest, 1e-16) > _LARGE:
+        p = weight * largest
+        return _singles(p, number), _pairs(p, number), float(number @ np.square(p))
+    large = int(np.searchsorted(-weight, -_SMALL / largest, side="left"))
+    s = _power_sums(weight[large:], times[large:], largest)
+    p = weight[:large] * largest
+    singles = _singles(p, number[:large]) - sum(s[k] / k for k in range(2, 7))
+    # Of small p, power sums of the odds p + p² + … are sums of these.
+    of_odds = (
+        s[1] + s[2] + s[3] + s[4] + s[5] + s[6],
+        s[2] + 2.0 * s[3] + 3.0 * s[4] + 4.0 * s[5] + 5.0 * s[6],
+        s[3] + 3.0 * s[4] + 6.0 * s[5] + 10.0 * s[6],
+        s[4] + 4.0 * s[5] + 10.0 * s[6],
+        s[5] + 5.0 * s[6],
+        s[6],
+    )
+    pairs = _pairs(p, number[:large], of_odds)
+    return singles, pairs, s[2] + float(number[:large] @ np.square(p))
+
+
+def _power_sums(weight: FloatArray, times: FloatArray, largest: float) -> list[float]:
+    """Return ``Σ p^k`` over samples for k = 0, …, 6, where every p is small; those that are nothing as 0."""
+    found = [0.0] * 7
+    if not len(weight):
+        return found
+    found[1] = float(times.sum()) * largest
+    most, up = float(weight[0]) * largest, weight
+    for k in range(2, 7):
+        found[k] = float(times @ up) * largest**k
+        if most**k < _ENOUGH * 1e-3:  # the next is no more
+            break
+        if k < 6:
+            up = up * weight
+    return found
 
 
 def _singles(p: FloatArray, count: FloatArray) -> float:
@@ -80,14 +123,15 @@ def _singles(p: FloatArray, count: FloatArray) -> float:
     return total - float(count[large:] @ (np.square(rest) * series))
 
 
-def _pairs(p: FloatArray, count: FloatArray) -> float:
+def _pairs(p: FloatArray, count: FloatArray, more: Sequence[float] = ()) -> float:
     """Return ``Σ_{i<j} log(1 - q_i q_j)`` over samples, with ``q = p/(1 - p)``, by power sums.
 
-    A sample of large odds is kept apart.
+    A sample of large odds is kept apart. ``more`` are the first power sums of the odds of further samples, whose later
+    ones are nothing.
     """
     odds = p / np.maximum(1.0 - p, 1e-16)
     apart = 0.0
-    if odds[0] > _LARGE:  # its powers would cancel; no other sample has odds above 1 then
+    if len(odds) and odds[0] > _LARGE:  # its powers would cancel; no other sample has odds above 1 then
         count = np.append(max(count[0] - 1.0, 0.0), count[1:])
         apart = float(count @ np.log1p(-np.minimum(odds[0] * odds, 1.0 - 1e-16)))
         kept = count > 0.0
@@ -95,12 +139,15 @@ def _pairs(p: FloatArray, count: FloatArray) -> float:
     total, power = apart, np.ones_like(odds)
     for k in range(1, _TERMS + 1):
         power = power * odds
-        sum_k = float(count @ power)
-        term = (sum_k**2 - float(count @ np.square(power))) / (2 * k)
+        sum_k, sum_2k = float(count @ power), float(count @ np.square(power))
+        if more:
+            sum_k += more[k - 1] if k <= len(more) else 0.0
+            sum_2k += more[2 * k - 1] if 2 * k <= len(more) else 0.0
+        term = (sum_k**2 - sum_2k) / (2 * k)
         total -= term
         if term <= _ENOUGH:
             break
-        if power[-1] < _NOTHING:  # they fall from the first to the last
+        if len(power) and power[-1] < _NOTHING:  # they fall from the first to the last
             some = int(np.searchsorted(-power, -_NOTHING))
             power, odds, count = power[:some], odds[:some], count[:some]
     return total
@@ -144,7 +191,8 @@ def counted_rules(
     and its largest sample, ``Σ w_i r_i`` is at least the sum of the chances times the mean (Chebyshev), and at most
     that and ``k`` times the two standard deviations (Cauchy and Schwarz); for whole N the w are convex in i, which
     bounds theirs. Samples of a bin that are not tied count as all different: they spend and win no more than that, and
-    no less than if all of a bin tied. Without ``bounds`` win rates and the bounds of KLs are left out, as 0.
+    no less than if all of a bin tied. Without ``bounds`` the gain is the least there may be, and win rates and what is
+    open are left out, as 0.
 
     Parameters
     ----------
@@ -177,59 +225,110 @@ def counted_rules(
         "to keep every sample.",
         "rules",
     )
-    n, bins = samples.size, samples.bins
-    upto = n - np.concatenate([[0.0], np.cumsum(bins.count)[:-1]])
-    below = np.maximum(upto - bins.count, 0.0)
+    ranks = _Ranks(samples)
     found = np.zeros((7, len(rules)))
     found[2] = 0.5
     for j, rule in enumerate(rules):
         if not isinstance(rule, BestOfN) or rule.is_base:
             continue
-        gain, less, more = _gain(rule.n, bins, below, upto, n, samples.mean)
-        spent, spent_open = _spent(rule, bins, below, upto, n, bounds=bounds)
-        win, win_less = _win(rule, bins, below, upto, n) if bounds else (0.0, 0.0)
+        reached = ranks.reached(rule.n)
+        gain, less, more = _gain(rule.n, ranks, reached) if bounds else (_gain_at_least(ranks, reached), 0.0, 0.0)
+        spent, spent_open = _spent(rule, ranks, bounds=bounds)
+        win, win_less = _win(rule, ranks, reached) if bounds else (0.0, 0.0)
         found[:, j] = spent, gain, win, spent_open, less, more, win_less
     return CountedRules(*found)
 
 
-def _gain(
-    best_of: float, bins: CountedBins, below: FloatArray, upto: FloatArray, n: int, base: float
-) -> tuple[float, float, float]:
+class _Ranks:
+    """The ranks of the samples of bins, of n: those ``below`` each bin, and those ``upto`` its end.
+
+    What every rule takes of the bins is here, once.
+    """
+
+    def __init__(self, samples: CountedSamples) -> None:
+        self.bins, self.n, self.base = samples.bins, samples.size, samples.mean
+        bins = self.bins
+        count = bins.count
+        self.upto = self.n - np.concatenate([[0.0], np.cumsum(count)[:-1]])
+        self.below = np.maximum(self.upto - count, 0.0)
+        self.known = bins.least == bins.most
+        self.tied, self.all_known = bool(bins.tied.any()), bool(self.known.all())
+        share = self.upto / self.n
+        self.log_share, self._chances = np.log(share), [share]
+        others = np.maximum(count - 2.0, 0.0)
+        self.excess = ((bins.least + (count > 1.0) * bins.most + others * bins.mean) / count) - self.base
+        self.ends = bins.most - self.base, bins.least - self.base, bins.mean - self.base
+        self.single, self.more = count == 1.0, (others > 0.0).astype(np.float64)
+        self.spread = others * (bins.deviation + bins.slack * (bins.deviation > 0.0))
+        self.per_other = self.more / np.maximum(others, 1.0)
+        # The variance of chances that rise evenly from the second sample to the last but one, over (last - first)².
+        several = np.maximum(others, 2.0)
+        even = np.square(1.0 - 2.0 / (several + 1.0)) / 12.0 * (several + 1.0) / (several - 1.0)
+        self.even = np.where(others > 1.0, even, 0.0)
+
+    def some(self, best_of: float) -> int:
+        """How many bins, from the top, hold samples that best-of-N keeps at all."""
+        return int(np.searchsorted(-self.log_share, _FAR / best_of, side="right"))
+
+    def reached(self, best_of: float) -> FloatArray:
+        """Return the chance that all N draws are among the samples up to the end of a bin, for `some` bins and 0."""
+        some = self.some(best_of)
+        upto = self.upto[:some]
+        if best_of == round(best_of) and best_of > 8.0 and some and _SERIES * best_of <= float(upto[-1]):
+            found = _by_series(round(best_of), upto, self.n, self.log_share[:some])
+        elif best_of == round(best_of) and best_of <= _ONE_BY_ONE:
+            found = self._one_by_one(round(best_of))[:some]
+        else:
+            found = _cumulative(best_of, upto, self.n)
+        return np.append(found, 0.0)
+
+    def _one_by_one(self, best_of: int) -> FloatArray:
+        """Return the same from that of one draw less, and keep it."""
+        while len(self._chances) < best_of:
+            k = len(self._chances)
+            self._chances.append(self._chances[-1] * np.maximum(self.upto - k, 0.0) / (self.n - k))
+        return self._chances[best_of - 1]
+
+
+def _gain_at_least(ranks: _Ranks, reached: FloatArray) -> float:
+    """Return what best-of-N gains at least: a bin's mean with the chance that its samples are kept."""
+    return float((reached[:-1] - reached[1:]) @ ranks.excess[: len(reached) - 1])
+
+
+def _gain(best_of: float, ranks: _Ranks, chances: FloatArray) -> tuple[float, float, float]:
     """Return the gain of best-of-N, and how much lower and higher that of the samples may be."""
-    some = int(np.searchsorted(-upto, -n * math.exp(-_FAR / best_of), side="right"))  # lower ones are never kept
-    count, least, most, mean, deviation = (
-        part[:some] for part in (bins.count, bins.least, bins.most, bins.mean, bins.deviation)
-    )
-    below, upto = below[:some], upto[:some]
-    reached = _cumulative(best_of, upto, n)
-    before = np.append(reached[1:], 0.0)
-    mass, k = reached - before, count - 2.0
-    if best_of == round(best_of):
+    some, bins, n = len(chances) - 1, ranks.bins, ranks.n
+    below, upto, more = ranks.below[:some], ranks.upto[:some], ranks.more[:some]
+    reached, before = chances[:-1], chances[1:]
+    mass = reached - before
+    whole = best_of == round(best_of)
+    if whole:
         top = best_of * reached / upto
-        with np.errstate(divide="ignore", invalid="ignore"):
-            bottom = np.where(below >= best_of, best_of * before / (below + 1.0 - best_of), 0.0)
-        low = np.flatnonzero((below < best_of) & (below + 1.0 >= best_of))
+        left = below + (1.0 - best_of)
+        bottom = best_of * before / np.maximum(left, 1.0)
+        low = np.flatnonzero(left < 1.0)
+        bottom[low] = 0.0
+        low = low[left[low] >= 0.0]
         bottom[low] = best_of * _cumulative(best_of, below[low] + 1.0, n) / (below[low] + 1.0)
     else:
         top = reached - _cumulative(best_of, upto - 1.0, n)
         bottom = _cumulative(best_of, below + 1.0, n) - before
-    two, more = count > 1.0, k > 0.0
-    inner = np.where(more, mass - top - bottom, 0.0)
-    top, bottom = np.where(two, top, mass), np.where(two, bottom, 0.0)
-    found = float(top @ (most - base) + bottom @ (least - base) + inner @ (mean - base))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step = (top - bottom) / (count - 1.0)
-        rise = np.where(k > 1.0, (top - bottom) - 2.0 * step, 0.0)  # from the second to the last but one, if straight
-        straight = np.where(k > 1.0, np.square(rise) / 12.0 * (k + 1.0) / (k - 1.0), 0.0)
-        middle = np.where(more, inner / k, 0.0)
-    spread = np.maximum(k, 0.0) * (deviation + bins.slack * (deviation > 0.0))
-    line = 0.5 * (top + bottom)
-    largest = np.minimum(straight + np.maximum((line - middle) * (line + middle), 0.0), 0.25 * np.square(top - bottom))
+    inner = (mass - top - bottom) * more
+    single = ranks.single[:some]
+    np.copyto(top, mass, where=single)
+    np.copyto(bottom, 0.0, where=single)
+    found = float(sum(part @ end[:some] for part, end in zip((top, bottom, inner), ranks.ends, strict=True)))
+    apart = np.square(top - bottom)
+    straight = apart * ranks.even[:some]
+    line, middle = 0.5 * (top + bottom), inner * ranks.per_other[:some]
+    convex = np.maximum(np.square(line) - np.square(middle), 0.0)
+    largest = np.minimum(straight + convex, 0.25 * apart)
+    spread = ranks.spread[:some]
     most_more = float(spread @ np.sqrt(largest))
     likely = min(float(spread @ np.sqrt(np.minimum(straight, largest))), most_more)
     rounding = (1e-12 + 4e-16 * n) * float(bins.most[0] - bins.least[-1]) + 2.0 * bins.slack
-    if best_of != round(best_of):  # the jackknife of (i/n)^N does not keep the order of w at low ranks
-        far = float(np.abs(mass) @ (most - least)) + rounding
+    if not whole:  # the jackknife of (i/n)^N does not keep the order of w at low ranks
+        far = float(np.abs(mass) @ (bins.most - bins.least)[:some]) + rounding
         return found + likely, far + likely, far
     return found + likely, likely + rounding, most_more - likely + rounding
 
@@ -241,7 +340,7 @@ def _cumulative(best_of: float, upto: FloatArray, n: int) -> FloatArray:
         left = f * (np.maximum(upto - 1.0, 0.0) / (n - 1.0)) ** best_of + (1.0 - f) * less**best_of
         return np.asarray(n * f**best_of - (n - 1.0) * left)
     if best_of > 8.0 and upto.size and _SERIES * best_of <= float(upto.min()):
-        return _by_series(round(best_of), upto, n)
+        return _by_series(round(best_of), upto, n, np.log(upto / n))
     if best_of <= 64:
         share = np.ones_like(upto)
         for k in range(round(best_of)):
@@ -252,24 +351,22 @@ def _cumulative(best_of: float, upto: FloatArray, n: int) -> FloatArray:
     return np.where(upto >= best_of, np.exp(log_share), 0.0)
 
 
-def _by_series(best_of: int, upto: FloatArray, n: int) -> FloatArray:
+def _by_series(best_of: int, upto: FloatArray, n: int, log_share: FloatArray) -> FloatArray:
     """Return the same, ``(u/n)^N Π (1 - k/u)/(1 - k/n)``, where N is small against every u, by a series of its log."""
     ratio = best_of / upto
-    terms = math.ceil(math.log(1e-17 / best_of) / math.log(float(ratio.max())))
-    powers = _power_sums(best_of)[:terms]
-
-    def total(of: FloatArray) -> FloatArray:
-        found = np.zeros_like(of)
-        for one in powers[::-1]:
-            found = (found + one) * of
-        return found
-
-    log_share = best_of * np.log(upto / n) - total(ratio) + total(np.array([best_of / n]))
-    return np.asarray(np.exp(log_share))
+    terms = math.ceil(math.log(1e-17 / best_of) / math.log(float(ratio[-1])))  # ranks fall: the last is the largest
+    powers = _sums_of_powers(best_of)[:terms]
+    found, of_all = np.full_like(ratio, powers[-1]), powers[-1]
+    for one in powers[-2::-1]:
+        found *= ratio
+        found += one
+        of_all = of_all * (best_of / n) + one
+    found *= ratio
+    return np.asarray(np.exp(best_of * log_share - found + of_all * (best_of / n)))
 
 
 @lru_cache(maxsize=1024)
-def _power_sums(best_of: int) -> tuple[float, ...]:
+def _sums_of_powers(best_of: int) -> tuple[float, ...]:
     """Return ``Σ_{k<N} (k/N)^j / j`` for j = 1, 2, …, as many as the series takes."""
     most = math.ceil(math.log(1e-17 / best_of) / math.log(1.0 / _SERIES))
     if best_of > _SUMMED:  # Euler and Maclaurin
@@ -287,24 +384,31 @@ def _power_sums(best_of: int) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _spent(
-    rule: BestOfN, bins: CountedBins, below: FloatArray, upto: FloatArray, n: int, *, bounds: bool
-) -> tuple[float, float]:
+def _spent(rule: BestOfN, ranks: _Ranks, *, bounds: bool) -> tuple[float, float]:
     """Return the KL, and how far it may be off: by formula without ties, and for levels that are known by their ranks.
 
     Where samples of a bin may tie, no more is lost than if all do, twice: the jackknife of few samples may double it.
     """
-    known, spent = bins.least == bins.most, rule.spent_formula(KL)
-    if not bins.tied.any() and known.all():
+    known, spent, below, upto, n = ranks.known, rule.spent_formula(KL), ranks.below, ranks.upto, ranks.n
+    if not ranks.tied and ranks.all_known:
         return spent, 0.0
-    if bins.tied.any():
+    if ranks.tied:
         spent -= _jackknifed(partial(_lost, rule.n), below[known], upto[known], n)
-    if known.all() or not bounds:
+    if ranks.all_known or not bounds:
         return spent, _ROUNDED
-    some = int(np.searchsorted(-upto, -n * math.exp(-_FAR / rule.n), side="right"))
-    unknown = np.flatnonzero(~known[:some])
-    lost = float(_lost(rule.n, below[unknown] / n, upto[unknown] / n).sum())
-    return spent, 2.0 * lost + min((rule.n / n) ** 2, spent) + _ROUNDED
+    some = ranks.some(rule.n)
+    lost = _lost_between(rule.n, ranks.log_share[:some], upto[:some] / n, below[:some] / n)
+    return spent, 2.0 * float(lost @ ~known[:some]) + min((rule.n / n) ** 2, spent) + _ROUNDED
+
+
+def _lost_between(best_of: float, log_share: FloatArray, high: FloatArray, low: FloatArray) -> FloatArray:
+    """Return what `_lost` does, where each share begins at the end of the next one."""
+    kept = np.append(np.exp(best_of * log_share), low[-1:] ** best_of)
+    logs = np.append(log_share, np.log(np.maximum(low[-1:], 1e-300)))
+    spent = kept * (math.log(best_of) - (best_of - 1.0) / best_of + (best_of - 1.0) * logs)
+    mass = kept[:-1] - kept[1:]
+    ratio = np.where(mass > 0.0, mass / (high - low), 1.0)
+    return np.asarray(np.maximum(spent[:-1] - spent[1:] - mass * np.log(ratio), 0.0))
 
 
 def _lost(best_of: float, low: FloatArray, high: FloatArray) -> FloatArray:
@@ -329,21 +433,25 @@ def _levels(below: FloatArray, upto: FloatArray, n: int) -> SampleLevels:
     return SampleLevels(np.zeros(len(below), dtype=np.int64), below, upto, 1, n)
 
 
-def _win(rule: BestOfN, bins: CountedBins, below: FloatArray, upto: FloatArray, n: int) -> tuple[float, float]:
+def _win(rule: BestOfN, ranks: _Ranks, reached: FloatArray) -> tuple[float, float]:
     """Return the win rate, and how much lower it may be, where samples of a bin may tie.
 
-    Each sample in turn is the base draw, and N of the others are drawn (`SampleLevels.win_rate_of_best`).
+    Each sample in turn is the base draw, and N of the others are drawn (`SampleLevels.win_rate_of_best`); the chance
+    that N + 1 draws, or N of the others, are among some follows from that of N draws.
     """
-    if not bins.tied.any() and (bins.least == bins.most).all():
+    bins, n = ranks.bins, ranks.n
+    if not ranks.tied and ranks.all_known:
         return rule.win_rate_formula(), 0.0
     if rule.n != round(rule.n) or rule.n >= n:
-        of_ties = float(_levels(below, upto, n).win_rate(rule.cdf)[0])
+        of_ties = float(_levels(ranks.below, ranks.upto, n).win_rate(rule.cdf)[0])
         win = of_ties if bins.tied.all() else rule.win_rate_formula()
         return win, max(win - of_ties, 0.0) + 1.0 / n
-    some = int(np.searchsorted(-upto, -n * math.exp(-_FAR / rule.n), side="right"))
-    below, upto, known = below[:some], upto[:some], (bins.least == bins.most)[:some]
-    fine = (_cumulative(rule.n + 1.0, upto, n) - _cumulative(rule.n + 1.0, below, n)) / (rule.n + 1.0)
-    coarse = (upto - below) * (_cumulative(rule.n, upto - 1.0, n - 1) + _cumulative(rule.n, below, n - 1)) / (2.0 * n)
+    some, left = len(reached) - 1, n - rule.n
+    below, upto, known = ranks.below[:some], ranks.upto[:some], ranks.known[:some]
+    reached, before = reached[:-1], reached[1:]
+    one_more, others = reached * np.maximum(upto - rule.n, 0.0), before * np.maximum(below - rule.n, 0.0)
+    fine = (one_more - others) / (left * (rule.n + 1.0))
+    coarse = (upto - below) * (one_more / upto + before) / (2.0 * left)
     open_ = np.maximum(coarse - fine, 0.0)[~known]
     return 1.0 - float(np.where(known, coarse, fine).sum()), float(open_.sum()) + _ROUNDED
 

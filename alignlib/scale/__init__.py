@@ -12,7 +12,7 @@
 * *Beyond 16,384 samples of a prompt there are bins* in place of samples: count, sum, sum of squares, least and largest
   reward of each, and the sum of gold, all of them whole numbers in steps of 2⁻³¹ of a bin, so that merging is exact.
   The law of the samples then lies between two known ones (`log_partition_bounds`, `gain_bounds`, `kl_bounds`), and
-  intervals, those of best-of-N too, are wider by what lies between them, 10⁻⁹ of a nat with the usual 4,096 bins.
+  intervals, those of best-of-N too, are wider by what lies between them, 10⁻⁸ of a nat with the usual 2,048 bins.
 
 How it comes about: `list_parts` finds the files; each is read by record batches and summarised, and its prompts are
 written to disk by ranges of keys, one file a part, renamed when whole: that is the checkpoint. Then the pieces of each

@@ -1,8 +1,8 @@
 """Bins of rewards whose counts, sums and sums of squares are whole numbers: merging them is exact in any order.
 
-The bins have one width, a power of two, and begin at its multiples. Within a bin a reward is ``w (k + u/2³¹)``, the
+The bins have one width, a power of two, and begin at its multiples. Within a bin a reward is ``w (k + u/2²⁴)``, the
 whole number u rounded down; what is kept are the count, ``Σu``, ``Σu²``, the least and the largest reward as they are,
-and of other columns the sum of their rewards in steps of ``w/2³¹``. Whole numbers add without rounding, so that
+and of other columns the sum of their rewards in steps of ``w/2²⁴``. Whole numbers add without rounding, so that
 partitions, orders and engines cannot change a bit of it.
 """
 
@@ -19,19 +19,19 @@ from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
 
-__all__ = ["STEPS", "Bins", "check_index", "check_width", "width_for"]
+__all__ = ["STEPS", "Bins", "check_index", "check_width", "steps_of", "width_for"]
 
-STEPS = 31  # bits of a reward's place in its bin
+STEPS = 24  # bits of a reward's place in its bin
 _MASK = (1 << STEPS) - 1
 _MOST_COUNT = 1 << 32  # of one bin: below it no sum leaves 63 bits
 _MOST_INDEX = 1 << 30
 _AT_ONCE = 1 << 20  # rewards: sums of so many steps are exact in floats
 _DENSE = 1 << 22
-_BINS = 4096  # over the range of the rewards
+_BINS = 2048  # over the range of the rewards
 
 
 def width_for(low: float, high: float) -> float:
-    """Return the power of two that cuts the range into 2,049 to 4,096 bins; 1 for no range.
+    """Return the power of two that cuts the range into 1,025 to 2,048 bins; 1 for no range.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def width_for(low: float, high: float) -> float:
     Examples
     --------
     >>> width_for(-4.0, 4.0), width_for(0.0, 1.0)
-    (0.001953125, 0.000244140625)
+    (0.00390625, 0.00048828125)
     """
     span = high - low
     return 1.0 if not span > 0.0 else math.ldexp(1.0, math.ceil(math.log2(span)) - int(math.log2(_BINS)))
@@ -109,9 +109,9 @@ class Bins(SameFields):
     count : array of int (bins,)
         Samples.
     total : array of int (bins,)
-        ``Σu``, with u a reward's steps of ``width/2³¹`` above the bin's lower end.
+        ``Σu``, with u a reward's steps of ``width/2²⁴`` above the bin's lower end.
     square_high, square_low : array of int (bins,)
-        ``Σu²`` in units of 2³¹, and the rest.
+        ``Σu²`` in units of 2²⁴, and the rest.
     least, most : array (bins,)
         The smallest and the largest reward.
     others : tuple of pairs of array of int (bins,)
@@ -169,7 +169,7 @@ class Bins(SameFields):
     def _of_some(cls, row: IntArray, columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
         index, u = _placed(columns[0], widths[0])
         code, size, rows, places = _grouped(row, index)
-        square = u * u  # below 2^62
+        square = u * u  # below 2^48
         count = np.bincount(code, minlength=size)
         least, most = np.full(size, np.inf), np.full(size, -np.inf)
         np.minimum.at(least, code, columns[0])
@@ -317,7 +317,7 @@ class Bins(SameFields):
         )
 
     def mean(self, width: float) -> FloatArray:
-        """Return the mean reward of each bin, within half a step of ``width/2³¹``; that of one sample is exact.
+        """Return the mean reward of each bin, within half a step of ``width/2²⁴``; that of one sample is exact.
 
         Parameters
         ----------
@@ -358,13 +358,37 @@ def _plain_fields(kind: type[Bins]) -> list[str]:
     return [field.name for field in fields(kind) if field.name != "others"]
 
 
+def steps_of(
+    values: FloatArray, width: float, scaled: FloatArray | None = None, found: IntArray | None = None
+) -> IntArray:
+    """Return the place of each reward in steps of ``width/2²⁴``, rounded down: the bin in the upper bits.
+
+    Parameters
+    ----------
+    values : array (samples,)
+        The rewards.
+    width : float
+        Width of the bins, a power of two.
+    scaled, found : array (samples,), optional
+        Room for what is computed on the way, and for the result.
+    """
+    if width < 2.0**-980:  # whose inverse is no number
+        scaled = np.ldexp(values / width, STEPS, out=scaled)
+    else:
+        scaled = np.multiply(values, math.ldexp(1.0 / width, STEPS), out=scaled)  # exact: a power of two
+    np.floor(scaled, out=scaled)
+    if found is None:
+        return np.asarray(scaled.astype(np.int64))
+    np.copyto(found, scaled, casting="unsafe")
+    return found
+
+
 def _placed(values: FloatArray, width: float) -> tuple[IntArray, IntArray]:
     """Return the bin of each reward and its step within it."""
-    scaled = values / width  # exact: a power of two
-    floor = np.floor(scaled)
-    check_index(float(np.abs(floor).max(initial=0.0)), width)
-    u = np.minimum(np.ldexp(scaled - floor, STEPS).astype(np.int64), _MASK)
-    return floor.astype(np.int64), u
+    ends = (float(values.min(initial=0.0)), float(values.max(initial=0.0)))
+    check_index(max(abs(math.floor(end / width)) for end in ends), width)
+    steps = steps_of(values, width)
+    return steps >> STEPS, steps & _MASK
 
 
 def _grouped(row: IntArray, index: IntArray) -> tuple[IntArray, int, IntArray, IntArray]:
@@ -385,5 +409,5 @@ def _grouped(row: IntArray, index: IntArray) -> tuple[IntArray, int, IntArray, I
 
 
 def _sums(code: IntArray, values: IntArray, size: int) -> IntArray:
-    """Return exact sums of whole numbers below 2^31, of at most 2^20 of them: floats hold them."""
+    """Return exact sums of whole numbers below 2^24, of at most 2^20 of them: floats hold them."""
     return np.asarray(np.bincount(code, values, size).astype(np.int64))

@@ -3,7 +3,7 @@
 Of a bin with n samples the least and the largest are known as they are. The n - 2 others lie between them with a known
 mean m and variance v. Among all laws on [a, b] with that mean and variance ``E e^{λx}``, λ > 0, is least for the one on
 two points of which one is a, and largest for the one that has b: ``1, x, x², e^{λx}`` are a Chebyshev system. To round
-to steps of ``w/2³¹`` moves each reward by less than one step, which adds ``λ w/2³¹`` to the upper end.
+to steps of ``w/2²⁴`` moves each reward by less than one step, which adds ``λ w/2²⁴`` to the upper end.
 
 Source: the extreme laws are Markov's and Krein's (Karlin and Studden, 1966); their use on bins is ours.
 """
@@ -17,13 +17,13 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
+from alignlib._core.tilted_weights import Weights
 from alignlib.scale.bins import STEPS, Bins
 from alignlib.tables import CountedBins, CountedSamples
 
 __all__ = [
     "Atoms",
     "arranged",
-    "between",
     "counted_samples",
     "inside_bins",
     "log_partition_bounds",
@@ -59,15 +59,16 @@ class Atoms(SameFields):
         lam : array (L,)
             Inverse temperatures λ >= 0.
         """
-        found = np.empty(lam.size)
         top, share = float(self.value[0]), self.count / self.count.sum()
-        below = self.value - top
-        for j, one in enumerate(lam.tolist()):
-            found[j] = one * top + np.log(share @ np.exp(one * below))
-        return found
+        weights = Weights(self.value - top)
+        sums = [float(share[: len(weight)] @ weight) for weight in map(weights.at, lam.tolist())]
+        return np.asarray(lam * top + np.log(sums))
 
 
-def inside_bins(bins: Bins, width: float) -> tuple[FloatArray, ...]:
+Inside = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]  # what `inside_bins` says
+
+
+def inside_bins(bins: Bins, width: float) -> Inside:
     """Return, in widths of the bin from its beginning: least, largest, and number, mean and variance of the others.
 
     Parameters
@@ -77,11 +78,11 @@ def inside_bins(bins: Bins, width: float) -> tuple[FloatArray, ...]:
     width : float
         Their width.
     """
-    share = np.ldexp(1.0, -STEPS)
-    least, most = (np.floor(np.ldexp(one / width - bins.index, STEPS)) * share for one in (bins.least, bins.most))
+    share = 2.0**-STEPS
+    least, most = (np.floor((one / width - bins.index) * 2.0**STEPS) * share for one in (bins.least, bins.most))
     n = bins.count.astype(np.float64)
     mean = bins.total / n * share
-    squares = np.ldexp(bins.square_high / n, -STEPS) + np.ldexp(bins.square_low / n, -2 * STEPS)
+    squares = (bins.square_high / n) * share + (bins.square_low / n) * share**2
     spread = n * np.maximum(squares - np.square(mean), 0.0)  # about the mean of all
     others = np.maximum(n - 2.0, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -94,21 +95,14 @@ def inside_bins(bins: Bins, width: float) -> tuple[FloatArray, ...]:
 
 
 def _atoms(bins: Bins, width: float, places: list[FloatArray], counts: list[FloatArray]) -> Atoms:
-    """Gather atoms, given in widths from the beginning of their bins, with the two that are known."""
-    value = np.concatenate([width * (bins.index + place) for place in places])
-    count = np.concatenate(counts)
+    """Gather atoms of each bin, given from the bottom up in widths from its beginning."""
+    value = width * (bins.index[::-1, None] + np.column_stack(places[::-1])[::-1])
+    count = np.column_stack(counts[::-1])[::-1]
     kept = count > 0.0
-    value, count = value[kept], count[kept]
-    order = np.argsort(-value, kind="stable")
-    return Atoms(value[order], count[order], float(np.ldexp(width, -STEPS)))
+    return Atoms(value[kept], count[kept], float(np.ldexp(width, -STEPS)))
 
 
-def _ends(bins: Bins) -> list[FloatArray]:
-    n = bins.count
-    return [(n > 0).astype(np.float64), (n > 1).astype(np.float64)]
-
-
-def lower_atoms(bins: Bins, width: float) -> Atoms:
+def lower_atoms(bins: Bins, width: float, inside: Inside | None = None) -> Atoms:
     """Return the law of one prompt's bins whose ``E e^{λr}`` is least at every λ > 0.
 
     Parameters
@@ -117,8 +111,10 @@ def lower_atoms(bins: Bins, width: float) -> Atoms:
         The bins of one prompt.
     width : float
         Their width.
+    inside : tuple of array, optional
+        What `inside_bins` says of them.
     """
-    least, most, others, m, v = inside_bins(bins, width)
+    least, most, others, m, v = inside_bins(bins, width) if inside is None else inside
     up = m - least
     with np.errstate(divide="ignore", invalid="ignore"):
         other = np.where(up > 0.0, m + v / up, m)
@@ -126,12 +122,12 @@ def lower_atoms(bins: Bins, width: float) -> Atoms:
     return _atoms(
         bins,
         width,
-        [least, most, least, np.minimum(other, most)],
-        [*_ends(bins), others * share, others * (1.0 - share)],
+        [least, np.minimum(other, most), most],
+        [1.0 + others * share, others * (1.0 - share), (bins.count > 1).astype(np.float64)],
     )
 
 
-def upper_atoms(bins: Bins, width: float) -> Atoms:
+def upper_atoms(bins: Bins, width: float, inside: Inside | None = None) -> Atoms:
     """Return the law of one prompt's bins whose ``E e^{λr}`` is largest at every λ > 0.
 
     Parameters
@@ -140,8 +136,10 @@ def upper_atoms(bins: Bins, width: float) -> Atoms:
         The bins of one prompt.
     width : float
         Their width.
+    inside : tuple of array, optional
+        What `inside_bins` says of them.
     """
-    least, most, others, m, v = inside_bins(bins, width)
+    least, most, others, m, v = inside_bins(bins, width) if inside is None else inside
     down = most - m
     with np.errstate(divide="ignore", invalid="ignore"):
         other = np.where(down > 0.0, m - v / down, m)
@@ -149,13 +147,13 @@ def upper_atoms(bins: Bins, width: float) -> Atoms:
     return _atoms(
         bins,
         width,
-        [least, most, most, np.maximum(other, least)],
-        [*_ends(bins), others * share, others * (1.0 - share)],
+        [least, np.maximum(other, least), most],
+        [np.ones_like(m), others * (1.0 - share), others * share + (bins.count > 1)],
     )
 
 
-def between(bins: Bins, width: float) -> Atoms:
-    """Return a law between the two, with which estimates are made.
+def counted_samples(bins: Bins, width: float) -> CountedSamples:
+    """Return the bins of one prompt as estimates take them: a law between the two.
 
     The least and the largest of a bin are what they are; the others lie at their mean ± standard deviation, or, where
     that leaves the bin, as in the lower law, whose mean and variance are the same.
@@ -167,31 +165,19 @@ def between(bins: Bins, width: float) -> Atoms:
     width : float
         Their width.
     """
-    value, count, _ = arranged(bins, width)
-    order = np.argsort(-value, kind="stable")
-    return Atoms(value[order], count[order], float(np.ldexp(width, -STEPS)))
+    inside = inside_bins(bins, width)
+    value, count, _ = arranged(bins, width, inside)
+    _, _, _, m, v = inside
+    slack = width * 2.0**-STEPS
+    mean = np.clip(width * (bins.index + m) + 0.5 * slack, bins.least, bins.most)
+    number, deviation = bins.count.astype(np.float64), width * np.sqrt(v)
+    known = CountedBins(number[::-1], bins.least[::-1], bins.most[::-1], mean[::-1], deviation[::-1], slack)
+    of_lam = partial(log_partition_bounds, bins, width, inside=inside)
+    return CountedSamples(np.ascontiguousarray(value[::-1]), np.ascontiguousarray(count[::-1]), known, of_lam)
 
 
-def counted_samples(bins: Bins, width: float) -> CountedSamples:
-    """Return the bins of one prompt as estimates take them.
-
-    Parameters
-    ----------
-    bins : Bins
-        The bins of one prompt.
-    width : float
-        Their width.
-    """
-    atoms = between(bins, width)
-    _, _, _, m, v = inside_bins(bins, width)
-    mean = np.clip(width * (bins.index + m) + 0.5 * atoms.slack, bins.least, bins.most)
-    count, deviation = bins.count.astype(np.float64), width * np.sqrt(v)
-    known = CountedBins(count[::-1], bins.least[::-1], bins.most[::-1], mean[::-1], deviation[::-1], atoms.slack)
-    return CountedSamples(atoms.value, atoms.count, known, partial(log_partition_bounds, bins, width))
-
-
-def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Return atoms of several prompts, in no order: value, count, and the bin of each.
+def arranged(bins: Bins, width: float, inside: Inside | None = None) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Return atoms of several prompts, from the bottom of each up: value, count, and the bin of each.
 
     Parameters
     ----------
@@ -199,15 +185,17 @@ def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, IntArray
         Bins of any prompts.
     width : float
         Their width.
+    inside : tuple of array, optional
+        What `inside_bins` says of them.
 
     Returns
     -------
     value, count : array (atoms,)
-        In no order.
+        In the order of the bins, rising in each.
     place : array of int (atoms,)
         The bin of each.
     """
-    least, most, others, m, v = inside_bins(bins, width)
+    least, most, others, m, v = inside_bins(bins, width) if inside is None else inside
     arm, up = np.sqrt(v), m - least
     even = arm <= np.minimum(up, most - m)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -218,15 +206,16 @@ def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, IntArray
     low, high = (np.clip(width * (bins.index + one) + 0.5 * step, bins.least, bins.most) for one in inner)
     alone, n = bins.least == bins.most, bins.count.astype(np.float64)
     none = np.zeros_like(n)
-    counts = [np.where(alone, n, 1.0), np.where(alone | (n < 2.0), none, 1.0)]
-    counts += [np.where(alone, none, others * one) for one in (share, 1.0 - share)]
-    count = np.concatenate(counts)
+    counts = [np.where(alone, n, 1.0), *(np.where(alone, none, others * one) for one in (share, 1.0 - share))]
+    count = np.column_stack([*counts, np.where(alone | (n < 2.0), none, 1.0)]).reshape(-1)
     kept = np.flatnonzero(count > 0.0)
-    value = np.concatenate([bins.least, bins.most, low, high])[kept]
-    return value, count[kept], kept % len(n)
+    value = np.column_stack([bins.least, low, high, bins.most]).reshape(-1)[kept]
+    return value, count[kept], kept // 4
 
 
-def log_partition_bounds(bins: Bins, width: float, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+def log_partition_bounds(
+    bins: Bins, width: float, lam: FloatArray, *, inside: Inside | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Return what ``log mean e^{λr}`` of a prompt is at least and at most, at each λ ≥ 0.
 
     Parameters
@@ -237,6 +226,8 @@ def log_partition_bounds(bins: Bins, width: float, lam: FloatArray) -> tuple[Flo
         Their width.
     lam : array (k,)
         Inverse temperatures λ >= 0.
+    inside : tuple of array, optional
+        What `inside_bins` says of them.
 
     Returns
     -------
@@ -252,9 +243,9 @@ def log_partition_bounds(bins: Bins, width: float, lam: FloatArray) -> tuple[Flo
     >>> bool(low[0] <= exact <= high[0]), bool(high[0] - low[0] < 1e-4)
     (True, True)
     """
-    upper = upper_atoms(bins, width)
-    rounding = 1e-15 * (1.0 + np.abs(lam) * float(np.abs(upper.value).max()))  # of the sums themselves
-    low = lower_atoms(bins, width).log_partition(lam) - rounding
+    upper = upper_atoms(bins, width, inside)
+    rounding = 4e-15 * (1.0 + np.abs(lam) * float(np.abs(upper.value).max()))  # of the sums themselves
+    low = lower_atoms(bins, width, inside).log_partition(lam) - rounding
     return low, upper.log_partition(lam) + lam * upper.slack + rounding
 
 

@@ -1,6 +1,9 @@
 """Bins of one prompt that has many samples: counted in place, in pieces that fit into a processor's cache.
 
-The same whole numbers as `Bins.of` gives for any rows, at a third of its cost: what the two share is `Bins`.
+The same whole numbers as `Bins.of` gives for any rows, at a fifth of its cost: what the two share is `Bins`. A reward's
+place in steps is one whole number, whose upper bits are the bin and whose lower ones the step within it. Two additions
+in place do for count, sum and sum of squares. Least and largest rewards are looked for among the few that can be one:
+once most bins have samples near both ends, those near the ends of their bins.
 """
 
 from __future__ import annotations
@@ -10,14 +13,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
-from alignlib.scale.bins import STEPS, Bins, check_index
+from alignlib.scale.bins import STEPS, Bins, check_index, steps_of
 
 __all__ = ["bins_of_one"]
 
-_PIECE = 1 << 15  # samples at once: their count and the sum of their steps then share one whole number of 62 bits
-_LOW = (1 << (STEPS + 15)) - 1  # the bits of the latter
+_PIECE = 1 << 14  # samples at once
+_COUNT = 19  # bits of a count, beside that of the sum of so many steps: both share one whole number
+_LOW = (1 << (STEPS + _COUNT)) - 1  # the bits of the sum
+_SQUARES = 1 << (63 - 2 * STEPS)  # squares of steps whose sum is below 2^63
 _MASK = (1 << STEPS) - 1
 _MOST_SPAN = 1 << 16  # bins from the first to the last
+_NEAR = range(2, 8)  # as powers of one half, what part of a bin is near an end
+_ROUNDED = 1e-6  # of a bin
 
 
 def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
@@ -42,26 +49,36 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
     span = last - first + 1
     if span > _MOST_SPAN:  # few samples to a bin
         return Bins.of(np.zeros(len(values), dtype=np.int64), columns, widths)
-    count, total, high, low = (np.zeros(span, dtype=np.int64) for _ in range(4))
-    least, most = np.full(span, np.inf), np.full(span, -np.inf)
+    count, total, high, low, packed, squares = (np.zeros(span, dtype=np.int64) for _ in range(6))
+    ends = _Ends(span, first, width)
     others = [(np.zeros(span, dtype=np.int64), np.zeros(span, dtype=np.int64)) for _ in columns[1:]]
+    size = min(_PIECE, len(values))
+    scaled, whole_numbers = np.empty(size), np.empty((3, size), dtype=np.int64)
     for start in range(0, len(values), _PIECE):
         some = values[start : start + _PIECE]
-        index, step = _placed(some, width)
-        index -= first
-        packed = np.zeros(span, dtype=np.int64)
-        np.add.at(packed, index, step + (_LOW + 1))
-        count += packed >> (STEPS + 15)
-        total += packed & _LOW
-        square = step * step
-        np.add.at(high, index, square >> STEPS)
-        np.add.at(low, index, square & _MASK)
-        np.minimum.at(least, index, some)
-        np.maximum.at(most, index, some)
+        step, index, square = whole_numbers[:, : len(some)]
+        steps_of(some, width, scaled[: len(some)], step)
+        step -= first << STEPS
+        np.right_shift(step, STEPS, out=index)
+        step &= _MASK
+        ends.add(index, step, some)
+        np.multiply(step, step, out=square)
+        np.add.at(squares, index, square)
+        step += _LOW + 1
+        np.add.at(packed, index, step)
+        end = start + len(some)
+        if end % _SQUARES == 0 or end == len(values):
+            high += squares >> STEPS
+            low += squares & _MASK
+            squares[:] = 0
+        if end % (1 << _COUNT) == 0 or end == len(values):
+            count += packed >> (STEPS + _COUNT)
+            total += packed & _LOW
+            packed[:] = 0
         for (whole, rest), column, its in zip(others, columns[1:], widths[1:], strict=True):
-            place, step = _placed(column[start : start + _PIECE], its)
-            np.add.at(whole, index, place)
-            np.add.at(rest, index, step)
+            steps_of(column[start:end], its, scaled[: len(some)], step)
+            np.add.at(whole, index, step >> STEPS)
+            np.add.at(rest, index, step & _MASK)
     held = np.flatnonzero(count)
     found = Bins(
         np.zeros(len(held), dtype=np.int64),
@@ -70,18 +87,46 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
         total[held],
         high[held],
         low[held],
-        least[held] + 0.0,  # no negative zeros
-        most[held] + 0.0,
+        ends.least[held] + 0.0,  # no negative zeros
+        ends.most[held] + 0.0,
         tuple((whole[held], rest[held]) for whole, rest in others),
     )
     return found.carried()
 
 
-def _placed(values: FloatArray, width: float) -> tuple[IntArray, IntArray]:
-    """Return the bin of each reward and its step within it, as `Bins.of` does."""
-    inside = values / width if width < 2.0**-1000 else values * (1.0 / width)  # exact: a power of two
-    floor = np.floor(inside)
-    inside -= floor
-    inside *= 1 << STEPS
-    np.minimum(inside, _MASK, out=inside)  # the place of a reward just below 0 rounds to 1
-    return floor.astype(np.int64), inside.astype(np.int64)
+class _Ends:
+    """The least and the largest reward of each bin so far.
+
+    A reward that is not near an end of its bin cannot be either, where rewards near both ends were seen before.
+    """
+
+    def __init__(self, span: int, first: int, width: float) -> None:
+        self.least, self.most = np.full(span, np.inf), np.full(span, -np.inf)
+        self._place, self._width = first + np.arange(span), width
+        self._open = np.ones(span, dtype=bool)  # bins without rewards near both ends
+        self._near = 0  # steps
+        self._seen, self._next = 0, 1
+
+    def add(self, index: IntArray, step: IntArray, values: FloatArray) -> None:
+        """Look at more rewards: their bins, their steps within them, and themselves."""
+        self._seen += len(values)
+        places = index
+        if self._near:
+            wanted = (step - self._near).view(np.uint64) >= np.uint64((1 << STEPS) - 2 * self._near)
+            wanted |= self._open[index]
+            some = np.flatnonzero(wanted)
+            places, values = index[some], values[some]
+        np.minimum.at(self.least, places, values)
+        np.maximum.at(self.most, places, values)
+        if self._seen >= self._next:
+            self._next = 4 * self._seen
+            self._choose(index)
+
+    def _choose(self, index: IntArray) -> None:
+        """Choose how near is near, so that few rewards of bins such as these will have to be looked at."""
+        inverse = 1.0 / self._width
+        gap = np.maximum(self.least * inverse - self._place, (self._place + 1.0) - self.most * inverse) + _ROUNDED
+        of_these = gap[index]
+        looked_at, bits = min((2.0 ** (1 - k) + float((of_these >= 2.0**-k).mean()), k) for k in _NEAR)
+        if looked_at < 0.5:
+            self._near, self._open = 1 << (STEPS - bits), gap >= 2.0**-bits

@@ -19,7 +19,7 @@ __all__ = ["expanded", "shared"]
 def expanded(summary: Summary, most: int) -> Summary:
     """Return a summary with the samples of prompts in bins that have no more than ``most``, set within their bins.
 
-    Of a bin with up to three samples they are what they were, within a step of ``w/2³¹``; of more, the least and the
+    Of a bin with up to three samples they are what they were, within a step of ``w/2²⁴``; of more, the least and the
     largest are, and the others lie about their mean so that their variance is kept. Further columns get the mean of
     the bin.
 

@@ -136,7 +136,7 @@ def best_of_n_bounds(bins: Bins, width: float, n: npt.ArrayLike) -> tuple[FloatA
     """
     samples = counted_samples(bins, width)
     draws = require_range("n", np.atleast_1d(as_vector("n", np.atleast_1d(n))), 1.0, float(samples.size))
-    found = counted_rules(samples, [BestOfN(one) for one in draws.tolist()], bounds=False)
+    found = counted_rules(samples, [BestOfN(one) for one in draws.tolist()])
     return found.gain - found.gain_below, found.gain + found.gain_above
 
 

@@ -19,7 +19,7 @@ from alignlib.scale.engine import Engine, Here
 from alignlib.scale.parts import Part, Question, first_ranges, list_parts
 from alignlib.scale.store import Again, Done, Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
-from alignlib.scale.summary_table import Head, Piece, SummaryTable
+from alignlib.scale.summary_table import Head, Held, Piece, SummaryTable
 from alignlib.tables import check_fits, without_repeats
 
 __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
@@ -33,7 +33,7 @@ _IN_A_PIECE = 1 << 21  # samples
 _BYTES_OF_A_PROMPT = 250  # in memory, without its samples
 _HELD = 1 << 26  # bytes of all pieces, up to which they stay in memory
 _AT_ONCE, _SMALL = 32, 1 << 25  # tasks that a worker gets together, at most, and bytes of the parts among them
-_BINS_OF_A_PROMPT, _OF_A_BIN = 4096, 9  # how many there are, and how many samples take the room of one
+_BINS_OF_A_PROMPT, _OF_A_BIN = 2048, 9  # how many there are, and how many samples take the room of one
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
 
 
@@ -66,7 +66,7 @@ def open_parts(
     checkpoint : path
         Folder where what is done is kept until all is; the same call goes on from there.
     bin_width : float, optional
-        A power of two; by default 4,096 bins over the rewards of the first piece.
+        A power of two; by default 2,048 bins over the rewards of the first piece.
     exact_up_to : int
         The most samples of a prompt that are kept one by one.
     drop_below : int
@@ -116,7 +116,7 @@ def open_parts(
         done, heads, notes = _joined(stores[1], parts, location, drop_below, skip_corrupt, engine, tell)
     pieces: list[Piece] = [stores[-1].loader(bucket) for bucket in heads]
     if isinstance(engine, Here) and sum(stores[-1].piece(bucket).stat().st_size for bucket in heads) <= _HELD:
-        pieces = [_Held(load()) for load in pieces]
+        pieces = [Held(load()) for load in pieces]
     notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
     if question.sample is None:
         notes += _written_twice(pieces[0](), location)
@@ -243,7 +243,7 @@ def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> S
     >>> table_of(summary).prompt_means("reward").tolist()
     [1.0]
     """
-    held, head = _Held(summary), Head.of(summary)
+    held, head = Held(summary), Head.of(summary)
     notes = (*notes, *(one for one in _coarse([head], summary.widths[0]) if one not in notes))
     return SummaryTable([held], [head], summary.columns, notes=notes, dropped=dropped)
 
@@ -284,16 +284,6 @@ def with_at_least(summary: Summary, n: int) -> tuple[Summary, str]:
     few = len(summary.sizes) - len(kept)
     said = f"{few} of {counted(len(summary.sizes), 'prompt')} left out, with fewer than {n} samples."
     return only(summary, kept), said
-
-
-class _Held:
-    """A piece that is in memory."""
-
-    def __init__(self, summary: Summary) -> None:
-        self._summary = summary
-
-    def __call__(self) -> Summary:
-        return self._summary
 
 
 def _first_look(parts: Sequence[Part], question: Question, skip_corrupt: bool) -> tuple[tuple[float, ...], float]:

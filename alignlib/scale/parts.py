@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib._core.checks import BoolArray, require
+from alignlib._core.checks import BoolArray, IntArray, require
 from alignlib._core.errors import InputError, quoted
 from alignlib.scale.responses import Responses
 from alignlib.scale.summary import Summary
@@ -302,7 +302,7 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
         finite = np.isfinite(rewards).all(axis=0)  # what lacks a value is dropped, or refused when its turn comes
         if finite.any():
             ends = [(float(one.min()), float(one.max())) for one in rewards[:, finite]]
-            return ends, samples.size, len(pc.run_end_encode(samples.identifiers, run_end_type=pa.int64()).values)
+            return ends, samples.size, len(_runs(samples.identifiers.drop_null())[1])
     return None
 
 
@@ -398,14 +398,23 @@ def _of_piece(file: TableFile, question: Question) -> Reading:
         )
         return Reading(replace(none, exact_up_to=question.exact_up_to), samples.size)
     kept = samples.without_gaps(question.drop_missing)
-    runs = pc.run_end_encode(kept.identifiers, run_end_type=pa.int64())
-    sizes = np.diff(runs.run_ends.to_numpy(), prepend=0)
+    prompts, sizes = _runs(kept.identifiers)
     columns = {name: np.asarray(values) for name, values in kept.rewards.items()}
     widths = question.widths or None
-    found = Summary.of(runs.values, sizes, columns, widths=widths, exact_up_to=question.exact_up_to)
-    responses = None if kept.told_apart is None else Responses.of(runs.values, sizes, kept.told_apart)
-    kind = "" if question.prompt is None else _kind(runs.values, file.is_text)
+    found = Summary.of(prompts, sizes, columns, widths=widths, exact_up_to=question.exact_up_to)
+    responses = None if kept.told_apart is None else Responses.of(prompts, sizes, kept.told_apart)
+    kind = "" if question.prompt is None else _kind(prompts, file.is_text)
     return Reading(found, samples.size - kept.size, responses, kind, _truths(file, question))
+
+
+def _runs(names: pa.Array) -> tuple[pa.Array, IntArray]:
+    """Return the names of runs of one prompt, and how many rows each has."""
+    if pa.types.is_integer(names.type) and len(names):  # a quarter of the time
+        values = names.to_numpy()
+        starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+        return pa.array(values[starts]), np.diff(starts, append=len(values))
+    runs = pc.run_end_encode(names, run_end_type=pa.int64())
+    return runs.values, np.diff(runs.run_ends.to_numpy(), prepend=0)
 
 
 def _kind(names: pa.Array, is_text: bool) -> str:

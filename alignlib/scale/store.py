@@ -30,7 +30,7 @@ from alignlib.scale.summary_table import Head
 __all__ = ["Again", "Done", "Store", "load_piece", "only"]
 
 _FLUSHED = 1 << 20  # samples of a part that wait in memory
-_VERSION = 2  # of what is kept; other versions are done anew
+_VERSION = 3  # of what is kept; other versions are done anew
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from alignlib.scale.keys import KeyArray, bucket_of, keys_of, plain_names
 __all__ = ["EXACT_UP_TO", "Summary"]
 
 _MANY = 4096  # samples of a prompt that are worth a pass of their own
-EXACT_UP_TO = 16_384  # samples of a prompt: so many take less room than 4,096 bins of eight numbers
+EXACT_UP_TO = 16_384  # samples of a prompt: so many take no more room than 2,048 bins of eight numbers
 
 
 @dataclass(frozen=True, eq=False)

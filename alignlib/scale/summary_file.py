@@ -34,7 +34,7 @@ __all__ = [
     "write_summary",
 ]
 
-VERSION = 1
+VERSION = 2  # of version 1 the steps were finer, 2³¹ of a bin
 _KEY = b"alignlib_summary"
 _REWARD = "reward."
 _BIN = ("index", "count", "total", "square_high", "square_low", "least", "most")
@@ -356,7 +356,7 @@ def sql(
   MIN(r) AS least, MAX(r) AS most, {text} AS width{more}
 FROM (
   SELECT {_quoted(prompt)} AS prompt, r, bin,
-    CAST(LEAST(FLOOR((r / {text} - bin) * {steps}), {steps - 1}) AS BIGINT) AS u{", g" if gold else ""}
+    CAST(FLOOR(r / {text} * {steps}) AS BIGINT) - bin * {steps} AS u{", g" if gold else ""}
   FROM (SELECT {_quoted(prompt)}, CAST({_quoted(reward)} AS DOUBLE) AS r,
     CAST(FLOOR({_quoted(reward)} / {text}) AS BIGINT) AS bin{inner}
     FROM {source})

@@ -20,14 +20,15 @@ from alignlib.scale.engine import Engine, Here
 from alignlib.scale.expand import expanded, shared
 from alignlib.scale.keys import KeyArray
 from alignlib.scale.summary import EXACT_UP_TO, Summary
-from alignlib.tables import RewardTable
+from alignlib.tables import CountedSamples, RewardTable
 
-__all__ = ["Head", "Piece", "SummaryTable"]
+__all__ = ["Head", "Held", "Piece", "SummaryTable"]
 
 Piece = Callable[[], Summary]  # loads a part of the summary; it pickles where other processes are to load it
 
 _GROUPS = 50  # of a single prompt in bins
 _AT_ONCE = 32  # pieces that a worker gets together, at most
+_MOST_KNOWN = 256  # prompts in bins of a piece whose samples are kept as estimates take them, some 300 kB each
 _MOST_GATHERED = 1 << 26  # samples that are put together in memory for what asks for all of them at once
 
 
@@ -88,6 +89,30 @@ class Head(SameFields):
                 np.maximum.reduceat(most, first),
             )
         return cls(summary.names, summary.keys, summary.sizes, summary.binned, found)
+
+
+class Held:
+    """A piece that is in memory.
+
+    Parameters
+    ----------
+    summary : Summary
+        Samples of prompts.
+
+    Examples
+    --------
+    >>> summary = Summary.of(pa.array(["a"]), np.array([2]), {"reward": np.array([0.0, 1.0])})
+    >>> Held(summary)() is summary
+    True
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+        self.counted: dict[int, CountedSamples] = {}
+
+    def __call__(self) -> Summary:
+        """Return it."""
+        return self._summary
 
 
 class _Names(Sequence[Any]):
@@ -409,9 +434,14 @@ class _OfBins(SameFields):
 
     def __call__(self) -> list[tuple[int, Any]]:
         summary = self.piece()
+        known = self.piece.counted if isinstance(self.piece, Held) else {}
         found = []
         for row in self.rows.tolist():
-            samples = counted_samples(of_prompt(summary.bins, row), summary.widths[0])
+            samples = known.get(row)
+            if samples is None:
+                samples = counted_samples(of_prompt(summary.bins, row), summary.widths[0])
+                if len(known) < _MOST_KNOWN:
+                    known[row] = samples
             found.append((row, self.work(samples, *(array[row] for array in self.arrays))))
         return found
 
@@ -445,8 +475,4 @@ def _dealt(pieces: Sequence[Piece], heads: Sequence[Head]) -> tuple[list[Piece],
         f"The {summary.n_samples:,} samples of the one prompt are in bins, dealt at random into {_GROUPS} groups that "
         "count as prompts: what differs between them is chance."
     )
-    return [partial(_itself, groups)], [Head.of(groups)], note
-
-
-def _itself(summary: Summary) -> Summary:
-    return summary
+    return [Held(groups)], [Head.of(groups)], note
