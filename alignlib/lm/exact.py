@@ -17,9 +17,10 @@ from alignlib.lm.space import ResponseSpace
 from alignlib.lm.stack import Stack
 from alignlib.lm.tasks import Task
 
-__all__ = ["log_law", "log_score", "tree_of"]
+__all__ = ["PROMPTS_AT_ONCE", "log_law", "log_score", "tree_of"]
 
-_PROMPTS_AT_ONCE = {"cpu": 1, "cuda": 24}  # on a processor one prompt's activations fill the cache
+PROMPTS_AT_ONCE = {"cpu": 1, "cuda": 24}
+"""Prompts whose laws are computed together: on a processor one prompt's activations fill the cache."""
 
 
 class _Tree(torch.nn.Module):  # type: ignore[misc]  # the extra's classes are not seen by the check of types
@@ -86,7 +87,7 @@ def log_law(weights: Mapping[str, Tensor], n_heads: int, prompts: IntArray, task
         If a probability is not a number: the weights have diverged.
     """
     there = {name: part.to(device) for name, part in weights.items()}
-    at_once = _PROMPTS_AT_ONCE[torch.device(device).type]
+    at_once = PROMPTS_AT_ONCE[torch.device(device).type]
     rows = np.asarray(prompts)
     with torch.no_grad():
         parts = [

@@ -27,6 +27,7 @@ KeysValues: TypeAlias = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, (R, P, heads, tokens, channels)."""
 
 _EPS = 1e-5
+_TOGETHER = 96  # tokens of all responses to a prompt up to which attention reads them as one row
 _LOOK = 4  # tokens after which sampling looks for responses that have ended
 _NOT_WEIGHTS = (".attn.bias", ".attn.masked_bias")
 
@@ -246,17 +247,25 @@ class Stack:
         pack, spread = (_same, _same) if packing is None else (packing.pack, packing.spread)
         position = torch.arange(n, device=tokens.device).expand(r, p * g, n).reshape(r, p * g * n)
         hidden = self._embed(pack(tokens.reshape(r, p * g * n))) + self._position(pack(position) + n_prompt)
-        # What a token sees: the whole prompt, which a group shares, and its own response up to itself.
-        seen = torch.ones((n, n_prompt + n), dtype=torch.bool, device=hidden.device).tril(n_prompt)
+        # Short responses to one prompt are read as one row: what they do not see of each other costs less than to copy
+        # the prompt's keys for each, and an operation for each.
+        rows = 1 if g * n <= _TOGETHER else g
+        seen = self._seen(n_prompt, n, g // rows, hidden.device)
         for layer, (prompt_key, prompt_value) in enumerate(kept):
             query, key, value = (
-                self._heads(spread(part), r, p * g, n).flatten(0, 1) for part in self._qkv(layer, hidden)
+                self._heads(spread(part), r, p * rows, g // rows * n).flatten(0, 1) for part in self._qkv(layer, hidden)
             )
-            shared = (part.repeat_interleave(g, dim=1).flatten(0, 1) for part in (prompt_key, prompt_value))
+            shared = (part.repeat_interleave(rows, dim=1).flatten(0, 1) for part in (prompt_key, prompt_value))
             key, value = (torch.cat(both, dim=2) for both in zip(shared, (key, value), strict=True))
             found = scaled_dot_product_attention(query, key, value, seen, scale=1.0)
             hidden = self._finish(layer, hidden, pack(found.transpose(1, 2).reshape(r, p * g * n, -1)))
         return spread(self._norm(hidden, "transformer.ln_f")).view(r, p, g, n, -1)
+
+    @staticmethod
+    def _seen(n_prompt: int, n: int, together: int, device: torch.device) -> Tensor:
+        """What a token sees: the whole prompt, and its own response of n tokens up to itself."""
+        own = torch.block_diag(*[torch.ones((n, n), device=device).tril()] * together)
+        return torch.cat([torch.ones((together * n, n_prompt), device=device), own], dim=1).bool()
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Apply the last layer to states (R, …, width).

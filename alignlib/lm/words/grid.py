@@ -73,16 +73,18 @@ class Run:
         return replace(self, rate=rate if self.responses == RESPONSES else 2.0 * rate)
 
 
-def tuning(steps: int = STEPS[1]) -> list[Run]:
+def tuning(steps: int = STEPS[1], reward: str = "sentiment") -> list[Run]:
     """Return the trials: every method at its middle penalty, every rate once.
 
     Parameters
     ----------
     steps : int
         Length of each.
+    reward : str
+        What they are paid.
     """
     return [
-        Run("sentiment", method, find(method).middle, steps, _TUNING_SEED, rate, "tuning")
+        Run(reward, method, find(method).middle, steps, _TUNING_SEED, rate, "tuning")
         for method in METHODS
         for rate in RATES
     ]
@@ -150,7 +152,7 @@ def fleets(runs: Sequence[Run], size: int) -> list[list[Run]]:
     found: dict[tuple[object, ...], list[list[Run]]] = {}
     order: list[list[Run]] = []
     for run in runs:
-        parts = found.setdefault((run.stage == "tuning", run.reward, run.method, run.responses), [])
+        parts = found.setdefault((run.reward, run.method, run.responses), [])
         if not parts or len(parts[-1]) >= size:
             parts.append([])
             order.append(parts[-1])
