@@ -396,7 +396,7 @@ def test_a_sweep_is_one_table(project: Project) -> None:
     assert "--force" in alignlib("sweep", "roots", "--grid", "n=3", "-o", "sweep.parquet").output
     assert Path("sweep.parquet").read_bytes() == before
     assert not list(Path().glob(".*.kept"))  # all has run
-    result = alignlib("sweep", "sums", "--grid", "n=6:9", "-o", "sums.csv")
+    result = alignlib("run", "sums", "--sweep", "n=6:9", "-o", "sums.csv")  # the short form
     assert result.exit_code == 1
     assert "n = 7: failed, cell" in result.output
     assert "1 of 3 runs failed twice, see the column failed:\n  n = 7" in result.output
@@ -429,3 +429,15 @@ def test_a_bad_sweep_is_refused_before_it_starts(project: Project, arguments: li
     result = alignlib("sweep", "pairs", *arguments, "-o", "a.csv")
     assert (result.exit_code, said in " ".join(result.output.split())) == (2, True), result.output
     assert not Path("a.csv").exists()
+
+
+def test_a_sweep_by_run_leaves_a_table_alone(project: Project) -> None:
+    """No page and no crate of one run; a notebook is not its name."""
+    for more, said in (
+        ("--html", "leave --html out"),
+        ("--crate=c", "leave --crate out"),
+        ("--list", "leave --sweep out"),
+    ):
+        result = alignlib("run", "pairs", "--sweep", "n=1,2", "-o", "a.csv", more)
+        assert (result.exit_code, said in result.output) == (2, True), result.output
+    assert "must end in .csv" in alignlib("run", "pairs", "--sweep", "n=1,2", "-o", "a.ipynb").output

@@ -27,12 +27,19 @@ __all__ = ["command"]
         "alignlib run --list",
         "alignlib run best_of_n --help",
         "alignlib run best_of_n --n-max 32 -o out.ipynb --html",
+        "alignlib run best_of_n --sweep n_max=8,16,32 -o sweep.csv",
     ],
     context_settings={"ignore_unknown_options": True, "show_default": True},
     add_help_option=False,
 )
 @notebook_words("[NAME] [--PARAMETER VALUE]...")
-@option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb.")
+@option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb; with --sweep a table, OUT.csv.")
+@option(
+    "--sweep",
+    multiple=True,
+    metavar="PARAMETER=V1,V2,...",
+    help="Run at every value and write one table of all claims and numbers, as `alignlib sweep --grid` does.",
+)
 @option("--html", is_flag=True, help="Also write OUT.html, one file that needs no network.")
 @option("--crate", type=FILE, help="Also leave a folder with the run's Workflow Run RO-Crate, which `verify` checks.")
 @option("--force", is_flag=True, help="Replace files that are there under these names.")
@@ -44,6 +51,7 @@ def command(
     words: tuple[str, ...],
     pairs: tuple[tuple[str, str], ...],
     output: Path | None,
+    sweep: tuple[str, ...],
     html: bool,
     crate: Path | None,
     force: bool,
@@ -53,6 +61,15 @@ def command(
     """Rerun the notebook NAME (10, best_of_n or 10_best_of_n) with other parameters; lists as 1,2,3."""
     if helping and not words:
         click.echo(ctx.get_help())
+        return
+    if sweep and not (helping or listing):
+        from alignlib.cli.sweep import command as swept
+
+        if html or crate is not None:
+            raise BadInput(f"--sweep leaves one table of all runs; leave {'--html' if html else '--crate'} out.")
+        ctx.invoke(
+            swept, words=words, pairs=pairs, grid=sweep, workers=None, scheduler=None, output=output, force=force
+        )
         return
     name, more = name_and_parameters(words)
     require_extra("alignlib run")
@@ -65,7 +82,7 @@ def command(
         _say_parameters(project.find(name))
         return
     if listing:
-        typed: dict[str, object] = {"-o": output, "--html": html, "--crate": crate, "--force": force}
+        typed: dict[str, object] = {"-o": output, "--sweep": sweep, "--html": html, "--crate": crate, "--force": force}
         typed |= {f"--{parameter}": True for parameter, _ in (*pairs, *more)}
         spare = next((option for option, value in typed.items() if value), None)
         if spare is not None:
