@@ -436,7 +436,6 @@ def test_a_sweep_by_run_leaves_a_table_alone(project: Project) -> None:
     for more, said in (
         ("--html", "leave --html out"),
         ("--crate=c", "leave --crate out"),
-        ("--list", "leave --sweep out"),
     ):
         result = alignlib("run", "pairs", "--sweep", "n=1,2", "-o", "a.csv", more)
         assert (result.exit_code, said in result.output) == (2, True), result.output
