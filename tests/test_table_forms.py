@@ -63,6 +63,7 @@ FORMS = {
     "carets.csv": csv("^"),
     "tildes.txt": csv("~"),
     "colons.txt": csv(":"),
+    "ampersands.txt": csv("&"),
     "t.txt": csv(),
     "commas.tsv": csv(","),
     "decimal_commas.csv": csv(";", ","),
@@ -81,7 +82,7 @@ def test_a_table_in_every_form(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(table.column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
     assert table.prompts.tolist() == list(range(PROMPTS))
     separator = {"semicolons": "semicolons", "tabs": "tabs", "bars": "vertical bars", "spaces": "spaces"}.get(
-        name[:-4], name[:-4] if name[:-4] in ("carets", "tildes", "colons") else None
+        name[:-4], name[:-4] if name[:-4] in ("carets", "tildes", "colons", "ampersands") else None
     )
     assert any(f"separated by {separator}" in note for note in table.notes) == (separator is not None)
     assert any("decimal commas" in note for note in table.notes) == name.startswith("decimal")

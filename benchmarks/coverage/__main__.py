@@ -2,8 +2,8 @@
 
 Pieces of a cell (a law, a shape, some tables) are shared out over the workers; each appends one line of JSON as it is
 done. Killed and started again, the study goes on with the pieces that are missing. ``summary`` reads the lines, and
-``table`` writes the table that the book reads; ``pooled`` writes another beside it, of statements that are counted over
-kinds of prompts together.
+``table`` writes the tables that the book reads: of all points, and of widths beside those of plainer rules; ``pooled``
+writes another beside them, of statements that are counted over kinds of prompts together.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--topic", action="append", help="of topics.py, these only, such as 'budgets'")
     parser.add_argument("--laws-from", help="a module that registers more laws")
     asked = parser.parse_args()
-    from benchmarks.coverage import runner, summary
+    from benchmarks.coverage import runner, summary, widths
 
     if asked.what == "run":
         runner.run(
@@ -50,7 +50,9 @@ def main() -> int:
             of_topics=asked.topic,
         )
     if asked.what == "table":
-        summary.write(summary.latest(summary.read(asked.out), asked.before), asked.to)
+        rows = summary.latest(summary.read(asked.out), asked.before)
+        summary.write(rows, asked.to)
+        widths.write(rows, asked.to.with_name("widths.csv"))
     if asked.what == "pooled":
         summary.write_pooled(summary.latest(summary.read(asked.out)), asked.to.with_name("beyond.csv"))
         return 0
