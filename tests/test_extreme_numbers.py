@@ -220,7 +220,7 @@ def test_capacity_with_costs_and_repeated_rows() -> None:
 
 
 @pytest.mark.parametrize("below", [0.0, 1e-12, 1.0])
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("scale", [1e-250, 1.0, 1e3])
 def test_allocation_with_an_action_that_dominates(below: float, scale: float) -> None:
     uneven = Task(np.array([0.3, 0.7]), scale * np.array([[0.03, 0.0, 0.25], [0.29, 0.2, 0.0]]))
     loss = np.array([[1.0, 2.0, 1.5], [0.5, 3.0, 0.7]])

@@ -96,7 +96,7 @@ def allocate(
             break
         low, high = search.low, search.high
     answer = search.answer()
-    if not answer.gap <= tol * search.range + search.rounding:
+    if not search.gap() <= tol * search.range + search.rounding:
         raise ArithmeticError(
             f"the duality gap was not closed to {tol:g} of the range: the least loss lies in "
             f"[{answer.loss - answer.gap!r}, {answer.loss!r}]. Ask for a larger tol."
@@ -138,7 +138,12 @@ class _Slope:
     def __init__(self, tasks: Sequence[Task], weight: FloatArray, budget: float) -> None:
         # In regrets, whose sums are of one sign: where one judgement is best for every target the range is 0, not the
         # difference of two rounded losses.
-        self.tasks, self.weight, self.budget = [task.regret for task in tasks], weight, float(budget)
+        regrets = [task.regret for task in tasks]
+        # In a unit, a power of two, in which the largest regret is about 1: slopes have the inverse unit of the loss.
+        most = max(float(task.loss.max()) for task in regrets)
+        self.unit = math.ldexp(1.0, min(math.frexp(most)[1], 1023)) if most > 0.0 else 1.0
+        self.tasks = [Task(task.prob, task.loss / self.unit) for task in regrets]
+        self.weight, self.budget = weight, float(budget)
         self.least = np.array([task.least_loss for task in tasks])
         self.range = float(weight @ np.array([task.blind_loss for task in self.tasks]))
         self.rounding = _ROUNDING * float(weight @ np.array([task.loss.max() for task in self.tasks]))
@@ -245,9 +250,9 @@ class _Slope:
             )
             for name in ("rate", "distortion")
         )
-        distortion = self.least + regret
-        slope = self.high if share > 0.5 or self.low == 0 else self.low
-        return Allocation(rate, distortion, judges, slope, float(self.weight @ distortion), self.gap())
+        distortion = self.least + self.unit * regret
+        slope = (self.high if share > 0.5 or self.low == 0 else self.low) / self.unit
+        return Allocation(rate, distortion, judges, slope, float(self.weight @ distortion), self.unit * self.gap())
 
 
 def _blind(task: Task) -> RateDistortionPoint:
