@@ -14,6 +14,7 @@ from alignlib.estimation.counted import jackknife_of_counts
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.halves import canonical_rank, either_way, part_weight, parts_of, sort_keys
 from alignlib.estimation.jackknife import LogPartitionEstimate, doubling_grid, jackknife_log_partition
+from alignlib.estimation.small_tilts import MANY_BLOCKS, narrow_to_wide
 from alignlib.estimation.support import known_kl, strain
 from alignlib.estimation.tails import TailShape
 from alignlib.tables import CountedSamples, RewardTable
@@ -209,7 +210,7 @@ def _tabulate(
     of_cells, sums = np.zeros((6, work.n_cells, lam.size)), np.zeros((7, lam.size))
     index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
     known = (first.base, first.unit, first.rank, index)
-    for _, (some, of_some) in table.each(work, [column], _BLOCK, *known, add=True):
+    for _, (some, of_some) in table.each(work, [column], MANY_BLOCKS, *known, add=True):
         sums += some
         of_cells += of_some
     for where, its in table.each_counted(partial(_of_counted, lam=lam), column, first.base, first.unit):
@@ -232,11 +233,25 @@ class _Tabulation(SameFields):
     def __call__(
         self, rewards: FloatArray, base: FloatArray, unit: FloatArray, rank: IntArray, index: IntArray
     ) -> tuple[FloatArray, FloatArray]:
-        lam = self.lam
-        thirds = np.flatnonzero((self.start + np.arange(lam.size)) % _EVERY == 0)
-        sums, of_cells = np.zeros((7, lam.size)), np.zeros((6, self.n_cells, lam.size))
-        n = rewards.shape[1]
+        sums, of_cells = np.zeros((7, self.lam.size)), np.zeros((6, self.n_cells, self.lam.size))
         rows = (_sorted(rewards) - base[:, None]) / unit[:, None]
+        for some in narrow_to_wide(rows, _BLOCK):
+            self._add_block(sums, of_cells, rows[some], base[some], unit[some], rank[some], index[some])
+        return sums, of_cells
+
+    def _add_block(
+        self,
+        sums: FloatArray,
+        of_cells: FloatArray,
+        rows: FloatArray,
+        base: FloatArray,
+        unit: FloatArray,
+        rank: IntArray,
+        index: IntArray,
+    ) -> None:
+        """Add what is known of prompts whose samples lie about as far apart, in their units and sorted."""
+        lam, n = self.lam, rows.shape[1]
+        thirds = np.flatnonzero((self.start + np.arange(lam.size)) % _EVERY == 0)
         found = jackknife_log_partition(rows, lam)
         self._add(sums, of_cells, found, n, np.square(rows).mean(axis=1), rows[:, 0], base, unit, index)
         if self.parts and thirds.size:
@@ -249,7 +264,6 @@ class _Tabulation(SameFields):
             ahead = np.zeros((lam.size, len(rows)))
             ahead[thirds] = step * unit * (part_weight(n) if n > 3 else 2.0)
             _add(of_cells[2], index, ahead)
-        return sums, of_cells
 
     def add_counted(
         self,

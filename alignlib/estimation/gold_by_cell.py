@@ -11,6 +11,7 @@ from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.halves import canonical_rank, either_way, part_weight, parts_of, sort_keys
+from alignlib.estimation.small_tilts import MANY_BLOCKS, narrow_to_wide
 from alignlib.estimation.tilted_mean import jackknife_tilted_means
 from alignlib.rules import Rule, prepare
 from alignlib.tables import RewardTable
@@ -115,10 +116,15 @@ def _rank(table: RewardTable, reward: str) -> IntArray:
 
 
 def _sorted_blocks(table: RewardTable, reward: str, gold: str) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Yield prompt positions, and gold and proxy (2, prompts, n) sorted from the largest proxy down."""
-    for (where, proxies), (_, golds) in zip(table.blocks(reward, _BLOCK), table.blocks(gold, _BLOCK), strict=True):
+    """Yield prompt positions, and gold and proxy (2, prompts, n) sorted from the largest proxy down.
+
+    Prompts of a block are about as wide, by the proxy.
+    """
+    for (where, proxies), (_, golds) in zip(*(table.blocks(name, MANY_BLOCKS) for name in (reward, gold)), strict=True):
         order = np.argsort(proxies, axis=1)[:, ::-1]
-        yield where, np.stack([np.take_along_axis(values, order, axis=1) for values in (golds, proxies)])
+        both = np.stack([np.take_along_axis(values, order, axis=1) for values in (golds, proxies)])
+        for some in narrow_to_wide(both[1], _BLOCK):
+            yield where[some], both[:, some]
 
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:

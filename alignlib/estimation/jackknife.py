@@ -18,6 +18,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib._core.special import log1p_excess
+from alignlib.estimation.small_tilts import BLOCK_OF_SMALL, SmallTilts, how_many_small
 
 __all__ = [
     "LogPartitionEstimate",
@@ -26,6 +27,7 @@ __all__ = [
     "in_logarithms",
     "jackknife_log_partition",
     "of_numbers",
+    "orders",
     "stands_apart",
     "terms_wanted",
     "work_arrays",
@@ -129,28 +131,64 @@ def jackknife_log_partition(descending: FloatArray, lam: npt.ArrayLike) -> LogPa
 def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
     """Fill in the estimates, Λ less λ times the largest reward, of a block of prompts."""
     n = rows.shape[1]
+    small = _fill_small(rows, lams, out)
+    lams, rest = lams[small:], out[:, small:]
     below = np.ascontiguousarray((rows - rows[:, :1]).T)
     work = work_arrays(3, below.shape)
     weights: list[FloatArray] = []
-    log_n, (of_one, of_two) = math.log(n), of_numbers(n)
     with np.errstate(all="ignore"):  # what is lost below the smallest number is done again in logarithms
         for j, lam in enumerate(lams.tolist()):
             weight = _next_weights(weights, below, lams, j)
             log_total, singles, pairs, ess, largest = _sums(weight, work)
-            plug_in = log_total - log_n
-            out[0, j] = plug_in
-            out[1, j] = plug_in + of_one - (n - 1) / n * singles
-            out[2, j] = plug_in + of_two - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs
-            out[3, j] = ess
-            out[4, j] = largest
+            plug_in = log_total - math.log(n)
+            rest[:3, j] = orders(plug_in, singles, pairs, n)
+            rest[3, j] = ess
+            rest[4, j] = largest
             product = np.multiply(weight, below[: len(weight)], out=work[0][: len(weight)])
-            out[5, j] = np.maximum(lam * largest * column_sums(product) - plug_in, 0.0)
+            rest[5, j] = np.maximum(lam * largest * column_sums(product) - plug_in, 0.0)
             lost = weight[min(2, len(weight) - 1)] < _UNDERFLOW
             if lost.any():
-                out[:, j, lost] = in_logarithms(rows[lost], lam)
+                rest[:, j, lost] = in_logarithms(rows[lost], lam)
     alike = below[-1] == 0.0  # no rounding there, which a logarithm of it would blow up
     out[:3, :, alike] = 0.0
     out[5][:, alike] = 0.0
+
+
+def _fill_small(rows: FloatArray, lams: FloatArray, out: FloatArray) -> int:
+    """Fill in the same for the first λ, where they are small, and return how many these are."""
+    n = rows.shape[1]
+    mean = rows.mean(axis=1)
+    above = rows[:, 0] - mean
+    small = how_many_small(lams, float(np.maximum(above, mean - rows[:, -1]).max()), n)
+    step = max(1, BLOCK_OF_SMALL // n)
+    for start in range(0, len(rows) if small else 0, step):
+        part = slice(start, start + step)
+        found = SmallTilts(np.ascontiguousarray((rows[part] - mean[part, None]).T), lams[:small])
+        to_top = lams[:small, None] * above[part]
+        out[:3, :small, part] = orders(found.log_mean, found.singles, found.pairs, n)
+        out[:3, :small, part] -= to_top
+        out[3:, :small, part] = found.ess, np.exp(to_top) / found.total, found.kl
+    return small
+
+
+def orders(plug_in: FloatArray, singles: FloatArray, pairs: FloatArray, n: int) -> tuple[FloatArray, ...]:
+    """Return a log-partition function as it is, and with its bias of first and of second order taken off.
+
+    Parameters
+    ----------
+    plug_in : array
+        ``log mean e^{λr}``, in nats.
+    singles, pairs : array
+        With shares p of the weight: ``1 + Σ log(1 - p_i)``, ``Σ_{i<j} log(1 - p_i - p_j) - (n-1) Σ log(1 - p_i)``.
+    n : int
+        Samples.
+    """
+    of_one, of_two = of_numbers(n)
+    return (
+        plug_in,
+        plug_in + of_one - (n - 1) / n * singles,
+        plug_in + of_two - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs,
+    )
 
 
 @lru_cache(maxsize=64)
@@ -356,14 +394,11 @@ def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
         pairs += np.log1p(-weight * np.exp(-kept)).sum(axis=0)
     odds = p / (1.0 - p)
     pairs += _log_pair_products(odds, np.empty_like(odds), np.empty_like(odds))
-    of_one, of_two = of_numbers(n)
     plug_in = total - np.log(n) - top
     below_top = (descending[:, 2:] - first[:, None]).T
     return np.array(
         [
-            plug_in,
-            plug_in + of_one - (n - 1) / n * singles,
-            plug_in + of_two - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs,
+            *orders(plug_in, singles, pairs, n),
             1.0 / (p_first**2 + p_second**2 + np.square(p).sum(axis=0)),
             p_first,
             np.maximum(p_second * (runner_up - top) + lam * (p * below_top).sum(axis=0) - plug_in, 0.0),

@@ -18,11 +18,12 @@ from alignlib._core.same import SameFields
 from alignlib.estimation.jackknife import (
     column_sums,
     in_logarithms,
-    of_numbers,
+    orders,
     stands_apart,
     terms_wanted,
     work_arrays,
 )
+from alignlib.estimation.small_tilts import BLOCK_OF_SMALL, SmallTilts, how_many_small
 
 __all__ = ["TiltedMeans", "jackknife_tilted_means"]
 
@@ -90,9 +91,12 @@ def jackknife_tilted_means(proxy: FloatArray, rewards: FloatArray, lam: npt.Arra
 def _fill(proxy: FloatArray, rewards: FloatArray, lams: FloatArray, means: FloatArray, whole: FloatArray) -> None:
     """Fill in the estimates of a block of prompts, Λ less λ times the largest proxy."""
     n = proxy.shape[1]
-    below = np.ascontiguousarray((proxy - proxy[:, :1]).T)
     centres = rewards.mean(axis=2)
     off = np.ascontiguousarray((rewards - centres[:, :, None]).transpose(0, 2, 1))
+    small = _fill_small(proxy, off, lams, means, whole)
+    means[:, :, :small] += centres[:, None]
+    lams, means, whole = lams[small:], means[:, :, small:], whole[:, small:]
+    below = np.ascontiguousarray((proxy - proxy[:, :1]).T)
     work = work_arrays(6, below.shape)
     with np.errstate(all="ignore"):  # what is lost below the smallest number is done again in logarithms
         for j, lam in enumerate(lams.tolist()):
@@ -108,18 +112,43 @@ def _fill(proxy: FloatArray, rewards: FloatArray, lams: FloatArray, means: Float
             means[:, :, j] += centres
 
 
+def _fill_small(proxy: FloatArray, off: FloatArray, lams: FloatArray, means: FloatArray, whole: FloatArray) -> int:
+    """Fill in the same for the first λ, where they are small, and return how many these are."""
+    n = proxy.shape[1]
+    middle = proxy.mean(axis=1)
+    above = proxy[:, 0] - middle
+    small = how_many_small(lams, float(np.maximum(above, middle - proxy[:, -1]).max()), n)
+    step = max(1, BLOCK_OF_SMALL // n)
+    for start in range(0, len(proxy) if small else 0, step):
+        part = slice(start, start + step)
+        centred = np.ascontiguousarray((proxy[part] - middle[part, None]).T)
+        found = SmallTilts(centred, lams[:small], off[:, :, part])
+        log_partition = orders(found.log_mean, found.singles, found.pairs, n)[2]
+        whole[:, :small, part] = log_partition - lams[:small, None] * above[part], found.ess
+        for c in range(len(off)):
+            means[:, c, :small, part] = _orders_of_mean(*found.slopes(c), n)
+    return small
+
+
+def _orders_of_mean(mean: FloatArray, singles: FloatArray, pairs: FloatArray, n: int) -> tuple[FloatArray, ...]:
+    """Return the slopes of `alignlib.estimation.jackknife.orders`."""
+    return (
+        mean,
+        mean - (n - 1) / n * singles,
+        mean - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs,
+    )
+
+
 def _estimates(
     weight: FloatArray, off: FloatArray, n: int, work: Sequence[FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
     """Return the three orders of each mean, (3, C, prompts), and Λ and the effective sample size, (2, prompts)."""
     sums = _Sums(weight, work)
-    of_singles, of_pairs = (2 * n - 3) / n, (n - 2) ** 2 / (n * (n - 1))
-    log_partition = sums.log_total - math.log(n) + of_numbers(n)[1] - of_singles * sums.singles + of_pairs * sums.pairs
+    log_partition = orders(sums.log_total - math.log(n), sums.singles, sums.pairs, n)[2]
     whole = np.array([log_partition, sums.ess])
     means = np.empty((3, len(off), weight.shape[1]))
     for c, values in enumerate(off):
-        mean, singles, pairs = sums.slopes(values)
-        means[:, c] = mean, mean - (n - 1) / n * singles, mean - of_singles * singles + of_pairs * pairs
+        means[:, c] = _orders_of_mean(*sums.slopes(values), n)
     return means, whole
 
 
