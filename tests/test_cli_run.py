@@ -95,7 +95,7 @@ def test_names(project: Project, name: str) -> None:
         (["pairs", "--top", "1", "-o", "out.ipynb"], "Error: n must be below top, 1; got 1.\n"),
         (["roots"], "Say where to: alignlib run roots -o out.ipynb"),
         ([], "Say which notebook and where to"),
-        (["roots", "-o", "out.html"], "The output must end in .ipynb"),
+        (["roots", "-o", "out.html"], "--output must end in .ipynb"),
         (["roots", "-o", "notebooks/01_roots.ipynb"], "lies among the sources"),
         (["roots", "-o", "notebooks/new.ipynb"], "lies among the sources"),
         (["roots", "-o", "nowhere/out.ipynb"], "does not exist; make it first"),

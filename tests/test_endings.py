@@ -416,7 +416,14 @@ def test_a_table_whose_name_is_not_unicode(tmp_path: Path) -> None:
 
 
 def test_a_closed_folder_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    opened = os.open
+
+    def closed(path: str, *rest: int) -> int:
+        if Path(path).parent == tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *rest)
+
+    monkeypatch.setattr(os, "open", closed)
     log = ROOT / "tests" / "data" / "trl_grpo.json"
     result = CliRunner().invoke(main, ["overlay", str(log), "-o", str(tmp_path / "a.png")])
     assert (result.exit_code, result.stdout) == (2, "")

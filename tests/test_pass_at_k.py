@@ -295,7 +295,7 @@ def passk(folder: Path, content: str, *options: str) -> tuple[int, str]:
         ),
         (("p0,A,1", "p0,A,0"), ["--answer", "answer"], "the first 'A' to prompt 'p0' (1 of 2 right)"),
         (("p0,A,1", "p0,A,x"), [], "'x'"),
-        (("", ""), ["-o", "picture.gif"], "-o names a picture"),
+        (("", ""), ["-o", "picture.gif"], "--output must end in .png, .svg or .pdf; got picture.gif."),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path: Path, change: tuple[str, str], options: list[str], said: str) -> None:

@@ -24,6 +24,7 @@ from tests import test_doors as doors
 from tests import test_endings as endings
 from tests import test_models_of_others as models
 from tests import test_names_are_data as data
+from tests import test_outputs as outputs
 from tests import test_overlay as pictures
 from tests.bad_input_cases import CASES
 from tests.corpus import CORPUS
@@ -55,6 +56,9 @@ def trials() -> Iterator[Trial]:
         yield Trial("hostile text on a terminal", f"{k} {text!r}", partial(_on_a_terminal, text))
     for kind, word in data.PAIRS:
         yield Trial("words of options", f"{kind} {word}", partial(data.says_as_written, kind=kind, word=word))
+    for name, option, place in outputs.cases():
+        run = partial(outputs.refused, name=name, option=option, place=place)
+        yield Trial("outputs", f"{name} {option} {place}", run)
     for words in endings.NAMES:
         run = partial(_patched, endings.test_names_of_files_that_cannot_be, arguments=words)
         yield Trial("names of files", " ".join(words)[:50], run)

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from alignlib._core.errors import InputError
 from alignlib._core.locks import hold, host_key, is_left
 
-__all__ = ["PASSING", "check_new", "whole_file", "write_whole"]
+__all__ = ["PASSING", "check_new", "check_place", "whole_file", "write_whole"]
 
 # What a file is called until it is whole; nobody else names files like this, so what is left of one is known as ours.
 PASSING = r"\.{name}\.alignlib-(?P<host>[0-9a-f]{{8}})-(?P<pid>\d{{1,10}})-[0-9a-f]{{8}}"
@@ -34,26 +34,90 @@ def check_new(path: Path | str, force: bool, read: Sequence[Path] = ()) -> None:
     Raises
     ------
     InputError
-        Where ``path`` exists without ``force``, is anything but a file, or lies in a folder that is closed.
+        Where ``path`` exists without ``force``, or no file can be written there.
     """
     path = Path(path)
+    check_place(path)
     for source in read:
         if path.exists() and source.exists() and path.samefile(source):
             raise InputError(f"{path} is {source}, which is read; choose another output.", argument="output")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; choose another output.", argument="output")
-    parent = path.resolve().parent
-    if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written, its folder is closed; choose another output.", argument="output")
-    if not os.path.lexists(path):
-        return
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is no regular file; choose another output.", argument="output")
-    if not force:
+    if os.path.lexists(path) and not force:
         raise InputError(
             f"{path} exists; choose another output, or pass force=True to replace it.",
             argument="force",
         )
+
+
+def check_place(path: Path | str, *, folder: bool = False, parents: bool = False) -> None:
+    """Refuse, before anything runs, a place where no file can be written; found by writing one.
+
+    Permissions alone do not tell: a disk may be full or read-only, a name too long, a folder one of the system's.
+
+    Parameters
+    ----------
+    path : path
+        The file, or the folder, that is to be written; what is there stays as it is.
+    folder : bool
+        Whether it is a folder, which may exist.
+    parents : bool
+        Whether the folders above it are made where there are none.
+
+    Raises
+    ------
+    InputError
+        With the path and what the system says of it.
+    """
+    path = Path(path)
+    what = f"choose another {'folder' if folder else 'output'}."
+    try:
+        found: os.stat_result | None = path.stat()
+    except FileNotFoundError:
+        found = None
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ENOTDIR:
+            raise InputError(f"The folder of {path} does not exist; make it first.", argument="output") from None
+        raise _no_place(path, error, what) from None
+    if found is not None and not folder and stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{path} is a folder; {what}", argument="output")
+    if found is not None and folder and not stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{path} is a file; {what}", argument="output")
+    if found is not None and not folder and not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} is no regular file; {what}", argument="output")
+    target = Path(os.path.realpath(path))
+    parent = target if folder and found is not None else target.parent
+    while parents and not os.path.lexists(parent):
+        parent = parent.parent
+    if not parent.is_dir():
+        raise InputError(f"The folder of {path} does not exist; make it first.", argument="output")
+    probe = parent / _passing_name(target.name)
+    try:
+        try:
+            handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.write(handle, b" ")
+            finally:
+                os.close(handle)
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise _no_place(path, error, what) from None
+
+
+def _no_place(path: Path, error: OSError | ValueError, what: str) -> InputError:
+    known = {
+        errno.EACCES: "its folder is closed",
+        errno.EPERM: "its folder is closed",
+        errno.ENOENT: "its folder takes no files",  # /proc, for one
+        errno.EROFS: "its disk is read-only",
+        errno.ELOOP: "a link leads back to itself",
+        errno.ENAMETOOLONG: "its name is too long",
+        errno.ENOSPC: "its disk is full",
+        errno.EDQUOT: "its disk is full for you",
+    }
+    said = getattr(error, "strerror", None) or "no name of a file"
+    reason = known.get(getattr(error, "errno", 0) or 0, said[:1].lower() + said[1:])
+    return InputError(f"{path} cannot be written, {reason}; {what}", argument="output")
 
 
 def write_whole(path: Path | str, data: str | bytes, *, replace: bool = True) -> None:

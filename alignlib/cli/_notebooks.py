@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -145,14 +144,10 @@ def name_and_parameters(words: tuple[str, ...]) -> tuple[str | None, list[tuple[
     return (names[0] if names else None), pairs
 
 
-def check_output(output: Path, project: Project, suffix: str = ".ipynb") -> None:
-    """Refuse, before anything runs, an output that cannot be written or would touch the sources."""
-    if output.suffix != suffix:
-        raise BadInput(f"The output must end in {suffix}; got {output}.")
+def check_output(output: Path, project: Project, *suffixes: str) -> None:
+    """Refuse, before anything runs, an output of another kind, or one that would touch the sources."""
+    if output.suffix.lower() not in suffixes:
+        raise BadInput(f"--output must end in {' or '.join(suffixes)}; got {output}.")
     folder = output.resolve().parent
     if project.folder.resolve() in (folder, *folder.parents):
         raise BadInput(f"{output} lies among the sources in {project.folder}; write it elsewhere.")
-    if not folder.is_dir():
-        raise BadInput(f"The folder {folder} does not exist; make it first.")
-    if not os.access(folder, os.W_OK) or output.is_dir():
-        raise BadInput(f"{output} cannot be written; choose another place.")

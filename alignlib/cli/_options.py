@@ -12,6 +12,7 @@ import click
 
 from alignlib._core.errors import InputError
 from alignlib._core.spelled import spelled, spelled_whole
+from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "FILE",
     "NUMBER",
     "NUMBERS",
+    "Output",
     "Range",
     "Whole",
     "bounded_option",
@@ -41,12 +43,39 @@ class File(click.Path):
         """Refuse what can be no name."""
         if "\0" in os.fsdecode(value):
             self.fail("a name of a file cannot hold the character NUL.", param, ctx)
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:
+            self.fail(f"no file can be called {value!r}, which holds half a character.", param, ctx)
         if not os.fspath(value):
             self.fail("give the name of a file; got nothing.", param, ctx)
         return super().convert(value, param, ctx)
 
 
 FILE = File(path_type=Path)
+
+
+class Output(File):
+    """A file, or a folder, that is written in the end: whether it can be is found before anything else is done."""
+
+    def __init__(self, *suffixes: str, folder: bool = False, parents: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self.suffixes, self.folder, self.parents = suffixes, folder, parents
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse another kind of file, and a place where none can be."""
+        path = super().convert(value, param, ctx)
+        if self.suffixes and path.suffix.lower() not in self.suffixes:
+            *others, last = self.suffixes
+            typed = "--output" if param is None else max(param.opts, key=len)
+            raise BadInput(f"{typed} must end in {' or '.join(filter(None, [', '.join(others), last]))}; got {path}.")
+        from alignlib._core.files import check_place  # here, since help does without what it imports
+
+        try:
+            check_place(path, folder=self.folder, parents=self.parents)
+        except InputError as error:
+            raise BadInput(str(error)) from None
+        return path
 
 
 class Number(click.ParamType[float]):

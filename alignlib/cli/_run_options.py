@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from alignlib.estimation import Fit
     from alignlib.training.logs.training_log import TrainingLog
 
-__all__ = ["base_fit", "limit_options", "read_run", "run_options", "split_option", "start_options"]
+__all__ = [
+    "base_fit",
+    "check_base",
+    "check_bounded",
+    "limit_options",
+    "read_run",
+    "run_options",
+    "split_option",
+    "start_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,6 +104,28 @@ def limit_options(command: F) -> F:
     return option(
         "--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value."
     )(level_option(command))
+
+
+def check_base(typed: str, table: bool) -> None:
+    """Refuse, before anything is read, a base that is none; ``table`` says whether there are base samples."""
+    base = number_or_name(typed)
+    if isinstance(base, float):
+        from alignlib._core.checks import as_number
+        from alignlib.tables import LARGEST_REWARD
+
+        as_number("base", base, -LARGEST_REWARD, LARGEST_REWARD)
+    elif base not in ("table", "first"):
+        raise BadInput(f"--run-base must be 'table', 'first' or a number; got {typed!r}.")
+    elif not table and base != "table":
+        raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")
+
+
+def check_bounded(bounded: list[float] | None) -> None:
+    """Refuse, before anything is read, a range of rewards that is none."""
+    if bounded is not None:
+        from alignlib.estimation import check_bounds
+
+        check_bounds(bounded, "average")
 
 
 def base_fit(table: Path, columns: Sequence[str], asked: dict[str, Any], **typed: str) -> Fit:

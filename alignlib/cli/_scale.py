@@ -21,7 +21,7 @@ from click.core import ParameterSource
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE, NUMBER, Whole
+from alignlib.cli._options import NUMBER, Output, Whole
 
 if TYPE_CHECKING:
     from alignlib.scale import Question, SummaryTable
@@ -43,13 +43,13 @@ def scale_options(command: F) -> F:
             option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers read the parts."),
             option(
                 "--checkpoint",
-                type=FILE,
+                type=Output(folder=True, parents=True),
                 help="Folder for what is done, where a stopped run goes on; workers must see it.  [default: a cache]",
             ),
             option("--skip-corrupt", is_flag=True, help="Go on without parts that cannot be read; they are counted."),
             option(
                 "--summary",
-                type=FILE,
+                type=Output(".parquet"),
                 help="Also write the summary of TABLE to FILE.parquet, a TABLE itself; a folder of summaries is one.",
             ),
             option(
@@ -109,8 +109,6 @@ class Scale:
         if self.summary is not None:
             from alignlib._core.files import check_new
 
-            if self.summary.suffix != ".parquet":
-                raise BadInput(f"--summary must end in .parquet; got {self.summary}.")
             check_new(self.summary, force, [table] if table.is_file() else [])
             if _within(self.summary, where):
                 raise BadInput(f"--summary {self.summary} would be a part of {where} itself; write it elsewhere.")

@@ -13,7 +13,16 @@ from alignlib.cli._command import command as make
 from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._options import DISTINCT, FILE
 from alignlib.cli._picture import check_picture, save_picture_of, wrote
-from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, split_option, start_options
+from alignlib.cli._run_options import (
+    base_fit,
+    check_base,
+    check_bounded,
+    limit_options,
+    read_run,
+    run_options,
+    split_option,
+    start_options,
+)
 
 if TYPE_CHECKING:
     from alignlib.training.logs.training_log import TrainingLog
@@ -55,6 +64,13 @@ def command(
         raise BadInput("--reward, --bounded and --run-base need --table: without it there is no limit to compare with.")
     if table is None:
         refuse_typed("prompt", "no_check", remedy="needs --table; leave it out")
+    check_base(asked["run_base"], table is not None)
+    check_bounded(asked["bounded"])
+    if asked["at"] is not None:
+        from alignlib._core.checks import as_vector, require
+
+        least = float(as_vector("at", asked["at"]).min())
+        require(least >= 0.0, f"at must not be negative; got {least:g}.", "at")
     if asked["splits"] and asked["run_column"] is not None:
         raise BadInput("--split compares by RUN's column 'split', --run by another; leave one of them out.")
     from alignlib.answers.output import comparison

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def command(
     from alignlib.training.policy_kl.samples_of_table import KLColumns
 
     at = number_or_name(step)
-    if isinstance(at, str) and at != "all":
+    if at is not None and at != "all" and (isinstance(at, str) or not math.isfinite(at)):
         raise BadInput(f"--step must be a number, or 'all'; got {step!r}.")
     samples = read_kl_samples(tables, KLColumns(step=step_column, **names), at)
     found = estimate_policy_kl(samples, sampled_from=sampled_from, fixed_prompts=fixed_prompts, level=level, rng=seed)

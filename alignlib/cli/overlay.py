@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alignlib._core.checks import as_number
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._options import FILE, Whole
 from alignlib.cli._picture import check_picture, save_picture_of, wrote
-from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, split_option, start_options
+from alignlib.cli._run_options import (
+    base_fit,
+    check_base,
+    check_bounded,
+    limit_options,
+    read_run,
+    run_options,
+    split_option,
+    start_options,
+)
 
 if TYPE_CHECKING:
     from alignlib.training.envelope import Floor
@@ -57,7 +65,7 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     check_picture(picture, force, [run, *asked["also"], *([] if table is None else [table])])
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
-    _check_base(asked["run_base"], table)
+    check_base(asked["run_base"], table is not None)
     if table is None:
         refuse_typed(
             "reward", "prompt", "wide", "pool", "no_check", "level", "seed", remedy="needs TABLE; leave it out"
@@ -65,9 +73,7 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     if asked["bounded"] is not None:
         if table is None:
             raise BadInput("--bounded needs TABLE: without base samples there is no limit to bound.")
-        from alignlib.estimation import check_bounds
-
-        check_bounds(asked["bounded"], "average")
+        check_bounded(asked["bounded"])
     log = read_run(run, asked)
     if asked["also"]:
         log = _side_by_side([run, *asked["also"]], [log, *(read_run(one, asked) for one in asked["also"])])
@@ -124,16 +130,3 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
     if log.kl_high is not None and not most[some].any():
         return Floor(log, None)
     return Floor(log, achieved_envelope(most[some], log.reward[some], known))
-
-
-def _check_base(typed: str, table: Path | None) -> None:
-    """Refuse, before anything is read, a base that is none."""
-    base = number_or_name(typed)
-    if isinstance(base, float):
-        from alignlib.tables import LARGEST_REWARD
-
-        as_number("base", base, -LARGEST_REWARD, LARGEST_REWARD)
-    elif base not in ("table", "first"):
-        raise BadInput(f"--run-base must be 'table', 'first' or a number; got {typed!r}.")
-    elif table is None and base != "table":
-        raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")

@@ -13,7 +13,7 @@ from alignlib.cli._command import command as make
 from alignlib.cli._command import naming, option, refuse_typed
 from alignlib.cli._options import FILE, NUMBER, Range, Whole
 from alignlib.cli._picture import check_picture, save_picture, wrote
-from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options
+from alignlib.cli._run_options import base_fit, check_bounded, limit_options, read_run, run_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,8 @@ def command(run: Path, picture: Path | None, force: bool, form: str | None, **as
     RUN is a log as `alignlib overlay` reads it. Gold is what counts in the end, where the run's reward is a proxy: in
     RUN, in scored responses, or predicted from base samples that both rewards have scored.
     """
-    _check(asked)
+    _check(asked, picture)
+    check_bounded(asked["bounded"])
     files = [run, *(path for path in (asked["scores"], asked["table"]) if path is not None)]
     check_picture(picture, force, files)
     from alignlib.answers.output import pick as output
@@ -83,15 +84,13 @@ def command(run: Path, picture: Path | None, force: bool, form: str | None, **as
     )
     found = _advice(log, fit, _gold(run, log, asked), asked)
     if picture is not None:
-        if found.pick is None:
-            raise BadInput("-o draws gold along KL; give gold (--run-gold, --scores, or --gold with --table).")
         save_picture(lambda: _drawn(found), picture, force)
     say(form, "pick", output, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         wrote(picture)
 
 
-def _check(asked: dict[str, Any]) -> None:
+def _check(asked: dict[str, Any], picture: Path | None) -> None:
     """Refuse, before anything is read, what does not go together."""
     table, scores, in_run = asked["table"], asked["scores"], asked["run_gold"]
     if table is not None and asked["reward"] is None:
@@ -116,6 +115,8 @@ def _check(asked: dict[str, Any]) -> None:
             "Nothing to pick by: give gold (--run-gold, --scores, or --gold with --table), or a KL to find the β of "
             "(--kl with --table)."
         )
+    if not gold and picture is not None:
+        raise BadInput("-o draws gold along KL; give gold (--run-gold, --scores, or --gold with --table).")
     if not gold and any(asked[name] is not None for name in ("error", "looks")):
         raise BadInput("--error and --looks are about gold; give it (--run-gold or --scores).")
 

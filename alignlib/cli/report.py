@@ -11,7 +11,7 @@ from alignbook.extra import require_extra
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE
+from alignlib.cli._options import Output
 from alignlib.cli._question import Question
 from alignlib.cli._reward_options import promise_options, table_options
 from alignlib.cli._scale import SCALE, place
@@ -30,7 +30,7 @@ __all__ = ["command"]
 )
 @table_options
 @promise_options
-@option("-o", "--output", "folder", required=True, type=FILE, help="Folder for the report.")
+@option("-o", "--output", "folder", required=True, type=Output(folder=True), help="Folder for the report.")
 @option("--force", is_flag=True, help="Replace an earlier report in that folder.")
 def command(folder: Path, force: bool, **asked: Any) -> None:
     """Leave a page, pictures (PNG, SVG) and numbers (CSV, JSON) on the rewards in TABLE.

@@ -11,7 +11,7 @@ from alignbook.extra import require_extra
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 from alignlib.cli._notebooks import OnNotebook, check_output, name_and_parameters, notebook_words, say_other_clone
-from alignlib.cli._options import FILE
+from alignlib.cli._options import Output
 
 if TYPE_CHECKING:
     from alignbook.project import Notebook
@@ -33,7 +33,7 @@ __all__ = ["command"]
     add_help_option=False,
 )
 @notebook_words("[NAME] [--PARAMETER VALUE]...")
-@option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb; with --sweep a table, OUT.csv.")
+@option("-o", "--output", type=Output(".ipynb", ".csv", ".parquet"), help="The executed notebook, OUT.ipynb; with --sweep a table, OUT.csv.")
 @option(
     "--sweep",
     multiple=True,
@@ -41,7 +41,11 @@ __all__ = ["command"]
     help="Run at every value and write one table of all claims and numbers, as `alignlib sweep --grid` does.",
 )
 @option("--html", is_flag=True, help="Also write OUT.html, one file that needs no network.")
-@option("--crate", type=FILE, help="Also leave a folder with the run's Workflow Run RO-Crate, which `verify` checks.")
+@option(
+    "--crate",
+    type=Output(folder=True),
+    help="Also leave a folder with the run's Workflow Run RO-Crate, which `verify` checks.",
+)
 @option("--force", is_flag=True, help="Replace files that are there under these names.")
 @option("--list", "listing", is_flag=True, help="Show every notebook with its parameters.")
 @option("-h", "--help", "helping", is_flag=True, help="Show this message, or the parameters of NAME, and exit.")
@@ -96,7 +100,7 @@ def command(
     if output is None:
         raise BadInput(f"Say where to: alignlib run {name} -o out.ipynb, or --list.")
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
-    check_output(output, project)
+    check_output(output, project, ".ipynb")
     notebook.check(values)
     # Here, not above: Jupyter takes a second that `--list` need not wait for.
     from alignbook.rerun import check_outputs, rerun

@@ -13,7 +13,7 @@ from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import import_models, interruptible, machine_options, say
-from alignlib.cli._options import FILE, NUMBER, Whole, draws_seed_option
+from alignlib.cli._options import FILE, NUMBER, Output, Whole, draws_seed_option
 
 __all__ = ["command"]
 
@@ -41,9 +41,9 @@ __all__ = ["command"]
     help="Column that names the prompts  [default: prompt_id, if any; else 0, 1, …]",
 )
 @option("--n", default=64, type=Whole(min=1), help="Responses per prompt.")
-@option("-o", "--output", required=True, type=FILE, help="Parquet file to write.")
+@option("-o", "--output", required=True, type=Output(".parquet"), help="Parquet file to write.")
 @option("--max-new-tokens", default=256, type=Whole(min=1), help="Largest length of a response.")
-@option("--temperature", default=1.0, help="Any but 1 is another policy; so is a cut.")
+@option("--temperature", default=1.0, type=NUMBER, help="Any but 1 is another policy; so is a cut.")
 @option("--top-k", type=Whole(min=1), help="Draw from the k likeliest tokens only.")
 @option("--top-p", type=NUMBER, help="Draw from the likeliest tokens that hold this probability only.")
 @option(
@@ -79,16 +79,19 @@ def command(
     check_new(output, True, [prompts])
     with interruptible(output):
         import_models()
+        from alignlib.models.loading import choose_device
         from alignlib.models.next_token import SamplingLaw
         from alignlib.models.prompts import read_prompts
-        from alignlib.models.sample import sample
+        from alignlib.models.sample import check_output, sample
         from alignlib.models.sample_job import SampleSettings
 
+        check_output(output, force)
         settings = SampleSettings(
             law=SamplingLaw(temperature, top_k, top_p),
             layout={"auto": "auto", "yes": "chat", "no": "text"}[chat],
             **options,
         )
+        choose_device(settings.device)
         found = sample(
             model, read_prompts(prompts, column, prompt_id), output, base=base, settings=settings, force=force, say=say
         )

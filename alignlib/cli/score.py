@@ -11,7 +11,7 @@ from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import import_models, interruptible, machine_options, say
-from alignlib.cli._options import FILE, Whole
+from alignlib.cli._options import FILE, Output, Whole
 
 __all__ = ["command"]
 
@@ -33,7 +33,7 @@ __all__ = ["command"]
     "file.py:function. That code is run; it gets the responses, or what --template makes of prompt and response.",
 )
 @option("--name", help="The column is reward_NAME  [default: the model's or the function's name]")
-@option("-o", "--output", type=FILE, help="Parquet file to write  [default: TABLE itself]")
+@option("-o", "--output", type=Output(".parquet"), help="Parquet file to write  [default: TABLE itself]")
 @option("--label", help="Output that is the reward, by its label.")
 @option("--output-index", type=Whole(min=0), help="Output that is the reward, by its number from 0.")
 @option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alignbook.extra import require_extra
-from alignlib._core.files import check_new, whole_file, write_whole
+from alignlib._core.files import check_new, check_place, whole_file, write_whole
 from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
@@ -25,7 +25,7 @@ from alignlib.cli._notebooks import (
     say_other_clone,
     workers_option,
 )
-from alignlib.cli._options import FILE
+from alignlib.cli._options import Output
 
 if TYPE_CHECKING:
     from alignbook.runner import Job, Run
@@ -53,7 +53,7 @@ __all__ = ["command"]
 )
 @workers_option
 @option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers run; they see the same folders.")
-@option("-o", "--output", type=FILE, help="The table, OUT.csv or OUT.parquet.")
+@option("-o", "--output", type=Output(".csv", ".parquet"), help="The table, OUT.csv or OUT.parquet.")
 @option("--force", is_flag=True, help="Replace a file that is there under this name.")
 def command(
     words: tuple[str, ...],
@@ -82,9 +82,10 @@ def command(
     say_other_clone(project)
     notebook = project.find(name)
     points = sweep.grid(notebook, grid, [*pairs, *more], Path.cwd())
-    check_output(output, project, ".parquet" if output.suffix == ".parquet" else ".csv")
+    check_output(output, project, ".csv", ".parquet")
     check_new(output, force)
     kept = output.parent / f".{output.name}.kept"
+    check_place(kept, folder=True)
     rows: dict[int, dict[str, Any]] = {}
     before = 0
     with (
@@ -133,7 +134,7 @@ def _running(
 
 
 def _write(rows: Sequence[Mapping[str, Any]], columns: list[str], output: Path, force: bool) -> None:
-    if output.suffix == ".csv":
+    if output.suffix.lower() == ".csv":
         from alignlib.answers.output.render import to_csv
 
         write_whole(output, to_csv(rows, columns), replace=force)

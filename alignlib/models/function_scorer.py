@@ -28,7 +28,7 @@ from alignlib.models.texts import filled
 from alignlib.tables.reward_range import check_range
 from alignlib.tables.table_file import EXACT_INTEGERS
 
-__all__ = ["FunctionScorer", "ScoringFunction", "load_function"]
+__all__ = ["FunctionScorer", "ScoringFunction", "find_scorer", "load_function"]
 
 ScoringFunction = Callable[[list[str]], Sequence[float]]
 """From texts to as many numbers."""
@@ -144,18 +144,18 @@ class FunctionScorer(Scoring):
     @classmethod
     def prepare(
         cls,
-        scorer: str | ScoringFunction,
+        found: tuple[str, ScoringFunction, Guest],
         settings: ScoreSettings,
         prompts: Sequence[Prompt],
         responses: Sequence[str],
         say: Callable[[str], None],
     ) -> FunctionScorer:
-        """Find the function, and lay out the texts: the responses alone, or prompt and response by the template.
+        """Lay out the texts: the responses alone, or prompt and response by the template.
 
         Parameters
         ----------
-        scorer : str or callable
-            The function, or its name as in `load_function`.
+        found : tuple
+            What `find_scorer` returned.
         settings : ScoreSettings
             How to score.
         prompts : sequence of prompts
@@ -168,12 +168,9 @@ class FunctionScorer(Scoring):
         Raises
         ------
         InputError
-            If there is no such function, or a setting is one of reward models only.
+            If a template does not go with the prompts.
         """
-        _refuse_settings_of_models(settings)
-        guest = Guest()
-        function = load_function(scorer, guest) if isinstance(scorer, str) else scorer
-        name = scorer if isinstance(scorer, str) else name_of(scorer)
+        name, function, guest = found
         texts = list(responses)
         if settings.template is None:
             say(f"Responses are given to {name} without their prompts; give template to lay out both.")
@@ -260,6 +257,28 @@ def name_of(function: ScoringFunction) -> str:
     """Return module and name of a function."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", type(function).__name__)
     return f"{module}:{name}"
+
+
+def find_scorer(scorer: str | ScoringFunction, settings: ScoreSettings) -> tuple[str, ScoringFunction, Guest]:
+    """Return what a scorer is called, the function, and the guest as which it runs, before any table is read.
+
+    Parameters
+    ----------
+    scorer : str or callable
+        The function, or its name as in `load_function`.
+    settings : ScoreSettings
+        How to score.
+
+    Raises
+    ------
+    InputError
+        If there is no such function, or a setting is one of reward models only.
+    """
+    _refuse_settings_of_models(settings)
+    guest = Guest()
+    if isinstance(scorer, str):
+        return scorer, load_function(scorer, guest), guest
+    return name_of(scorer), scorer, guest
 
 
 def _refuse_settings_of_models(settings: ScoreSettings) -> None:

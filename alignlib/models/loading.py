@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers.models.auto.auto_factory import _BaseAutoModelClass as AutoClass
 
 __all__ = [
+    "check_dtype",
     "choose_device",
     "choose_dtype",
     "load_language_model",
@@ -80,6 +81,23 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
+def check_dtype(name: str | None) -> None:
+    """Refuse a name that is no number format of ours, before PyTorch is there.
+
+    Parameters
+    ----------
+    name : str, optional
+        Such as ``float32``.
+
+    Raises
+    ------
+    InputError
+        If the name is not known.
+    """
+    if name is not None and name not in _DTYPES:
+        raise InputError(f"dtype={name} is not known; give one of {', '.join(_DTYPES)}.")
+
+
 def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
     """Return the number format of that name; without one, bfloat16 on a GPU and float32 elsewhere.
 
@@ -99,8 +117,7 @@ def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
 
     if name is None:
         return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if name not in _DTYPES:
-        raise InputError(f"dtype={name} is not known; give one of {', '.join(_DTYPES)}.")
+    check_dtype(name)
     dtype: torch.dtype = getattr(torch, name)
     return dtype
 

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alignlib._core.errors import InputError
-from alignlib._core.files import check_new
+from alignlib._core.files import check_new, check_place
 from alignlib.models.batching import say_on_stderr
 from alignlib.models.loading import require_torch
 from alignlib.models.prompts import Prompts
 from alignlib.models.resumable import Parts, discard, write_parquet
 from alignlib.models.sample_job import SampleJob, SampleSettings
 
-__all__ = ["SampleSummary", "sample"]
+__all__ = ["SampleSummary", "check_output", "sample"]
 
 _KEY = b"alignlib_sample"
 
@@ -92,9 +92,9 @@ def sample(
     require_torch()
     settings = settings or SampleSettings()
     output = Path(output)
-    _check_output(output, force)
+    check_output(output, force)
     job = SampleJob.prepare(model, base, prompts, settings, say)
-    folder = output.with_name(output.name + ".parts")
+    folder = _parts_of(output)
     if output.is_file() and not force:
         if _settings_of(output) != job.identity:
             raise InputError(f"{output} exists with other settings; choose another output, or pass force=True.")
@@ -120,13 +120,16 @@ def sample(
     return summary
 
 
-def _check_output(output: Path, force: bool) -> None:
+def check_output(output: Path, force: bool) -> None:
     """Refuse, before any model is loaded, an output that cannot be written."""
-    if output.suffix != ".parquet":
-        raise InputError(f"The output must end in .parquet; got {output}.")
-    if not output.resolve().parent.is_dir():
-        raise InputError(f"The folder of {output} does not exist; make it first.")
+    if output.suffix.lower() != ".parquet":
+        raise InputError(f"output must end in .parquet; got {output}.", argument="output")
     check_new(output, force or (output.is_file() and _settings_of(output) is not None))
+    check_place(_parts_of(output), folder=True)
+
+
+def _parts_of(output: Path) -> Path:
+    return output.with_name(output.name + ".parts")
 
 
 def _settings_of(output: Path) -> dict[str, object] | None:

@@ -18,11 +18,11 @@ from alignlib.models.batching import guess_batch_size, in_batches, progress_bar
 from alignlib.models.generation import Drawn, draw, uniforms
 from alignlib.models.journal import Plan
 from alignlib.models.loaded import Loaded, check_same_vocabulary, fingerprint
-from alignlib.models.loading import choose_device, choose_dtype, load_language_model
+from alignlib.models.loading import check_dtype, choose_device, choose_dtype, load_language_model
 from alignlib.models.next_token import SamplingLaw, token_kl, token_log_prob
 from alignlib.models.prompts import Prompts
 from alignlib.models.resumable import Parts
-from alignlib.models.texts import choose_layout, encode_prompts, with_room
+from alignlib.models.texts import check_template, choose_layout, encode_prompts, with_room
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,7 @@ class SampleSettings:
     Raises
     ------
     InputError
-        If a number is too small.
+        If a number is too small, or the template or the number format is none.
     """
 
     n: int = 64
@@ -101,6 +101,8 @@ class SampleSettings:
             "batch_size": (1 if self.batch_size is None else self.batch_size, 1),
         }.items():
             require(value >= low, f"{name} must be at least {low}; got {value}.")
+        check_template(self.template, ("{prompt}",))
+        check_dtype(self.dtype)
 
 
 @dataclass(eq=False)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +15,10 @@ import pyarrow.parquet as pq
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError, quoted
-from alignlib._core.files import check_new
+from alignlib._core.files import check_new, check_place
 from alignlib._core.locks import alone_in
 from alignlib.models.batching import say_on_stderr
-from alignlib.models.function_scorer import FunctionScorer, ScoringFunction, name_of
+from alignlib.models.function_scorer import FunctionScorer, ScoringFunction, find_scorer, name_of
 from alignlib.models.loading import choose_device, choose_dtype, load_reward_model, require_torch
 from alignlib.models.prompts import Prompt, prompt_column
 from alignlib.models.resumable import Parts, discard, write_parquet
@@ -25,6 +26,9 @@ from alignlib.models.reward_scorer import RewardScorer
 from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
 from alignlib.models.texts import choose_layout
 from alignlib.tables import check_file, open_table_file, require_column
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["ScoreSummary", "score"]
 
@@ -103,13 +107,17 @@ def score(
     folder = place.with_name(f"{place.name}.{column}.parts")
     written = None if force or not folder.exists() else _said_of(place, column)  # killed before it could tidy up
     target = _target(table, output, force or written is not None)
+    check_place(folder, folder=True)
+    found = None if scorer is None else find_scorer(scorer, settings)
+    machine = None if found is not None else _machine(settings)
     prompts, responses = _read(table, settings, None if force or written is not None else column)
     job: Scoring
-    if scorer is not None:
-        job = FunctionScorer.prepare(scorer, settings, prompts, responses, say)
+    if found is not None:
+        job = FunctionScorer.prepare(found, settings, prompts, responses, say)
     else:
         assert reward_model is not None
-        job = _job_of_model(reward_model, settings, prompts, responses, say)
+        assert machine is not None
+        job = _job_of_model(reward_model, settings, machine, prompts, responses, say)
     if written is not None:
         return _finished(job, target, column, written, folder, say)
     with Parts.begin(folder, job.identity(), len(responses), job.plan) as parts:
@@ -131,16 +139,21 @@ def _require_unicode(argument: str, text: str, is_missing: bool = False) -> None
         raise InputError(f"{argument} must be text in Unicode; {what}.", argument=argument) from None
 
 
+def _machine(settings: ScoreSettings) -> tuple[torch.device, torch.dtype]:
+    device = choose_device(settings.device)
+    return device, choose_dtype(settings.dtype, device)
+
+
 def _job_of_model(
     reward_model: str,
     settings: ScoreSettings,
+    machine: tuple[torch.device, torch.dtype],
     prompts: Sequence[Prompt],
     responses: Sequence[str],
     say: Callable[[str], None],
 ) -> RewardScorer:
     """Load the model and lay out the texts for it."""
-    device = choose_device(settings.device)
-    dtype = choose_dtype(settings.dtype, device)
+    device, dtype = machine
     loaded = load_reward_model(reward_model, device=device, dtype=dtype, remote_code=settings.remote_code)
     messages = not isinstance(prompts[0], str)
     layout, said = choose_layout(loaded, settings.layout, messages, settings.template)
@@ -197,7 +210,7 @@ def _target(table: Path, output: str | Path | None, force: bool) -> Path:
     if str(table) != "-":
         check_file(table)
     target = table if output is None else Path(output)
-    if target.suffix != ".parquet":
+    if target.suffix.lower() != ".parquet":
         if output is not None:
             raise InputError(f"{target} cannot take another column; the output must end in .parquet.")
         kind = table.suffix.removeprefix(".") or "no ending"
@@ -205,8 +218,6 @@ def _target(table: Path, output: str | Path | None, force: bool) -> Path:
             f"{target} cannot take another column: it is {kind}, and rewards are added to Parquet only, in which "
             "nothing of the table changes on the way; give -o NAME.parquet."
         )
-    if not target.resolve().parent.is_dir():
-        raise InputError(f"The folder of {target} does not exist; make it first.")
     check_new(target, force or (table.exists() and target.exists() and target.samefile(table)))
     return target
 

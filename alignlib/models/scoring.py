@@ -17,8 +17,10 @@ from alignlib._core.errors import quoted
 from alignlib._core.same import SameFields
 from alignlib.models.batching import in_batches, progress_bar
 from alignlib.models.journal import Plan
+from alignlib.models.loading import check_dtype
 from alignlib.models.prompts import Prompt
 from alignlib.models.resumable import Parts
+from alignlib.models.texts import check_template
 
 __all__ = ["ScoreSettings", "Scoring", "content_hash"]
 
@@ -82,6 +84,8 @@ class ScoreSettings:
             "name",
         )
         require(self.value in ("raw", "log-prob"), f"value must be 'raw' or 'log-prob'; got {self.value!r}.")
+        check_template(self.template, ("{prompt}", "{response}"))
+        check_dtype(self.dtype)
         require(self.label is None or self.output_index is None, "Give label or output_index, not both.")
         require(
             self.batch_size is None or self.batch_size >= 1, f"batch_size must be at least 1; got {self.batch_size}."

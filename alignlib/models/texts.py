@@ -12,7 +12,7 @@ from alignlib.models.loaded import Loaded
 from alignlib.models.prompts import Message, Prompt, Prompts
 from alignlib.tables import short
 
-__all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "filled", "with_room"]
+__all__ = ["Layout", "check_template", "choose_layout", "encode_pairs", "encode_prompts", "filled", "with_room"]
 
 Layout: TypeAlias = Literal["chat", "text", "pair"]
 
@@ -87,7 +87,7 @@ def encode_prompts(
     InputError
         Where a prompt has no tokens, or the chat template cannot take it.
     """
-    _check_template(template, ("{prompt}",))
+    check_template(template, ("{prompt}",))
     encoded: list[list[int]] = []
     chats = laid_out(loaded, [_messages(prompt) for prompt in prompts], opens=True) if layout == "chat" else []
     for row, prompt in enumerate(prompts):
@@ -177,7 +177,7 @@ def encode_pairs(
     InputError
         Where the chat template cannot take a prompt.
     """
-    _check_template(template, ("{prompt}", "{response}"))
+    check_template(template, ("{prompt}", "{response}"))
     encoded: list[dict[str, list[int]]] = []
     chats: list[str] = []
     if layout == "chat":
@@ -213,7 +213,7 @@ def filled(template: str, prompts: Sequence[str], responses: Sequence[str]) -> l
     >>> filled("Q: {prompt} A: {response}", ["What is {response}?"], ["A word."])
     ['Q: What is {response}? A: A word.']
     """
-    _check_template(template, ("{prompt}", "{response}"))
+    check_template(template, ("{prompt}", "{response}"))
     # One pass over the template: a prompt may itself contain the word "{response}".
     head, _, tail = template.partition("{prompt}")
     return [
@@ -222,7 +222,21 @@ def filled(template: str, prompts: Sequence[str], responses: Sequence[str]) -> l
     ]
 
 
-def _check_template(template: str | None, needed: Sequence[str]) -> None:
+def check_template(template: str | None, needed: Sequence[str]) -> None:
+    """Refuse a template without the places for what it lays out.
+
+    Parameters
+    ----------
+    template : str, optional
+        The text; without one nothing is refused.
+    needed : sequence of str
+        The places, each of which it must hold once.
+
+    Raises
+    ------
+    InputError
+        If one is missing, or there twice.
+    """
     missing = [] if template is None else [part for part in needed if template.count(part) != 1]
     if missing:
         raise InputError(f"template must hold {missing[0]} once; got {template!r}: put it where that text belongs.")
