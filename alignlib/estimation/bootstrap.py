@@ -29,6 +29,7 @@ _MAX_CELLS = 500
 _STRETCH, _STRETCH_POWER, _MOST_STRETCH = 3.0, 0.75, 3.0  # by simulation of means of lognormal and gamma contributions
 _FIXED_STRETCH = 1.25  # of several fixed prompts: groups of all hide how skewed those of the loudest are; by simulation
 _AT_ONCE = 1 << 18  # draws
+_SQUARED = 1e150  # beyond it a square leaves the range of floats
 _FEW_CELLS, _MOST_OF_PLAIN = 8, 3.0
 _NEWTON_STEPS = 8
 _GROUPS, _ALL_GROUPS = 50, 200  # of the samples of a prompt at most, and of all prompts about, where these are fixed
@@ -331,9 +332,13 @@ class Cells(SameFields):
             In the unit of the values.
         """
         n = len(self.size)
+        scale = np.ones(1)
+        if float(np.abs(values).max(initial=0.0)) > _SQUARED:
+            scale = np.maximum(np.abs(values).max(axis=0), 1.0)
+            values = values / scale
         mean = weights @ values
         variance = np.maximum(weights @ np.square(values) - np.square(mean), 0.0)
-        return np.asarray(np.sqrt(variance / max(n - 1, 1)))
+        return np.asarray(scale * np.sqrt(variance / max(n - 1, 1)))
 
 
 def few_prompts(n_samples: IntArray) -> bool:

@@ -121,7 +121,20 @@ def sample(
 
 
 def check_output(output: Path, force: bool) -> None:
-    """Refuse, before any model is loaded, an output that cannot be written."""
+    """Refuse, before any model is loaded, an output that cannot be written.
+
+    Parameters
+    ----------
+    output : Path
+        The file.
+    force : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    InputError
+        With what is in the way.
+    """
     if output.suffix.lower() != ".parquet":
         raise InputError(f"output must end in .parquet; got {output}.", argument="output")
     check_new(output, force or (output.is_file() and _settings_of(output) is not None))
