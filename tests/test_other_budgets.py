@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -25,7 +26,8 @@ from alignlib.divergences import (
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.divergence_curve import divergence_curve
 from alignlib.estimation.prices import worth
-from alignlib.laws import Exponential, FiniteLaw, Gaussian, Laplace, Uniform
+from alignlib.laws import Exponential, FiniteLaw, Gaussian, Laplace, Law, Uniform
+from alignlib.laws.continuous import ContinuousLaw
 from alignlib.rules import BestOfN
 from tests.test_divergences import ALL, SMOOTH
 
@@ -52,6 +54,30 @@ def test_every_row_of_a_table_has_its_price(divergence: Divergence) -> None:
     for lam in (0.05, 0.3, 1.0, 3.0, 30.0, 1e3):
         ratio = worth(gap, np.asarray(1.0 / 12.0), lam, divergence).ratio
         np.testing.assert_allclose(ratio.mean(axis=1), 1.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [3.0, 8.0, 20.0, 50.0])
+@pytest.mark.filterwarnings("error")
+def test_prices_are_found_at_every_order(alpha: float) -> None:
+    """Where outcomes are about to be dropped the ratio jumps; ``ψ`` by halving in 40 digits."""
+    table = np.random.default_rng(4).standard_normal((6, 9)).round(1)
+    gap = table.max(axis=1, keepdims=True) - table
+    for lam in (0.3, 7.0, 1e4):
+        got = worth(gap, np.full(9, 1 / 9), lam, Renyi(alpha)).psi
+        np.testing.assert_allclose(got, [_psi_in_digits(row.tolist(), lam, alpha) for row in gap], rtol=1e-9)
+
+
+def _psi_in_digits(gap: list[float], lam: float, alpha: float) -> float:
+    with mp.workdps(40):
+        order, delta = mp.mpf(alpha), mp.mpf(alpha) - 1
+        fall = [delta * mp.mpf(lam) * mp.mpf(one) for one in gap]
+        low, high = mp.mpf(0), 1 + max(fall) + mp.mpf(len(gap)) ** delta
+        for _ in range(300):
+            middle = (low + high) / 2
+            total = sum((middle - one) ** (1 / delta) for one in fall if middle > one) / len(gap)
+            low, high = (middle, high) if total < 1 else (low, middle)
+        kept = sum((low - one) ** (order / delta) for one in fall if low > one) / len(gap)
+        return float(sum(fall) / delta / len(gap) - (low - 1) / delta + (kept - 1) / order)
 
 
 @pytest.mark.parametrize("divergence", SMOOTH)
@@ -209,6 +235,22 @@ def test_exponential_in_chi_squared_has_its_closed_form() -> None:
         q = math.log((budget + 1.0) / 2.0)
         assert Exponential().frontier([budget], CHI_SQUARED).gain[0] == pytest.approx(q + 1.0, rel=1e-9)
     assert Exponential(2.0).frontier([0.5], CHI_SQUARED).gain[0] == pytest.approx(0.5 * math.sqrt(0.5), rel=1e-9)
+
+
+@pytest.mark.parametrize("divergence", [CHI_SQUARED, Renyi(1.05), Renyi(3.0), Renyi(20.0)])
+def test_uniform_where_outcomes_are_dropped_is_what_its_nodes_give(divergence: Divergence) -> None:
+    law, budgets = Uniform(-1.0, 2.0), np.array([0.0, 0.01, 0.1, 0.5, 2.0, 9.0])
+    gain, lam = law._optima(budgets, divergence)
+    by_nodes = ContinuousLaw._optima(law, budgets, divergence)
+    np.testing.assert_allclose(gain, by_nodes[0], rtol=1e-10)
+    np.testing.assert_allclose(lam, by_nodes[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("law", [Gaussian(), Exponential()])
+@pytest.mark.parametrize(("divergence", "budget"), [(Renyi(2.0), 600.0), (Renyi(40.0), 20.0), (CHI_SQUARED, 1e100)])
+def test_budgets_beyond_the_ranks_of_nodes_are_refused(law: Law, divergence: Divergence, budget: float) -> None:
+    with pytest.raises(InputError, match="budget must not exceed"):
+        law.frontier([budget], divergence)
 
 
 def test_uniform_has_closed_forms() -> None:

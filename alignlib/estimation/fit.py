@@ -207,7 +207,9 @@ class Fit:
             price = points.slope[:-1] * np.minimum(self.divergence.mean_slope(held), _LARGEST_MEAN)
             lam = np.where(held > 0.0, 1.0 / price, 0.0)
         beyond = np.where(budgets > held, self._mean_of(budgets) - self._mean_of(held), 0.0)
-        gain, low, high = points.gain[:-1], points.low[:-1], points.high[:-1] + beyond * points.slope[-1]
+        rise = points.slope[-1] * np.ones_like(beyond)
+        rise = np.multiply(rise, beyond, where=(rise > 0.0) & (beyond > 0.0), out=np.zeros_like(beyond))
+        gain, low, high = points.gain[:-1], points.low[:-1], points.high[:-1] + rise
         if isinstance(curve, WinRateCurve):  # ties only lower the curve
             free = self.divergence == KL
             most = largest_win_rate(budgets) - 0.5 if free else curve.most(self._mean_of(budgets))

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, FloatOrArray, like, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
 from alignlib._core.errors import InputError
-from alignlib.divergences import TOTAL_VARIATION, Divergence
+from alignlib.divergences import CHI_SQUARED, TOTAL_VARIATION, Divergence, Renyi
 from alignlib.laws.law import Law
 from alignlib.laws.optima import optima
 from alignlib.laws.quadrature import rank_nodes
@@ -20,6 +20,7 @@ __all__ = ["ContinuousLaw", "check_unit"]
 
 
 _LARGEST, _LEAST_SPAN = 1e305, 1e-300  # in size, as of the rewards of a `FiniteLaw`
+_LARGEST_LOG, _FURTHEST = 690.0, 90.0  # of a moment of the ratio; nats to which the ranks of `nodes` reach
 _REFINED = 2  # times that the place where outcomes are dropped becomes the end of a panel
 
 
@@ -95,6 +96,17 @@ class ContinuousLaw(Law):
                 f"{divergence.called}.",
                 argument="divergence",
             )
+        most = math.inf
+        if isinstance(divergence, Renyi) and divergence.alpha > 1.0:
+            most = min(_LARGEST_LOG / (divergence.alpha - 1.0), _FURTHEST)
+        elif divergence == CHI_SQUARED:
+            most = math.expm1(_FURTHEST)
+        require(
+            bool((budgets <= most).all()),
+            f"budget must not exceed {most:.4g} in {divergence.called} for {type(self).__name__}, beyond which the "
+            f"optimum leaves the range of floats; got {budgets.max():g}. Give smaller budgets.",
+            "budget",
+        )
         gain, lam = np.zeros_like(budgets), np.zeros_like(budgets)
         for k in np.flatnonzero(budgets > 0.0):
             budget = float(budgets[k])

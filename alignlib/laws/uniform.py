@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, as_number, require
+from alignlib.divergences import CHI_SQUARED, Divergence, Renyi
 from alignlib.laws.continuous import ContinuousLaw, check_unit
 
 __all__ = ["Uniform"]
@@ -96,6 +97,29 @@ class Uniform(ContinuousLaw):
             return math.exp(budget + 1.0) / 2.0 / self._half
         except OverflowError:
             return math.inf
+
+    def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
+        """In closed form for Rényi's of order α > 1, χ² among them, from where outcomes are dropped; ``δ = α - 1``.
+
+        ``φ = (A - δλu)^{1/δ}`` at the distance u from the top: ``gain = w (1/2 - c e^{-D})``, ``c = (α/(2α-1))^{α/δ}``.
+        """
+        if divergence == CHI_SQUARED:  # D_2 = log(1 + χ²), so λ is as many times larger
+            gain, lam = self._optima(np.log1p(budgets), Renyi(2.0))
+            with np.errstate(over="ignore"):
+                return gain, lam * (1.0 + budgets)
+        alpha = divergence.alpha if isinstance(divergence, Renyi) else 2.0
+        if not isinstance(divergence, Renyi) or alpha <= 1.0:
+            return super()._optima(budgets, divergence)
+        delta, log_rest = alpha - 1.0, math.log(alpha / (2.0 * alpha - 1.0))
+        far = budgets >= math.log(alpha / delta) + log_rest / delta
+        gain, lam = np.zeros_like(budgets), np.zeros_like(budgets)
+        if not far.all():
+            gain[~far], lam[~far] = super()._optima(budgets[~far], divergence)
+        left = 2.0 * self._half * np.exp(alpha / delta * log_rest - budgets[far])
+        gain[far] = self._half - left
+        with np.errstate(divide="ignore", over="ignore"):
+            lam[far] = 1.0 / left
+        return gain, lam
 
     def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
         step = 2 * self._half * u

@@ -269,6 +269,15 @@ def find_scorer(scorer: str | ScoringFunction, settings: ScoreSettings) -> tuple
     settings : ScoreSettings
         How to score.
 
+    Returns
+    -------
+    name : str
+        What the scorer is called.
+    function : callable
+        From a list of texts to as many numbers.
+    guest : Guest
+        Where the reader's code was last.
+
     Raises
     ------
     InputError
