@@ -33,7 +33,12 @@ __all__ = ["command"]
     add_help_option=False,
 )
 @notebook_words("[NAME] [--PARAMETER VALUE]...")
-@option("-o", "--output", type=Output(".ipynb", ".csv", ".parquet"), help="The executed notebook, OUT.ipynb; with --sweep a table, OUT.csv.")
+@option(
+    "-o",
+    "--output",
+    type=Output(".ipynb", ".csv", ".parquet"),
+    help="The executed notebook, OUT.ipynb; with --sweep a table, OUT.csv.",
+)
 @option(
     "--sweep",
     multiple=True,
