@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
+from alignlib._core.errors import InputError
 from alignlib.divergences import (
     CHI_SQUARED,
     HELLINGER,
@@ -23,6 +24,7 @@ from alignlib.divergences import (
     Divergence,
     Renyi,
 )
+from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.laws.kept_outcomes import kept_outcomes
 from alignlib.laws.optima import _one_by_one, optima
@@ -465,3 +467,19 @@ def test_a_rare_top_keeps_the_digits_of_chi_squared() -> None:
     """While nothing is dropped the gain is ``σ √χ²``."""
     gain = FiniteLaw([0.0, 1.0], [1 - 1e-9, 1e-9]).frontier([250.0], CHI_SQUARED).gain[0]
     assert gain == pytest.approx(math.sqrt(250.0 * 1e-9 * (1 - 1e-9)), rel=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [30.0, 60.0, 100.0])
+@pytest.mark.parametrize("kept", [0.05, 0.6])
+def test_renyi_optima_of_every_order_are_those_of_policies_of_their_form(alpha: float, kept: float) -> None:
+    """Of the furthest outcome a part is left, whose ``v`` floats do not hold beside one."""
+    reward, prob = np.array([0.0, 1.0, 2.5, 3.0]), np.array([0.3, 0.4, 0.2, 0.1])
+    delta = alpha - 1.0
+    ratio = (1.0 - (3.0 - reward) * (1.0 - kept**delta) / 3.0).clip(0.0) ** (1.0 / delta)
+    ratio[0] = kept
+    policy = prob * ratio / (prob @ ratio)
+    law, divergence = FiniteLaw(reward, prob), Renyi(alpha)
+    found = law.frontier(np.array([divergence.between(policy, prob)]), divergence)
+    assert float(found.gain[0]) == pytest.approx(float((policy - prob) @ reward), abs=1e-12)
+    with pytest.raises(InputError, match="order up to 10 where it is estimated from samples"):
+        fit_frontier(np.array([[0.0, 1.0, 2.0, 0.0]] * 4), divergence=divergence)
