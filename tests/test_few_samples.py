@@ -94,7 +94,7 @@ def test_coverage_of_the_first_terms(name: str, n: int) -> None:
             }[name]
             rows, truth = draw(shape), float(laws[name].gain_at_kl(0.02))
         table = as_table(rows, once.reward)
-        cells = Cells.of(table.n_samples, rng, table.keys)
+        cells = Cells.of(table.n_samples, rng)
         # As `fit_frontier(rows)`, without the curve of the limit, of which the first terms know nothing.
         found = first_terms(replace(once, table=table, cells=cells, weights=cells.resample(150, rng)))
         assert found is not None

@@ -461,8 +461,8 @@ def test_a_folder_of_summaries_is_their_sum(folder: Path, tmp_path: Path) -> Non
 
 
 def test_more_prompts_than_memory_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALIGNLIB_MAX_BYTES", "1.4e4")
-    with pytest.raises(InputError, match=r"a.parquet has about 60 distinct prompts, .* needs about 15 KiB of memory"):
+    monkeypatch.setenv("ALIGNLIB_MAX_BYTES", "2.8e3")
+    with pytest.raises(InputError, match=r"a.parquet has about 60 distinct prompts, .* needs about 2.9 KiB of memory"):
         opened(folder / "a.parquet")
 
 

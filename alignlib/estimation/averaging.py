@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.counted import jackknife_of_counts
 from alignlib.estimation.curve import AveragedCurve
-from alignlib.estimation.halves import canonical_rank, either_way, part_weight, parts_of, sort_keys
+from alignlib.estimation.halves import (
+    MANY_PROMPTS,
+    canonical_class,
+    canonical_rank,
+    either_way,
+    part_weight,
+    parts_of,
+    sort_keys,
+)
 from alignlib.estimation.jackknife import LogPartitionEstimate, doubling_grid, jackknife_log_partition
 from alignlib.estimation.small_tilts import MANY_BLOCKS, narrow_to_wide
 from alignlib.estimation.support import known_kl, strain
@@ -66,7 +76,7 @@ def averaged_curve(
     unit : array (prompts,), optional
         A unit of reward for each prompt.
     """
-    first = _first_pass(table, column, unit)
+    first = _first_pass(table, column, unit, cells)
     known, scale = largest is not None, tail.bearing if unit is None else tail.even_bearing
     grid = doubling_grid(_LOW, _HIGH) / first.scale
     sums, of_cells = np.empty((7, 0)), np.empty((6, cells.n_fixed or len(cells.size), 0))
@@ -86,8 +96,10 @@ def averaged_curve(
             break
         size = _to_the_end(strained) if bias_correction and not known else _MOST
     plug_in, second, further, open_below, open_above, first_order = of_cells[..., :used]
-    most = first.limit * first.unit if largest is None else largest - first.base
-    limit = np.full(len(cells.size), most.mean()) if cells.fixed_prompts else cells.mean(most)
+    limit = first.limit
+    if largest is not None:
+        most = largest - first.base
+        limit = np.full(len(cells.size), most.mean()) if cells.fixed_prompts else cells.mean(most)
     nearest = second
     if not known:
         share = np.full(cells.n_fixed, 1.0 / cells.n_fixed) if cells.fixed_prompts else cells.whole[0]
@@ -123,10 +135,10 @@ def averaged_curve(
 
 @dataclass(frozen=True, eq=False)
 class _FirstPass(SameFields):
-    """What the samples tell before any λ: ``base`` is the mean of each prompt and ``limit`` its largest gain.
+    """What the samples tell before any λ: ``base`` is the mean of each prompt, ``limit`` the largest gain of each cell.
 
-    ``limit`` and ``scale``, the spread of reward within a prompt, are in the ``unit`` of each prompt. ``kl_at_limit``
-    is the KL of λ = ∞ summed over prompts, ``rank`` the place of each prompt in an order that the rewards define.
+    ``scale``, the spread of reward within a prompt, is in the ``unit`` of each prompt. ``kl_at_limit`` is the KL of
+    λ = ∞ summed over prompts, ``rank`` the place of each prompt in an order that the rewards define, or its class.
     """
 
     base: FloatArray
@@ -135,7 +147,7 @@ class _FirstPass(SameFields):
     scale: float
     kl_at_limit: float
     common_ceiling: bool
-    rank: IntArray
+    rank: npt.NDArray[Any]
 
 
 def _sorted(rewards: FloatArray) -> FloatArray:
@@ -143,29 +155,44 @@ def _sorted(rewards: FloatArray) -> FloatArray:
     return np.sort(rewards, axis=1)[:, ::-1]
 
 
-def _first_pass(table: RewardTable, column: str, given: FloatArray | None) -> _FirstPass:
+def _first_pass(table: RewardTable, column: str, given: FloatArray | None, cells: Cells) -> _FirstPass:
     n_prompts = table.n_prompts
-    base, limit, keys = np.empty(n_prompts), np.empty(n_prompts), np.empty((4, n_prompts))
+    many = n_prompts > MANY_PROMPTS  # nothing is kept of each but its mean and a byte
+    base, keys = np.empty(n_prompts), np.empty((0 if many else 4, n_prompts))
+    classes, limit = np.zeros(n_prompts if many else 0, dtype=np.uint8), np.zeros(len(cells.size))
     squares = kl_at_limit = 0.0
     lowest, ceiling = table.extremes(column)
     unit = np.broadcast_to(1.0, n_prompts) if given is None else given
     span = ceiling - lowest if given is None else 1.0
     reached = True
     top = ceiling - 1e-9 * abs(ceiling)
-    for where, found in table.each(partial(_first_of_block, top=top, span=span), [column], _BLOCK, unit):
-        base[where], limit[where], keys[:, where], some, spent, reach = found
+
+    def add_limit(where: IntArray, most: FloatArray) -> None:
+        if cells.fixed_prompts:
+            limit[:] += most.sum() / n_prompts
+        else:
+            limit[:] += np.bincount(cells.index[where], most, len(limit)) / cells.size
+
+    work = partial(_first_of_block, top=top, span=span, many=many)
+    for where, found in table.each(work, [column], _BLOCK, unit):
+        base[where], most, told, some, spent, reach = found
+        (classes if many else keys)[..., where] = told
+        add_limit(where, most)
         squares, kl_at_limit, reached = squares + some, kl_at_limit + spent, reached and reach
     for one, its in table.each_counted(partial(_first_of_counted, top=top, span=span), column, unit):
-        base[one], limit[one], some, spent, reach = its
-        keys[:, one] = 0.0
+        base[one], most, some, spent, reach = its
+        add_limit(np.array([one]), np.array([most]))
+        if not many:
+            keys[:, one] = 0.0
         squares, kl_at_limit, reached = squares + some, kl_at_limit + spent, reached and reach
     scale = span * float(np.sqrt(squares / n_prompts))
-    return _FirstPass(base, unit, limit, scale, kl_at_limit, reached, canonical_rank(keys, scale))
+    rank: npt.NDArray[Any] = classes if many else canonical_rank(keys, scale)
+    return _FirstPass(base, unit, limit, scale, kl_at_limit, reached, rank)
 
 
 def _first_of_block(
-    rewards: FloatArray, unit: FloatArray, *, top: float, span: float
-) -> tuple[FloatArray, FloatArray, FloatArray, float, float, bool]:
+    rewards: FloatArray, unit: FloatArray, *, top: float, span: float, many: bool
+) -> tuple[FloatArray, FloatArray, npt.NDArray[Any], float, float, bool]:
     """Return of a block base, limit, keys, and its part of the spread, of the KL at λ = ∞, and of what is reached."""
     rows = _sorted(rewards)
     reached = bool((rows[:, 0] >= top).all())
@@ -173,7 +200,8 @@ def _first_of_block(
     base = rows.mean(axis=1)
     rows = (rows - base[:, None]) / unit[:, None]
     squares = float(np.square(rows / span).mean(axis=1).sum())
-    return base, rows[:, 0], sort_keys(rows), squares, kl_at_limit, reached
+    told = canonical_class(rows) if many else sort_keys(rows)
+    return base, rows[:, 0] * unit, told, squares, kl_at_limit, reached
 
 
 def _first_of_counted(
@@ -184,7 +212,7 @@ def _first_of_counted(
     centred = (samples.value - base) / unit
     kl_at_limit = float(np.log(n / samples.count[samples.value == samples.value[0]].sum()))
     squares = float(samples.count @ np.square(centred / span)) / n
-    return base, float(centred[0]), squares, kl_at_limit, bool(samples.value[0] >= top)
+    return base, float(centred[0]) * unit, squares, kl_at_limit, bool(samples.value[0] >= top)
 
 
 def _tabulate(
@@ -348,7 +376,7 @@ def _of_counted(samples: CountedSamples, base: float, unit: float, *, lam: Float
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:
     """Add ``values`` (L, prompts) to the cells (cells, L) of their prompts."""
-    place = index * total.shape[1] + np.arange(total.shape[1])[:, None]
+    place = index.astype(np.int64) * total.shape[1] + np.arange(total.shape[1])[:, None]
     total += np.bincount(place.reshape(-1), values.reshape(-1), total.size).reshape(total.shape)
 
 

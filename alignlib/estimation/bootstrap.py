@@ -8,11 +8,9 @@ from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray, IntArray, as_level, as_number, as_rng, as_whole
-from alignlib._core.hashed import hashed
 from alignlib._core.same import SameFields
 
 __all__ = [
@@ -69,11 +67,8 @@ class Cells(SameFields):
         return self.n_fixed > 0
 
     @classmethod
-    def of(cls, n_samples: IntArray, rng: np.random.Generator, keys: npt.NDArray[np.uint64] | None = None) -> Cells:
+    def of(cls, n_samples: IntArray, rng: np.random.Generator) -> Cells:
         """Give each prompt its cell, a single prompt's samples theirs.
-
-        With ``keys`` a draw of ``rng`` turns them into the order in which prompts are dealt: the cell of a prompt then
-        depends on the set of prompts and not on their order.
 
         Parameters
         ----------
@@ -81,18 +76,13 @@ class Cells(SameFields):
             Samples of each prompt.
         rng : Generator
             Source of randomness, for pools and groups.
-        keys : array of uint64 (prompts,), optional
-            What names the prompts.
         """
-        if len(n_samples) == 1:
+        prompts = len(n_samples)
+        if prompts == 1:
             return cls.of_samples(n_samples, rng)
-        index = np.arange(len(n_samples)) % min(len(n_samples), _MAX_CELLS)
-        if len(n_samples) > _MAX_CELLS and keys is not None:
-            dealt = np.empty_like(index)
-            dealt[np.argsort(hashed(keys, int(rng.integers(1 << 62))), kind="stable")] = index
-            index = dealt
-        elif len(n_samples) > _MAX_CELLS:
-            index = rng.permutation(index)
+        index = np.arange(prompts) % min(prompts, _MAX_CELLS)
+        if prompts > _MAX_CELLS:
+            index = rng.permutation(index.astype(np.uint16))  # two bytes for each of many prompts
         return cls(index, np.bincount(index).astype(np.float64))
 
     @classmethod

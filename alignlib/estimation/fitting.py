@@ -124,7 +124,7 @@ def fit_frontier(
     fixed = few_prompts(data.n_samples) and data.all_held
     tail = tail_shape(data, column, _SURE_OF_FEW if fixed and data.n_prompts > 1 else 1.0)
     problem = why_no_limit(data, column, 6 if each else 2 if win_rate or divergence == TOTAL_VARIATION else 3)
-    cells = Cells.of_samples(data.n_samples, generator) if fixed else Cells.of(data.n_samples, generator, data.keys)
+    cells = Cells.of_samples(data.n_samples, generator) if fixed else Cells.of(data.n_samples, generator)
     curve: AveragedCurve | PerPromptCurve | None = None
     end = 0.0
     if problem is None and each:

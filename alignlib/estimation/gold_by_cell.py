@@ -129,7 +129,7 @@ def _sorted_blocks(table: RewardTable, reward: str, gold: str) -> Iterator[tuple
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:
     """Add ``values`` (prompts, k) to the cells (cells, k) of their prompts."""
-    place = (index[:, None] * total.shape[1] + np.arange(total.shape[1])).reshape(-1)
+    place = (index.astype(np.int64)[:, None] * total.shape[1] + np.arange(total.shape[1])).reshape(-1)
     total += np.bincount(place, values.reshape(-1), total.size).reshape(total.shape)
 
 

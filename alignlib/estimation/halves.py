@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.hashed import hashed
 
-__all__ = ["canonical_rank", "either_way", "part_weight", "parts_of", "sort_keys"]
+__all__ = ["MANY_PROMPTS", "canonical_class", "canonical_rank", "either_way", "part_weight", "parts_of", "sort_keys"]
 
+MANY_PROMPTS = 1 << 17  # of which no order is needed: chance deals them evenly enough
 _PATTERNS = 256  # of one number of samples
 _LEAST_SPLITS, _OF_A_PROMPT = 64, 3  # over all prompts; the chance in a split then adds a third to a prompt's own
 _MOST_WORK = 1 << 21  # samples in all splits, beyond one split a prompt
@@ -73,6 +75,30 @@ def canonical_rank(keys: FloatArray, scale: float) -> IntArray:
     return rank
 
 
+def canonical_class(descending: FloatArray) -> IntArray:
+    """Return a number below 256 for each prompt in place of `canonical_rank`, made from its samples alone.
+
+    Of many prompts it deals the patterns of halves by chance, and nothing need be known of other prompts.
+
+    Parameters
+    ----------
+    descending : array (prompts, n)
+        Centred samples of each, from the largest down.
+
+    Examples
+    --------
+    >>> rows = np.array([[3.0, -1.0, -2.0], [1.0, 0.0, -1.0]])
+    >>> canonical_class(rows).tolist() == canonical_class(7.0 * rows).tolist()
+    True
+    """
+    top, second, upper, spread = sort_keys(descending)
+    found = np.zeros(len(descending), dtype=np.uint64)
+    for key in (top, second, upper):
+        part = np.divide(key, spread, out=np.zeros_like(key), where=spread > 0.0)
+        found = hashed(np.round(part * 10.0**_DIGITS).astype(np.int64).view(np.uint64) ^ found, 0)
+    return np.asarray((found % np.uint64(_PATTERNS)).astype(np.uint8))
+
+
 def part_weight(n: int) -> float:
     """Return by how much the step from the parts of n samples to all goes on: twice, where the parts are halves.
 
@@ -125,7 +151,7 @@ def parts_of(descending: FloatArray, rank: IntArray, n_prompts: int) -> FloatArr
     descending : array (prompts, n)
         Samples of each, from the largest down.
     rank : array of int (prompts,)
-        Place of each in the canonical order of the table.
+        Place of each in the canonical order of the table, or, of many, its class.
     n_prompts : int
         Prompts of the table.
 
@@ -142,7 +168,7 @@ def parts_of(descending: FloatArray, rank: IntArray, n_prompts: int) -> FloatArr
     patterns = _patterns(n, min(_PATTERNS, n_prompts * splits))
     half, parts = n // 2, []
     for k in range(splits):
-        label = patterns[(rank * splits + k) % len(patterns)]
+        label = patterns[(rank.astype(np.int64) * splits + k) % len(patterns)]
         parts += [descending[label == side].reshape(len(descending), half) for side in (0, 1)]
     return np.stack(parts)
 

@@ -384,7 +384,7 @@ def _of_cells(*blocks: Any, rules: Sequence[Rule], divergence: Divergence, size:
     if len(columns) == 1:
         rows = np.sort(rows, axis=1)[:, ::-1]  # as the rules would, but faster
     values = _prompt_values(rows, columns[1] if len(columns) > 1 else rows, rules, divergence)
-    place = (index[:, None] * len(rules) + np.arange(len(rules))).reshape(-1)
+    place = (index.astype(np.int64)[:, None] * len(rules) + np.arange(len(rules))).reshape(-1)
     sums = [np.bincount(place, one.reshape(-1), size * len(rules)).reshape(size, len(rules)) for one in values]
     return (np.array(sums),)
 

@@ -30,7 +30,7 @@ _ORDER = "Prompts stand in an order made from their names: at one seed, one file
 _FEW_BINS = 256  # over the rewards of a prompt: of fewer a word is said
 _FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
-_BYTES_OF_A_PROMPT = 250  # in memory, without its samples
+_BYTES_OF_A_PROMPT = 50  # in memory, without its samples
 _HELD = 1 << 26  # bytes of all pieces, up to which they stay in memory
 _AT_ONCE, _SMALL = 32, 1 << 25  # tasks that a worker gets together, at most, and bytes of the parts among them
 _BINS_OF_A_PROMPT, _OF_A_BIN = 2048, 9  # how many there are, and how many samples take the room of one
@@ -152,7 +152,7 @@ def _joined(
     tasks = [(bucket, files, named, drop_below or 1) for bucket in buckets]
     for bucket, (head, few, first, again) in engine.map(store.merge, tasks, at_once=_AT_ONCE):
         heads[bucket], small = head, small + few
-        prompts += len(head.sizes)
+        prompts += head.prompts
         known = prompts * len(buckets) / len(heads)
         check_fits(
             _BYTES_OF_A_PROMPT * known,
@@ -177,8 +177,7 @@ def _joined(
 
 def _spans(heads: Sequence[Head]) -> FloatArray:
     """Return the range of the rewards of each prompt in bins."""
-    found = [head.of_columns[0, 2, head.binned] - head.of_columns[0, 1, head.binned] for head in heads]
-    return np.concatenate([one for one in found if one.size] or [np.empty(0)])
+    return np.concatenate([head.spans for head in heads])
 
 
 def _finer(heads: Sequence[Head], width: float) -> float | None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -208,7 +209,7 @@ class Store:
         done = Done(part.path)
         waiting: list[Summary] = []
         told_apart: list[Responses] = []
-        digest, kinds = hashlib.blake2b(digest_size=16), set[str]()
+        sums, of_named, kinds = list[str](), list[str](), set[str]()
 
         def flush() -> None:
             nonlocal done
@@ -216,14 +217,12 @@ class Store:
                 whole = Summary.merged(waiting)
                 waiting.clear()
                 done = replace(done, files=(*done.files, f"{name}-{len(done.files)}.arrow"))
-                _write(Path(self.folder, done.files[-1]), [to_batch(one) for one in whole.split(self.bits)])
-                for values in (whole.keys, whole.sizes, *whole.values, whole.bins.count, whole.bins.total):
-                    digest.update(np.ascontiguousarray(values).data)
+                sums.append(_write(Path(self.folder, done.files[-1]), map(to_batch, whole.split(self.bits))))
             if told_apart:
                 responses = Responses.joined(told_apart)
                 told_apart.clear()
                 done = replace(done, named=(*done.named, f"{name}-named-{len(done.named)}.arrow"))
-                _write(Path(self.folder, done.named[-1]), responses.split(self.bits))
+                of_named.append(_write(Path(self.folder, done.named[-1]), responses.split(self.bits)))
 
         part.check_unchanged()
         try:
@@ -249,9 +248,8 @@ class Store:
         flush()
         part.check_unchanged()
         if done.samples:
-            done = replace(done, fingerprint=digest.hexdigest(), kinds=tuple(sorted(kinds - {""})))
-        sums = tuple(_sum(Path(self.folder, file).read_bytes()) for file in (*done.files, *done.named))
-        text = json.dumps(asdict(replace(done, sums=sums)))
+            done = replace(done, fingerprint=_sum("".join(sums).encode()), kinds=tuple(sorted(kinds - {""})))
+        text = json.dumps(asdict(replace(done, sums=(*sums, *of_named))))
         write_whole(Path(self.folder, f"{name}.json"), f"{text}\n{_sum(text.encode())}")
         return done
 
@@ -382,11 +380,37 @@ def _batch(path: str, place: int) -> pa.RecordBatch:
         ) from error
 
 
-def _write(path: Path, batches: list[pa.RecordBatch]) -> None:
-    """Write batches as one file, whole or not at all."""
-    with whole_file(path) as file, pa.ipc.new_file(file, batches[0].schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+class _Summed(io.RawIOBase):
+    """Takes what is written to a file, and its digest on the way."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest = file, hashlib.blake2b(digest_size=16)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """How much was written."""
+        return self._file.tell()
+
+    def write(self, content: Any) -> int:
+        """Write some."""
+        self.digest.update(content)
+        return self._file.write(content)
+
+
+def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> str:
+    """Write batches as one file, whole or not at all, and return the BLAKE2 of what is written."""
+    waiting = iter(batches)
+    first = next(waiting)
+    with whole_file(path) as file:
+        summed = _Summed(file)
+        with pa.ipc.new_file(summed, first.schema) as writer:
+            writer.write_batch(first)
+            for batch in waiting:
+                writer.write_batch(batch)
+    return summed.digest.hexdigest()
 
 
 def only(summary: Summary, rows: IntArray) -> Summary:

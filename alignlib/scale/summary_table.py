@@ -18,7 +18,6 @@ from alignlib._core.same import SameFields
 from alignlib.scale.bounds import counted_samples, of_prompt
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.expand import expanded, shared
-from alignlib.scale.keys import KeyArray
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.tables import CountedSamples, RewardTable
 
@@ -34,27 +33,36 @@ _MOST_GATHERED = 1 << 26  # samples that are put together in memory for what ask
 
 @dataclass(frozen=True, eq=False)
 class Head(SameFields):
-    """What is known of the prompts of a piece without its samples.
+    """What is known of the prompts of a piece without it: a few bytes for each.
 
     Attributes
     ----------
-    names : Array (prompts,)
-        The prompts.
-    keys : array of uint64 (prompts,)
-        Their hashes, rising.
-    sizes : array of int (prompts,)
-        Their numbers of samples.
-    binned : array of bool (prompts,)
-        Which of them are in bins.
-    of_columns : array (columns, 3, prompts)
-        Mean, least and largest reward.
+    prompts : int
+        Their number.
+    kind : DataType
+        What their names are in Arrow.
+    sizes : array of int (prompts,) or (1,)
+        Their numbers of samples, one where all are the same.
+    binned : array of bool (prompts,) or (1,)
+        Which of them are in bins, one where all are, or none.
+    means : array (columns, prompts)
+        Mean rewards.
+    ends : array (columns, 2)
+        The least and the largest reward of all.
+    alike : array of int (columns,)
+        Prompts whose samples have one reward.
+    spans : array (k,)
+        The range of the first reward of each prompt in bins.
     """
 
-    names: pa.Array
-    keys: KeyArray
+    prompts: int
+    kind: pa.DataType
     sizes: IntArray
     binned: BoolArray
-    of_columns: FloatArray  # mean, least and largest reward
+    means: FloatArray
+    ends: FloatArray
+    alike: IntArray
+    spans: FloatArray
 
     @classmethod
     def of(cls, summary: Summary) -> Head:
@@ -65,30 +73,61 @@ class Head(SameFields):
         summary : Summary
             Samples of prompts.
         """
-        found = np.empty((len(summary.columns), 3, len(summary.sizes)))
-        exact = np.flatnonzero(~summary.binned)
-        sizes = summary.sizes[exact]
-        starts = np.cumsum(sizes) - sizes
-        for j, values in enumerate(summary.values):
-            if len(exact):
-                found[j][:, exact] = (
-                    np.add.reduceat(values, starts) / sizes,
-                    np.minimum.reduceat(values, starts),
-                    np.maximum.reduceat(values, starts),
-                )
-        first = np.flatnonzero(np.diff(summary.bins.row, prepend=-1))
-        bins, rows = summary.bins, summary.bins.row[first]
-        for j, width in enumerate(summary.widths):
-            if not len(first):
-                continue
-            mean = bins.mean(width) if j == 0 else bins.other_mean(j - 1, width)
-            least, most = (bins.least, bins.most) if j == 0 else (mean, mean)
-            found[j][:, rows] = (
-                np.add.reduceat(mean * bins.count, first) / summary.sizes[rows],
-                np.minimum.reduceat(least, first),
-                np.maximum.reduceat(most, first),
+        of_columns = _measured(summary)
+        least, most = of_columns[:, 1], of_columns[:, 2]
+        ends = np.stack([least.min(axis=1, initial=np.inf), most.max(axis=1, initial=-np.inf)], axis=1)
+        return cls(
+            len(summary.sizes),
+            summary.names.type,
+            _once(summary.sizes),
+            _once(summary.binned),
+            of_columns[:, 0].copy(),
+            ends,
+            (least == most).sum(axis=1),
+            (most - least)[0, summary.binned],
+        )
+
+
+def _once(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the one value of an array where there is only one."""
+    return values[:1].copy() if len(values) and (values == values[0]).all() else values.copy()
+
+
+def _together(parts: Sequence[npt.NDArray[Any]], sizes: Sequence[int]) -> npt.NDArray[Any]:
+    """Join arrays of these sizes, each given once where all of it is one value; no memory where all of all is."""
+    parts = [part for part, size in zip(parts, sizes, strict=True) if size]
+    sizes = [size for size in sizes if size]
+    if parts and all(len(part) == 1 and part[0] == parts[0][0] for part in parts):
+        return np.broadcast_to(parts[0], sum(sizes))
+    return np.concatenate([np.broadcast_to(part, size) for part, size in zip(parts, sizes, strict=True)])
+
+
+def _measured(summary: Summary) -> FloatArray:
+    """Return mean, least and largest reward of each prompt, shape (columns, 3, prompts)."""
+    found = np.empty((len(summary.columns), 3, len(summary.sizes)))
+    exact = np.flatnonzero(~summary.binned)
+    sizes = summary.sizes[exact]
+    starts = np.cumsum(sizes) - sizes
+    for j, values in enumerate(summary.values):
+        if len(exact):
+            found[j][:, exact] = (
+                np.add.reduceat(values, starts) / sizes,
+                np.minimum.reduceat(values, starts),
+                np.maximum.reduceat(values, starts),
             )
-        return cls(summary.names, summary.keys, summary.sizes, summary.binned, found)
+    first = np.flatnonzero(np.diff(summary.bins.row, prepend=-1))
+    bins, rows = summary.bins, summary.bins.row[first]
+    for j, width in enumerate(summary.widths):
+        if not len(first):
+            continue
+        mean = bins.mean(width) if j == 0 else bins.other_mean(j - 1, width)
+        least, most = (bins.least, bins.most) if j == 0 else (mean, mean)
+        found[j][:, rows] = (
+            np.add.reduceat(mean * bins.count, first) / summary.sizes[rows],
+            np.minimum.reduceat(least, first),
+            np.maximum.reduceat(most, first),
+        )
+    return found
 
 
 class Held:
@@ -116,27 +155,24 @@ class Held:
 
 
 class _Names(Sequence[Any]):
-    """The names of prompts, which stay in Arrow until they are asked for."""
+    """The names of prompts, which are read from their pieces when they are asked for."""
 
-    def __init__(self, parts: Sequence[pa.Array]) -> None:
-        self._parts = [part for part in parts if len(part)]
-        self._ends = np.cumsum([len(part) for part in self._parts])
+    def __init__(self, pieces: Sequence[Piece], heads: Sequence[Head]) -> None:
+        self._pieces = [piece for piece, head in zip(pieces, heads, strict=True) if head.prompts]
+        self._ends = np.cumsum([head.prompts for head in heads if head.prompts])
+        kinds = {head.kind for head in heads if head.prompts}
+        self.type = next(iter(kinds)) if len(kinds) == 1 else pa.large_string()
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    @property
-    def type(self) -> pa.DataType:
-        """Integers or text."""
-        kinds = {part.type for part in self._parts}
-        return next(iter(kinds)) if len(kinds) == 1 else pa.large_string()
-
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, (int, np.integer)):
             piece = int(np.searchsorted(self._ends, place, side="right"))
-            return self._parts[piece][int(place) - (int(self._ends[piece - 1]) if piece else 0)].as_py()
+            inside = int(place) - (int(self._ends[piece - 1]) if piece else 0)
+            return self._pieces[piece]().names[inside].as_py()
         held = np.empty(len(self), dtype=object)
-        held[:] = [one for part in self._parts for one in part.to_pylist()]
+        held[:] = [one for piece in self._pieces for one in piece().names.to_pylist()]
         return held[place]
 
 
@@ -208,40 +244,44 @@ class SummaryTable(RewardTable):
         engine: Engine | None = None,
     ) -> None:
         require(len(heads) > 0, "heads must hold at least one; got none.", "heads")
-        n_prompts = sum(len(head.sizes) for head in heads)
-        if (
-            n_prompts == 1
-            and any(head.binned.any() for head in heads)
-            and sum(h.sizes.sum() for h in heads) > EXACT_UP_TO
+        n_prompts = sum(head.prompts for head in heads)
+        if n_prompts == 1 and any(
+            head.prompts and bool(head.binned.any()) and int(head.sizes.max()) > EXACT_UP_TO for head in heads
         ):
             pieces, heads, note = _dealt(pieces, heads)
             notes = (*notes, note)
-        sizes = np.concatenate([head.sizes for head in heads])
-        ends = np.cumsum([len(head.sizes) for head in heads])
-        counted_apart = np.concatenate([head.binned & (head.sizes > EXACT_UP_TO) for head in heads])
+        numbers = [head.prompts for head in heads]
+        sizes = _together([head.sizes for head in heads], numbers)
+        ends = np.cumsum(numbers)
         put = partial(object.__setattr__, self)
-        put("prompts", _Names([head.names for head in heads]))
-        put("offsets", np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+        put("prompts", _Names(pieces, heads))
         put("columns", _Columns(columns, self._gathered))
         put("dropped", dropped)
         put("notes", notes)
         put("_sizes", sizes)
         put("_pieces", list(pieces))
-        put("_bounds", [(int(end) - len(head.sizes), int(end)) for end, head in zip(ends, heads, strict=True)])
-        put("_keys", np.concatenate([head.keys for head in heads]))
-        put("_of_columns", np.concatenate([head.of_columns for head in heads], axis=2))
-        put("_apart", counted_apart)
+        put("_bounds", [(int(end) - number, int(end)) for end, number in zip(ends, numbers, strict=True)])
+        put("_means", np.concatenate([head.means for head in heads], axis=1))
+        put("_ends", np.array([head.ends for head in heads]))
+        put("_alike", sum(head.alike for head in heads))
+        put("_apart", _together([_once(head.binned & (head.sizes > EXACT_UP_TO)) for head in heads], numbers))
         put("_engine", Here() if engine is None else engine)
         put("_kept", {})
 
     _sizes: IntArray
     _pieces: list[Piece]
     _bounds: list[tuple[int, int]]
-    _keys: KeyArray
-    _of_columns: FloatArray
+    _means: FloatArray
+    _ends: FloatArray
+    _alike: IntArray
     _apart: BoolArray
     _engine: Engine
     _kept: dict[str, FloatArray]
+
+    @property
+    def offsets(self) -> IntArray:
+        """Where the samples of each prompt begin, and where those of the last end."""
+        return np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the engine behind, and what was put together in memory."""
@@ -265,11 +305,6 @@ class SummaryTable(RewardTable):
         """Number of samples of each prompt."""
         return self._sizes
 
-    @property
-    def keys(self) -> KeyArray:
-        """The keys of the prompts."""
-        return self._keys
-
     def column(self, name: str) -> FloatArray:
         """Return all rewards called ``name``, where they are few enough to be put together in memory."""
         self._place(name)
@@ -283,15 +318,16 @@ class SummaryTable(RewardTable):
         if name in self._kept:
             return self._kept[name]
         self._check_held(name)
-        if self.offsets[-1] > _MOST_GATHERED:
+        offsets = self.offsets
+        if offsets[-1] > _MOST_GATHERED:
             raise InputError(
-                f"What is asked takes all {self.offsets[-1]:,} samples of {name!r} at once, more than are put together "
+                f"What is asked takes all {offsets[-1]:,} samples of {name!r} at once, more than are put together "
                 f"in memory ({_MOST_GATHERED:,}); ask for the limit and best-of-N, or of fewer prompts.",
                 argument="table",
             )
-        found = np.empty(int(self.offsets[-1]))
+        found = np.empty(int(offsets[-1]))
         for where, rows in self.blocks(name, 1 << 20):
-            found[self.offsets[where][:, None] + np.arange(rows.shape[1])] = rows
+            found[offsets[where][:, None] + np.arange(rows.shape[1])] = rows
         self._kept[name] = found
         return found
 
@@ -375,25 +411,32 @@ class SummaryTable(RewardTable):
 
     def prompt_means(self, column: str) -> FloatArray:
         """Return the mean reward of each prompt."""
-        return np.asarray(self._of_columns[self._place(column), 0])
+        return np.asarray(self._means[self._place(column)])
+
+    def _measured(self, column: str, what: int) -> FloatArray:
+        """Return the least or the largest reward of each prompt, from their pieces."""
+        place = self._place(column)
+        return np.concatenate([_measured(piece())[place, what] for piece in self._pieces])
 
     def prompt_minima(self, column: str) -> FloatArray:
         """Return the least reward of each prompt."""
-        return np.asarray(self._of_columns[self._place(column), 1])
+        return self._measured(column, 1)
 
     def prompt_maxima(self, column: str) -> FloatArray:
         """Return the largest reward of each prompt."""
-        return np.asarray(self._of_columns[self._place(column), 2])
+        return self._measured(column, 2)
 
     def extremes(self, column: str) -> tuple[float, float]:
         """Return the least and the largest reward of all samples."""
-        _, least, most = self._of_columns[self._place(column)]
-        return float(least.min()), float(most.max())
+        ends = self._ends[:, self._place(column)]
+        return float(ends[:, 0].min()), float(ends[:, 1].max())
 
     def constant_prompts(self, column: str) -> BoolArray:
         """Tell for each prompt whether all its samples have one reward."""
-        _, least, most = self._of_columns[self._place(column)]
-        return np.asarray(least == most)
+        alike, prompts = int(self._alike[self._place(column)]), len(self._sizes)
+        if alike in (0, prompts):
+            return np.broadcast_to(np.array([alike > 0]), prompts)
+        return np.asarray(self.prompt_minima(column) == self.prompt_maxima(column))
 
     def with_at_least(self, n: int) -> RewardTable:
         """Refuse: prompts are left out where the parts are read."""
@@ -469,7 +512,7 @@ def _blocks(summary: Summary, places: Sequence[int], most: int | None) -> Iterat
 
 def _dealt(pieces: Sequence[Piece], heads: Sequence[Head]) -> tuple[list[Piece], list[Head], str]:
     """Deal the bins of a single prompt into groups, which then count as prompts: their spread is its error."""
-    summary = next(piece() for piece, head in zip(pieces, heads, strict=True) if len(head.sizes))
+    summary = next(piece() for piece, head in zip(pieces, heads, strict=True) if head.prompts)
     groups = shared(summary, _GROUPS, np.random.default_rng(0))
     note = (
         f"The {summary.n_samples:,} samples of the one prompt are in bins, dealt at random into {_GROUPS} groups that "

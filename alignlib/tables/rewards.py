@@ -109,7 +109,7 @@ class RewardTable(SameFields):
     @property
     def size_shown(self) -> str:
         """The number of prompts and of samples, as text."""
-        return f"{counted(self.n_prompts, 'prompt')}, {counted(int(self.offsets[-1]), 'sample')}"
+        return f"{counted(self.n_prompts, 'prompt')}, {counted(int(self.n_samples.sum()), 'sample')}"
 
     @property
     def n_prompts(self) -> int:
@@ -239,11 +239,6 @@ class RewardTable(SameFields):
     def all_held(self) -> bool:
         """Whether every sample is held, none in bins."""
         return True
-
-    @property
-    def keys(self) -> npt.NDArray[np.uint64] | None:
-        """A number for each prompt that depends on its name alone; None where the order of the table decides."""
-        return None
 
     def extremes(self, column: str) -> tuple[float, float]:
         """Return the least and the largest reward of all samples.
