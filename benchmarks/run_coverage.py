@@ -1,4 +1,4 @@
-"""How often statements on training runs hold: ``python -m benchmarks.run_coverage [--quick]``.
+"""How often statements on training runs hold: ``python -m benchmarks.run_coverage [--quick] [--only noisy]``.
 
 Runs are made up, their place known: rewards of the base are normal, lognormal or right and wrong, and a run has a share
 of the limit, exactly, up to a KL within the support of the samples or far beyond. One line of JSON a kind: the part of
@@ -162,6 +162,58 @@ RUNS_OF = {  # checkpoints, noise of the reward, relative noise of the KL, promp
 }
 
 
+MORE_SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # which no one fitted anything to
+    "turns down": lambda kl: np.sqrt(kl) - 0.45 * kl,
+    "falls steeply at the end": lambda kl: 0.5 * np.sqrt(kl) - 0.04 * kl**3,
+    "straight in the KL": lambda kl: 0.3 * kl,
+    "saturates": lambda kl: 0.9 * (1.0 - np.exp(-1.3 * kl)),
+    "a step at 2.2 nats": lambda kl: 0.2 * np.sqrt(kl) + 0.5 / (1.0 + np.exp(-8.0 * (kl - 2.2))),
+}
+COURSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of the KL along the steps
+    "rising": lambda u: u**1.5,
+    "early": lambda u: 1.0 - (1.0 - u) ** 2.5,
+    "up and back": lambda u: np.sin(2.2 * u),
+}
+NOISY = (  # checkpoints, noise of the KL as it is measured, and by which it really moves
+    (24, 0.05, 0.0), (24, 0.15, 0.0), (24, 0.3, 0.0), (12, 0.15, 0.0), (60, 0.15, 0.0), (24, 0.0, 0.15), (24, 0.1, 0.1),
+)  # fmt: skip
+
+
+def of_noisy_kl(
+    shape: Callable[[np.ndarray], np.ndarray], kl: np.ndarray, measured: float, moves: float, rng: np.random.Generator
+) -> TrainingLog:
+    """Return a run whose KL moves around ``kl`` and is measured with noise, both as parts of it."""
+    moved = kl * np.exp(moves * rng.standard_normal(kl.size))
+    seen = moved * np.exp(measured * rng.standard_normal(kl.size))
+    reward = shape(moved) + 0.01 * rng.standard_normal(kl.size)
+    log = example_run(2, 3, rng, n_checkpoints=kl.size)[0]
+    return replace(log, kl=seen, logged_kl=seen, reward=reward, kl_unit="sequence", length=None, notes=())
+
+
+def noisy(runs: int, rng: np.random.Generator) -> None:
+    """Count intervals of differences where the KL is noisy, by how it is, its course, the shape and the budget."""
+    for steps, measured, moves in NOISY:
+        for course, along in COURSES.items():
+            cells, width = {}, []
+            kl = 3.0 * along(np.linspace(0.0, 1.0, steps))
+            for name, shape in {**SHAPES, **MORE_SHAPES}.items():
+                held = []
+                for _ in range(runs):
+                    logs = {"a": of_noisy_kl(lambda kl: 0.4 * np.sqrt(kl), kl, measured, moves, rng),
+                            "b": of_noisy_kl(shape, kl, measured, moves, rng)}  # fmt: skip
+                    found = compare_runs(logs)
+                    truth = shape(found.kl) - 0.4 * np.sqrt(found.kl)
+                    held.append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
+                    width.append(found.difference_high[1] - found.difference_low[1])
+                cells[name] = np.mean(held, axis=0)
+            worst = min(cells, key=lambda name: float(cells[name].min()))
+            report(
+                f"noisy KL, {steps} checkpoints, {measured:g} measured, {moves:g} moved, {course}", runs=runs,
+                holds=float(np.mean(list(cells.values()))), least=float(cells[worst].min()), where=worst,
+                width=float(np.mean(width)),
+            )  # fmt: skip
+
+
 def one_of(shape: Callable[[np.ndarray], np.ndarray], kind: str, name: str, rng: np.random.Generator) -> TrainingLog:
     """Return a run of a shape: its means, or single responses to prompts that no other step has."""
     steps, noise, kl_noise, prompts = RUNS_OF[kind]
@@ -200,14 +252,14 @@ def shapes(runs: int, rng: np.random.Generator) -> None:
         )  # fmt: skip
 
 
-def main(quick: bool = False) -> None:
-    """Count over fresh runs; ``quick`` takes 40 of each instead of 300."""
-    runs, rng = (40 if quick else 300), np.random.default_rng(17)
-    places(runs, rng)
-    accusations(runs, rng)
-    differences(4 * runs, rng)
-    shapes(runs, rng)
+def main(quick: bool = False, only: str = "") -> None:
+    """Count over fresh runs; ``quick`` takes 40 of each instead of 300, and of noisy KLs a sixth."""
+    runs = 40 if quick else 300
+    parts = ((places, runs), (accusations, runs), (differences, 4 * runs), (shapes, runs), (noisy, max(runs // 6, 20)))
+    for place, (part, number) in enumerate(parts):
+        if only in ("", part.__name__):
+            part(number, np.random.default_rng([17, place]))
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv)
+    main("--quick" in sys.argv, sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "")

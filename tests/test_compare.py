@@ -205,6 +205,28 @@ def test_a_kl_that_scatters_far_is_pointed_out(noise: float, said: bool) -> None
     assert not said or any(f"scatters by {part} %" in notes[0] for part in range(11, 20))
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_intervals_cover_at_the_last_kl_though_the_kl_is_noisy(moved: bool) -> None:
+    """A KL measured up to 15 %, or one that moved so, of a run that turns down: as logged, 8 of 24 runs held."""
+    rng, base, held = np.random.default_rng(10), made(0.5, 1), []
+    run = np.full(24, "made-up run", dtype=object)
+
+    def falls(kl: np.ndarray) -> np.ndarray:
+        return 0.5 * np.sqrt(kl) - 0.04 * kl**3
+
+    def drawn(shape) -> TrainingLog:
+        course = 3.0 * np.linspace(0.0, 1.0, 24) ** 1.5
+        kl = course * np.exp(0.15 * rng.standard_normal(24))
+        reward = shape(kl if moved else course) + 0.01 * rng.standard_normal(24)
+        return replace(base, step=np.arange(24.0), logged_kl=kl, kl=kl, reward=reward, length=None, run=run)
+
+    for _ in range(24):
+        found = compare_runs({"a": drawn(lambda kl: 0.4 * np.sqrt(kl)), "b": drawn(falls)})
+        truth = falls(found.kl) - 0.4 * np.sqrt(found.kl)
+        held.append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
+    assert np.mean(held, axis=0).min() >= 0.85  # 90 % and more of 40, less what 24 leave open
+
+
 def test_seeds_of_a_method_widen_its_interval() -> None:
     runs = {"a": [made(share, 10 + i) for i, share in enumerate((0.6, 0.7, 0.8))], "b": [made(0.9, 20), made(0.95, 21)]}
     found = compare_runs(runs, at=[0.8])

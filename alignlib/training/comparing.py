@@ -16,6 +16,7 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import between
 from alignlib.estimation import Fit
+from alignlib.training.kl_course import kl_course
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.run_at_kl import Errors, along, told
@@ -325,7 +326,11 @@ def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None)
 def _passed(log: TrainingLog) -> tuple[float, float]:
     """Return the ends of the KLs that a run has surely passed."""
     kept = log.keep(log.kl >= 0.0)
-    return float(kept.ends[1].min()), float(kept.ends[0].max())
+    course = None if log.kl_low is not None else kl_course(kept)
+    if course is None:
+        return float(kept.ends[1].min()), float(kept.ends[0].max())
+    error = np.sqrt(course.variance)  # the largest of noisy KLs is so by chance
+    return float((course.kl + error).min()), float((course.kl - error).max())
 
 
 def _widest(log: TrainingLog) -> tuple[float, float]:
@@ -338,11 +343,12 @@ def _at(
     logs: Mapping[str, Sequence[TrainingLog]], budgets: FloatArray, level: float
 ) -> tuple[FloatArray, FloatArray, Errors]:
     """Return the reward of each method at each KL, (runs, k), the half-widths of its intervals, and its errors."""
-    seeds = {name: [along(log, budgets) for log in some] for name, some in logs.items()}
+    seeds = {name: [along(log, budgets, smooth=True) for log in some] for name, some in logs.items()}
+    as_logged = {name: [along(log, budgets) for log in some] for name, some in logs.items()}
+    errors = Errors(seeds, as_logged, level)
     columns = range(budgets.size)
-    reward = np.array([[np.mean([seed[j].reward for seed in some]) for j in columns] for some in seeds.values()])
-    errors = Errors(seeds, level)
-    return reward, np.array([[errors.of({name: 1.0}, j) for j in columns] for name in seeds]), errors
+    reward = np.array([[errors.value({name: 1.0}, j) for j in columns] for name in logs])
+    return reward, np.array([[errors.of({name: 1.0}, j) for j in columns] for name in logs]), errors
 
 
 def _gains(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray
+from alignlib.training.kl_course import Course, kl_course
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.smoothing import Scatter, bend_weights, local_weights, scatter_of
 
 _PLACES = 9  # along a run, at which its reward is sought where a KL has ends only
-_LOOSE = 0.08  # of the KL: at 5 % intervals hold at the last KL too, at 15 % not on bent runs
 
 __all__ = ["AtKL", "Errors", "along", "told"]
 
@@ -60,7 +60,7 @@ class AtKL:
     open: float = 0.0
 
 
-def along(log: TrainingLog, budgets: FloatArray) -> list[AtKL]:
+def along(log: TrainingLog, budgets: FloatArray, smooth: bool = False) -> list[AtKL]:
     """Evaluate a run at each KL.
 
     Parameters
@@ -69,26 +69,42 @@ def along(log: TrainingLog, budgets: FloatArray) -> list[AtKL]:
         One run.
     budgets : array (k,)
         KLs in nats.
+    smooth : bool
+        Take the course of a noisy KL along the steps for the KL.
     """
-    scatter = _scatter(log)
     log = log if (log.kl >= 0.0).all() else log.keep(log.kl >= 0.0)
+    course = kl_course(log) if smooth else None
+    log = log if course is None else replace(log, kl=course.kl)
+    scatter = _scatter(log)
     found = []
     for budget in budgets.tolist():
         kl, missed = _places(log, budget)
         value, slope = local_weights(log.kl, kl)
         bend = bend_weights(log.kl, kl)
+        steep = float(slope @ log.reward)
+        of_kl = 0.0 if course is None else _of_kl(course, log, kl, steep)
         found.append(
             AtKL(
                 float(value @ log.reward),
-                math.nan if scatter is None else float(value**2 @ scatter.variance),
+                math.nan if scatter is None else float(value**2 @ scatter.variance) + of_kl,
                 1.0 if scatter is None else scatter.freedom(kl),
-                _prompts(log, value, float(slope @ log.reward)),
+                _prompts(log, value, steep),
                 float(bend @ log.reward),
                 0.0 if scatter is None else float(bend**2 @ scatter.variance),
                 missed,
             )
         )
     return found
+
+
+def _of_kl(course: Course, log: TrainingLog, kl: float, slope: float) -> float:
+    """Return the variance of the reward at a KL that the error of the KL makes, by the steepest slope near by."""
+    variance = float(course.variance[np.argmin(np.abs(course.kl - kl))])
+    error, (least, most) = math.sqrt(variance), (float(log.kl.min()), float(log.kl.max()))
+    steep = [abs(slope)]
+    for at in (kl - 2.0 * error, kl + 2.0 * error):
+        steep.append(abs(float(local_weights(log.kl, min(max(at, least), most))[1] @ log.reward)))
+    return max(steep) ** 2 * variance
 
 
 def _places(log: TrainingLog, budget: float) -> tuple[float, float]:
@@ -149,21 +165,40 @@ def _prompts(log: TrainingLog, weight: FloatArray, slope: float) -> _Prompts | N
 class Errors:
     """Half-widths of intervals for sums of runs' rewards, from prompts, seeds or noise.
 
+    A noisy KL may be one that was measured with noise, or one that moved: the interval around what is right for the one
+    holds the interval of the other.
+
     Parameters
     ----------
     seeds : mapping of str to sequences
-        What each log of a run has at each KL.
+        What each log of a run has at each KL, by the course of the KL along the steps.
+    as_logged : mapping of str to sequences
+        The same by the KLs as they were logged.
     level : float
         Coverage aimed at.
     """
 
-    def __init__(self, seeds: Mapping[str, list[list[AtKL]]], level: float) -> None:
-        self.seeds, self.level = seeds, level
+    def __init__(
+        self, seeds: Mapping[str, list[list[AtKL]]], as_logged: Mapping[str, list[list[AtKL]]], level: float
+    ) -> None:
+        self.seeds, self.as_logged, self.level = seeds, as_logged, level
         several = [some for some in seeds.values() if len(some) > 1]
         self.by_prompt = all(one.prompts is not None for some in seeds.values() for seed in some for one in seed)
         self.between = len(several) > 0
         kinds = (["prompts"] if self.by_prompt else []) + (["seeds"] if self.between else [])
         self.told_by = " and ".join(kinds) or "checkpoints"
+
+    def value(self, weights: Mapping[str, float], j: int) -> float:
+        """Return a sum of runs at one budget.
+
+        Parameters
+        ----------
+        weights : mapping of str to float
+            The sum: a weight for each run.
+        j : int
+            Position of the budget.
+        """
+        return _sum(self.seeds, weights, j)
 
     def of(self, weights: Mapping[str, float], j: int) -> float:
         """Return the half-width for a sum of runs at one budget.
@@ -175,31 +210,36 @@ class Errors:
         j : int
             Position of the budget.
         """
+        half = self._half(self.seeds, weights, j)
+        apart = abs(_sum(self.as_logged, weights, j) - self.value(weights, j))
+        return half if apart == 0.0 else max(half, apart + self._half(self.as_logged, weights, j))
+
+    def _half(self, seeds: Mapping[str, list[list[AtKL]]], weights: Mapping[str, float], j: int) -> float:
         variance, df = 0.0, math.inf
         if self.by_prompt:
-            by_prompts, df = self._over_prompts(weights, j)
+            by_prompts, df = self._over_prompts(seeds, weights, j)
             variance += by_prompts
         if self.between:
-            groups = [[seed[j].reward for seed in some] for some in self.seeds.values() if len(some) > 1]
+            groups = [[seed[j].reward for seed in some] for some in seeds.values() if len(some) > 1]
             free = sum(len(group) - 1 for group in groups)
             pooled = sum(float(np.var(group, ddof=1)) * (len(group) - 1) for group in groups) / free
-            variance += pooled * sum(weight**2 / len(self.seeds[name]) for name, weight in weights.items())
+            variance += pooled * sum(weight**2 / len(seeds[name]) for name, weight in weights.items())
             df = min(df, float(free))
         if not self.by_prompt and not self.between:
-            some = [(weight**2 * self.seeds[name][0][j].noise, self.seeds[name][0][j].df)
+            some = [(weight**2 * seeds[name][0][j].noise, seeds[name][0][j].df)
                     for name, weight in weights.items()]  # fmt: skip
             variance = sum(part for part, _ in some)
             if variance > 0.0:  # by shares, for the square of a variance may be no float
                 df = 1.0 / sum((part / variance) ** 2 / free for part, free in some)
         reach = float(scipy.special.stdtrit(df, 0.5 + self.level / 2.0)) * math.sqrt(variance)
         missed = sum(
-            abs(weight) * seed[j].open / len(self.seeds[name])
-            for name, weight in weights.items()
-            for seed in self.seeds[name]
+            abs(weight) * seed[j].open / len(seeds[name]) for name, weight in weights.items() for seed in seeds[name]
         )
-        return reach + self._bend(weights, j) + missed
+        return reach + self._bend(seeds, weights, j) + missed
 
-    def _over_prompts(self, weights: Mapping[str, float], j: int) -> tuple[float, float]:
+    def _over_prompts(
+        self, seeds: Mapping[str, list[list[AtKL]]], weights: Mapping[str, float], j: int
+    ) -> tuple[float, float]:
         """Return the variance over prompts, those in common paired, and its degrees of freedom.
 
         These are the number of prompts of equal weight, less what the means of the checkpoints take: n - 1 of n prompts
@@ -208,8 +248,8 @@ class Errors:
         total, load = dict[str, float](), dict[str, float]()
         within = lost = 0.0
         for name, weight in weights.items():
-            for seed in self.seeds[name]:
-                here, scale = seed[j].prompts, weight / len(self.seeds[name])
+            for seed in seeds[name]:
+                here, scale = seed[j].prompts, weight / len(seeds[name])
                 assert here is not None
                 for prompt, part in here.part.items():
                     total[prompt] = total.get(prompt, 0.0) + scale * part
@@ -220,13 +260,17 @@ class Errors:
         number = float(loads.sum() ** 2 / (loads**2).sum())
         return sum(part**2 for part in total.values()), max(number * (1.0 - lost / within), 1.0)
 
-    def _bend(self, weights: Mapping[str, float], j: int) -> float:
+    def _bend(self, seeds: Mapping[str, list[list[AtKL]]], weights: Mapping[str, float], j: int) -> float:
         """Return how far the parabola may miss a run, as far as that stands out of the noise."""
-        some = [(weight / len(self.seeds[name]), seed[j]) for name, weight in weights.items()
-                for seed in self.seeds[name]]  # fmt: skip
+        some = [(weight / len(seeds[name]), seed[j]) for name, weight in weights.items()
+                for seed in seeds[name]]  # fmt: skip
         bend = sum(weight * one.bend for weight, one in some)
         noise = sum(weight**2 * one.bend_noise for weight, one in some)
         return math.sqrt(max(bend**2 - noise, 0.0))
+
+
+def _sum(seeds: Mapping[str, list[list[AtKL]]], weights: Mapping[str, float], j: int) -> float:
+    return float(sum(weight * np.mean([seed[j].reward for seed in seeds[name]]) for name, weight in weights.items()))
 
 
 def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequence[Sequence[TrainingLog]]) -> list[str]:
@@ -252,16 +296,15 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
         "several seeds of a method.",
     }[told_by]  # fmt: skip
     few = [title for title, log in every if told_by == "checkpoints" and _scatter(log) is None]
-    loose = [(title, _of_kl(log)) for title, log in every if _of_kl(log) > _LOOSE]
+    noisy = [(title, course.scatter) for title, log in every if (course := kl_course(log.keep(log.kl >= 0.0)))]
     more = [f"{few[0]!r} is too short to tell its noise, so its intervals are unknown."] if few else []
     if "prompts" not in told_by and all(log.per_prompt is not None for _, log in every):
         more.append("A checkpoint with responses to one prompt alone says nothing of other prompts.")
-    if loose:
-        title, part = max(loose, key=lambda one: one[1])
+    if noisy:
+        title, part = max(noisy, key=lambda one: one[1])
         more.append(
-            f"The KL of {title!r} scatters by {100.0 * part:.0f} % around its course: where reward bends along the KL, "
-            "differences near the last KLs are less sure than intervals say. Compare at smaller KLs, or take logs "
-            "of more responses a checkpoint."
+            f"The KL of {title!r} scatters by {100.0 * part:.2g} % around its course: runs are compared at their "
+            "courses along the steps, and intervals hold the error of these and what the logged KLs say besides."
         )
     return [said, *more]
 
@@ -277,8 +320,3 @@ def _in_common(methods: Sequence[Sequence[TrainingLog]]) -> str:
         return "of which no two methods share one (how hard the prompts are and the method cannot be told apart)"
     whole = len({prompt for one in held for prompt in one})
     return "the same ones paired" if len(shared) == whole else f"the same ones, {len(shared)} of {whole}, paired"
-
-
-def _of_kl(log: TrainingLog) -> float:
-    """Return how far the KL scatters around its course, as a part of itself, where it is not small."""
-    return log.noise(np.log(np.where(log.kl > 0.1 * log.kl.max(), log.kl, np.nan))) or 0.0
