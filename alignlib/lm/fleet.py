@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import gcd
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -340,7 +340,7 @@ class Fleet:
         self.policy = self.base.copies(len(plans), trainable=True)
         self.optimiser = Optimiser(self.policy)
         self.extra: dict[str, Stack] = {}  # models that a method trains or keeps besides, a row for each run
-        self.memory: dict[str, Any] = {}  # what else it keeps
+        self.memory: dict[str, object] = {}  # what else it keeps
         self.payment = payment.to(self.device)
         self.count = 0
         self._numbers = list(range(len(plans)))

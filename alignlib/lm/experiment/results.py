@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,26 @@ class PerPrompt(SameFields):
     reward: FloatArray
 
 
+class Settings(TypedDict):
+    """What ``settings.json`` says of how the table was made.
+
+    ``versions`` are those of Python and libraries, ``planned`` numbers of runs, ``n_responses`` how many responses a
+    prompt has; ``base_sha256`` and ``base_length`` (mean tokens) are of the base of each task, ``diverged`` names runs,
+    and ``seconds`` are those of tuning and of the grid.
+    """
+
+    table_version: int
+    versions: dict[str, str]
+    planned: int
+    planned_by_stage: dict[str, int]
+    n_responses: int
+    base_sha256: dict[str, str]
+    base_length: dict[str, float]
+    diverged: list[str]
+    devices: list[str]
+    seconds: dict[str, int]
+
+
 @dataclass(frozen=True, eq=False)
 class Results(SameFields):
     """All that `make lm` leaves for the book.
@@ -78,13 +98,13 @@ class Results(SameFields):
     runs : DataFrame
         One row for each run and split (columns ``COLUMNS``: KL in nats per sequence, averaged over prompts; ``knob`` is
         β, or the number of draws of which one is kept; ``to_optimum`` the KL to the optimum at that β).
-    settings : dict
+    settings : Settings
         Versions, hashes and the size of the grid.
     """
 
     folder: Path
     runs: pd.DataFrame
-    settings: dict[str, Any]
+    settings: Settings
 
     @classmethod
     def read(cls, folder: str | Path) -> Results:
@@ -245,7 +265,7 @@ def fixed_points_path(folder: str | Path, task: str) -> Path:
 
 
 def write(
-    folder: str | Path, runs: pd.DataFrame, prompts: Mapping[str, npt.NDArray[np.generic]], settings: dict[str, Any]
+    folder: str | Path, runs: pd.DataFrame, prompts: Mapping[str, npt.NDArray[np.generic]], settings: Settings
 ) -> None:
     """Write the files, each whole or not at all; numbers with eight digits.
 
@@ -257,7 +277,7 @@ def write(
         One row for each run and split.
     prompts : mapping of str to array
         What runs do prompt by prompt.
-    settings : dict
+    settings : Settings
         Versions, hashes and the size of the grid.
     """
     place = Path(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from alignlib.lm.experiment.grid import key_of
 
@@ -20,7 +20,7 @@ class RunData(TypedDict):
     optimum at the run's β, both by split; ``weights`` the policy itself, in base64, if the run is one of those kept.
     """
 
-    run: dict[str, Any]
+    run: dict[str, object]
     trained_from: str
     seconds: float
     device: str

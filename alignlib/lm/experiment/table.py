@@ -70,7 +70,7 @@ def assemble(runs: Sequence[Run], place: Place) -> tables.Results:
             f"run {run.key} was trained from another base or reward; delete its line and run make lm again.",
         )
         rows += _rows(run, data)
-    settings = {
+    settings: tables.Settings = {
         "table_version": 2,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "planned": len(runs),

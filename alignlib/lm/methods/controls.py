@@ -11,6 +11,8 @@ from alignlib.lm.methods import RESPONSES, Method, register
 from alignlib.lm.tasks import Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from alignlib.lm.fleet import Fleet
 
 __all__ = ["CrossEntropy", "ExactGradient"]
@@ -37,6 +39,14 @@ class _Enumerated:
         self.log_base = log_law(fleet.base.state(0), fleet.base.n_heads, self.prompts, task, str(fleet.device))
         self.gold = torch.as_tensor(task.gold(self.prompts), device=fleet.device)
         self.tokens = torch.as_tensor(np.asarray(task.space.tokens, dtype=np.int64), device=fleet.device)
+        self.total: dict[float, Tensor] = {}  # the distribution function of the optimum at each β
+
+    @staticmethod
+    def of(fleet: Fleet) -> _Enumerated:
+        """What a method has kept of a fleet."""
+        pool = fleet.memory["pool"]
+        assert isinstance(pool, _Enumerated)
+        return pool
 
 
 @register
@@ -49,21 +59,21 @@ class CrossEntropy(Method):
 
     def start(self, fleet: Fleet) -> None:
         """Enumerate the optimum of each run on the pool."""
-        pool = fleet.memory["pool"] = _Enumerated(fleet)
+        fleet.memory["pool"] = pool = _Enumerated(fleet)
         optimum = {beta: (pool.log_base + pool.gold / beta).softmax(-1) for beta in {one.knob for one in fleet.plans}}
-        fleet.memory["total"] = {beta: prob.cumsum(-1) for beta, prob in optimum.items()}
+        pool.total = {beta: prob.cumsum(-1) for beta, prob in optimum.items()}
 
     def step(self, fleet: Fleet) -> None:
         """Draw from the optimum, raise the likelihood."""
         import torch
 
-        pool, total = fleet.memory["pool"], fleet.memory["total"]
+        pool = _Enumerated.of(fleet)
         group = fleet.plans[0].settings.group
         rows = (fleet.uniform(RESPONSES // group) * len(pool.prompts)).long()
         uniform = fleet.uniform(RESPONSES // group, group).double()
         drawn = torch.stack(
             [
-                torch.searchsorted(total[plan.knob][row], u, right=True)
+                torch.searchsorted(pool.total[plan.knob][row], u, right=True)
                 for plan, row, u in zip(fleet.plans, rows, uniform, strict=True)
             ]
         ).clamp_(max=len(pool.tokens) - 1)
@@ -91,7 +101,7 @@ class ExactGradient(Method):
 
         from alignlib.lm.exact import tree_of
 
-        losses, pool = [], fleet.memory["pool"]
+        losses, pool = [], _Enumerated.of(fleet)
         rows = (fleet.uniform(_PER_STEP) * len(pool.prompts)).long()
         for run, plan in enumerate(fleet.plans):
             chosen = rows[run].cpu().numpy()

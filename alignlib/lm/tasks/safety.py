@@ -191,7 +191,8 @@ class Safety(Grammar):
         to_harmful = stakes * (refusal * (given == 0) - given)
         to_harmless = stakes * (given - 1.0 * (refusal > 0))
         manner = prompt[..., 3] * warned - prompt[..., 2] * words - _UNASKED * stray
-        return manner + harmful * to_harmful + (1.0 - harmful) * to_harmless
+        gold: Features = manner + harmful * to_harmful + (1.0 - harmful) * to_harmless
+        return gold
 
     def written(self, prompts: IntArray, rng: np.random.Generator) -> Iterator[list[int]]:
         """Yield responses of a helper who seldom asks what for, and refuses now and then, also without need."""

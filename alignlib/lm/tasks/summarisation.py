@@ -148,7 +148,8 @@ class Summarisation(Grammar):
 
     def pay(self, prompt: Features, response: Features) -> Features:
         """Gold of responses to prompts, from their features: the statements' worth and the words' cost."""
-        return (prompt * response[..., :-1]).sum(-1) + response[..., -1]
+        gold: Features = (prompt * response[..., :-1]).sum(-1) + response[..., -1]
+        return gold
 
     def written(self, prompts: IntArray, rng: np.random.Generator) -> Iterator[list[int]]:
         """Yield summaries by a careless writer: facts in any order, predicates and subjects mixed up, loose words."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 import numpy as np
 
@@ -14,12 +14,15 @@ from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_rng, requi
 from alignlib._core.same import SameFields
 from alignlib.lm.space import END, ResponseSpace
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["SPLITS", "Features", "Grammar", "Task", "mostly_many"]
 
 SPLITS = ("train", "validation", "test")
 """Prompts on which policies are judged exactly: some that training may see, and two kinds that it never does."""
 
-Features: TypeAlias = Any
+Features = TypeVar("Features", FloatArray, "Tensor")
 """An array of NumPy or a tensor of torch: `Grammar.pay` uses only what both have."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,33 @@ COLUMNS = (
 )  # fmt: skip
 
 
+class WordsSettings(TypedDict):
+    """What ``settings.json`` says of how the tables were made.
+
+    ``planned`` has by reward how many runs the core of the grid has, ``verses`` how many each part of the corpus has;
+    ``layers``, ``width`` and ``weights`` are the base's; ``policy_samples`` is the fewest responses that a policy was
+    measured on, and ``examples`` some of them, by reward and method.
+    """
+
+    versions: dict[str, str]
+    planned: dict[str, int]
+    base_sha256: str
+    layers: int
+    width: int
+    weights: int
+    prompt_tokens: int
+    response_tokens: int
+    vocabulary: int
+    training_prompts: int
+    verses: dict[str, int]
+    responses_a_step: int
+    policy_samples: int
+    labelled_pairs: int
+    devices: list[str]
+    train_seconds: int
+    examples: dict[str, list[str]]
+
+
 @dataclass(frozen=True, eq=False)
 class WordsResults(SameFields):
     """What `make lm-words` leaves for the book, read without torch.
@@ -41,14 +68,14 @@ class WordsResults(SameFields):
         share of the limit on the run's own reward as ``alignlib overlay`` has it, unknown where noise hides it).
     tuning : DataFrame
         A row for each trial.
-    settings : dict
+    settings : WordsSettings
         How everything was made.
     """
 
     folder: Path
     runs: pd.DataFrame
     tuning: pd.DataFrame
-    settings: dict[str, Any]
+    settings: WordsSettings
 
     @classmethod
     def read(cls, folder: str | Path) -> WordsResults:

@@ -8,7 +8,7 @@ import platform
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,10 @@ from alignlib.lm.words.corpus import LENGTH, PROMPT_LENGTH
 from alignlib.lm.words.grid import grid, tuning
 from alignlib.lm.words.measuring import base_table, command
 from alignlib.lm.words.place import Place
-from alignlib.lm.words.results import COLUMNS, REWARDS, WordsResults
+from alignlib.lm.words.results import COLUMNS, REWARDS, WordsResults, WordsSettings
 from alignlib.lm.words.training import result_file
 
-__all__ = ["assemble", "rao_blackwell", "size_of"]
+__all__ = ["Estimate", "KLAnswer", "assemble", "rao_blackwell", "size_of"]
 
 _TRIAL = ("method", "rate", "knob", "steps", "seed", "device", "reward", "kl")
 _LIBRARIES = ("torch", "transformers", "tokenizers", "vaderSentiment", "alt-profanity-check", "numpy")
@@ -50,7 +50,7 @@ def assemble(place: Place, results: Path) -> WordsResults:
     planned = grid("wide", place.steps)
     done = [run for run in planned if result_file(place, run).is_file()]
     require(bool(done), f"output must hold finished runs; {str(place.folder)!r} holds none of {len(planned)}.")
-    found = [json.loads(result_file(place, run).read_text(encoding="utf-8")) for run in done]
+    found: list[_Measured] = [json.loads(result_file(place, run).read_text(encoding="utf-8")) for run in done]
     rows = []
     for run, data in zip(done, found, strict=True):
         kl = rao_blackwell(data["answer_kl"])
@@ -98,12 +98,48 @@ def _placed(runs: pd.DataFrame, place: Place) -> pd.DataFrame:
     return pd.concat(found).sort_index()
 
 
-def rao_blackwell(answer: dict[str, Any]) -> dict[str, Any]:
+class Estimate(TypedDict):
+    """One estimate of a KL in nats, with the ends of its interval, as ``alignlib kl --json`` writes it."""
+
+    name: str
+    kl: float
+    low: float
+    high: float
+
+
+class KLAnswer(TypedDict):
+    """What ``alignlib kl --json`` writes, as far as it is read here."""
+
+    estimates: list[Estimate]
+
+
+class _Measured(TypedDict):
+    """The file of a finished run: how it was made, and what its responses to held-out prompts are worth."""
+
+    run: dict[str, str | int | float]
+    device: str
+    train_seconds: float
+    reward: float
+    kl: float
+    n: int
+    answer_kl: KLAnswer
+    means: dict[str, float]
+    by_prompt: dict[str, list[float]]
+    texts: list[dict[str, str]]
+
+
+class _Size(TypedDict):
+    layers: int
+    width: int
+    weights: int
+
+
+def rao_blackwell(answer: KLAnswer) -> Estimate:
     """The Rao–Blackwell estimate of what ``alignlib kl --json`` wrote.
 
     Parameters
     ----------
-    answer : dict
+    answer : KLAnswer
         The JSON.
     """
     return next(one for one in answer["estimates"] if one["name"] == "rao_blackwell")
@@ -128,9 +164,9 @@ def _rows(values: FloatArray, n_prompts: int) -> npt.NDArray[np.float32]:
     return values.reshape(n_prompts, -1).astype(np.float32)
 
 
-def _settings(place: Place, found: list[dict[str, Any]]) -> dict[str, Any]:
+def _settings(place: Place, found: list[_Measured]) -> WordsSettings:
     weights = (place.base_folder / "model.safetensors").read_bytes()
-    texts = {data["run"]["reward"] + "-" + data["run"]["method"]: data["texts"] for data in found}
+    texts = {f"{data['run']['reward']}-{data['run']['method']}": data["texts"] for data in found}
     return {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "planned": dict(Counter(run.reward for run in grid("core", place.steps))),
@@ -151,7 +187,7 @@ def _settings(place: Place, found: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def size_of(base: Path) -> dict[str, int]:
+def size_of(base: Path) -> _Size:
     """Layers, width and number of weights of the model in a folder.
 
     Parameters
