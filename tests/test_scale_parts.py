@@ -705,3 +705,31 @@ def test_a_part_that_was_written_twice_is_said(tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_text("prompt_id,r\n" + text)
         with open_parts(str(tmp_path), Question("prompt_id", ("r",)), tmp_path / "kept") as table:
             assert any("comes 2 times or a multiple of it, and each counts" in note for note in table.notes) == said
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        (0, "40 of 160 samples of {0} have the prompt and reward of another"),
+        (
+            5,
+            "10 of 10 prompts that stand in two parts have the same rewards in both, such as in {0}/a.csv and {0}/b.csv",
+        ),
+    ],
+)
+def test_half_of_a_part_that_was_written_twice_is_said(tmp_path: Path, levels: int, said: str) -> None:
+    """Also where rewards tie; other samples of the same prompts are none of that."""
+    rng, folder = np.random.default_rng(4), tmp_path / "parts"
+    folder.mkdir()
+
+    def rows(prompts: int) -> list[str]:
+        draw = rng.integers(0, levels, (prompts, 12)) if levels else rng.standard_normal((prompts, 4)).round(6)
+        return [f"{i},{r}\n" for i in range(prompts) for r in draw[i].tolist()]
+
+    one, other = rows(20 if levels else 30), rows(20 if levels else 30)
+    half = one[: 120 if levels else 40]
+    for second, is_said in ((half, True), (other, False)):
+        for name, some in (("a", one), ("b", second)):
+            (folder / f"{name}.csv").write_text("prompt_id,r\n" + "".join(some))
+        with open_parts(str(folder), Question("prompt_id", ("r",)), tmp_path / "kept") as table:
+            assert any(note.startswith(said.format(folder)) for note in table.notes) == is_said

@@ -15,6 +15,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
+from alignlib.scale.copies import equal_prompts, shared_rows
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.parts import Part, Question, first_ranges, list_parts
 from alignlib.scale.store import Again, Done, Store, only
@@ -119,7 +120,7 @@ def open_parts(
         pieces = [Held(load()) for load in pieces]
     notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
     if question.sample is None:
-        notes += _written_twice(pieces[0](), location)
+        notes += _written_twice(pieces[0](), location, stores[-1].first_range(done))
     dropped = sum(one.dropped for one in done)
     table = SummaryTable(
         pieces, list(heads.values()), pieces[0]().columns, dropped=dropped, notes=tuple(notes), engine=engine
@@ -205,16 +206,19 @@ def _coarse(heads: Sequence[Head], width: float) -> list[str]:
     return [said]
 
 
-def _written_twice(first: Summary, location: str) -> list[str]:
-    """Say where the rows of the first piece come two or more times each, as of a part that was written twice."""
+def _written_twice(first: Summary, location: str, parts: Sequence[tuple[str, Summary]]) -> list[str]:
+    """Say where rows of the first piece come two or more times, as of a part that was written twice, or half of one."""
     held = ~first.binned
     if not held.any():
         return []
     sizes, columns = first.sizes[held], dict(zip(first.columns, first.values, strict=True))
-    once, _, _ = without_repeats(sizes, columns, location)
+    once, _, some = without_repeats(sizes, columns, location)
     times = int(sizes[0]) // int(once[0])
     if times == 1:
-        return []
+        several = len(parts) > 1
+        if some:
+            return [" ".join(filter(None, [some, shared_rows(parts) if several else ""]))]
+        return [said] if several and (said := equal_prompts(parts)) else []
     said = (
         f"Every prompt and reward of {location} comes {times} times or a multiple of it, and each counts, as if they "
         "were different responses. Where a part was written several times, keep one copy; else name the column that "

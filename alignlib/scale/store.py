@@ -303,6 +303,16 @@ class Store:
         name = merged.names[int(np.searchsorted(merged.keys, prompt))].as_py()
         return Again(count, repr(name), (named[one], named[other]))
 
+    def first_range(self, done: Sequence[Done]) -> list[tuple[str, Summary]]:
+        """Return the path of each part that has rows, and its samples in the first range of keys.
+
+        Parameters
+        ----------
+        done : sequence of Done
+            What became of the parts.
+        """
+        return [(one.path, Summary.merged([self._part_of(file, 0) for file in one.files])) for one in done if one.files]
+
     def _part_of(self, file: str, bucket: int) -> Summary:
         return _read(str(Path(self.folder, file)), bucket, self.question)
 
