@@ -78,7 +78,7 @@ import pandas as pd
 from alignbook import claims
 from alignbook.given import given
 from alignlib import plotting
-from alignlib._core.text import for_picture
+from alignlib._core.safe_text import for_picture
 from alignlib.answers.findings import ask
 from alignlib.answers.gold_promise import gold_on_few_rows
 from alignlib.answers.output import draws_per_prompt as shares

@@ -50,7 +50,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib._core.text import for_picture
+from alignlib._core.safe_text import for_picture
 from alignlib.answers.hacking import members_of
 from alignlib.estimation import fit_frontier
 from alignlib.hacking.ensemble_estimation import estimate_ensemble

@@ -67,7 +67,7 @@ import pandas as pd
 from alignbook import claims
 from alignlib import plotting
 from alignlib._core.names import number_or_name
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 from alignlib.answers import pictures
 from alignlib.answers.output import overlay as output
 from alignlib.answers.output.render import to_csv, to_json

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 
 __all__ = ["external", "report"]
 

@@ -30,7 +30,7 @@ from alignbook.manifest import FolderError, check_folder
 from alignbook.page import write_page
 from alignbook.parameters import ParameterError, parse_cell
 from alignlib._core.errors import InputError
-from alignlib._core.text import for_html, for_markdown, visible
+from alignlib._core.safe_text import for_html, for_markdown, visible
 from alignlib.cli.main import main
 from alignlib.models.prompts import read_prompts
 from tests.corpus import CORPUS

@@ -23,7 +23,7 @@ from alignbook.page import write_page
 from alignbook.parameters import resolve
 from alignbook.project import Project
 from alignbook.runner import Job, execute, execute_all
-from alignlib._core.text import for_csv, visible
+from alignlib._core.safe_text import for_csv, visible
 from alignlib.cli.main import main
 from tests.hostile import OUTSIDE, strings
 from tests.small_project import make_project
@@ -47,7 +47,7 @@ import pandas as pd
 from IPython.display import display
 
 from alignbook import claims
-from alignlib._core.text import for_picture
+from alignlib._core.safe_text import for_picture
 
 # %% mystnb={"figure": {"caption": "Names: {{names}}.", "name": "fig-names"}, "image": {"alt": "Names: {{names}}."}}
 fig, ax = plt.subplots(figsize=(4, 0.2 * len(names)))

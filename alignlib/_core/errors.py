@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from alignlib._core.text import visible
+from alignlib._core.safe_text import visible
 
 __all__ = ["InputError", "bounded", "quoted"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from alignlib import plotting
-from alignlib._core.text import for_picture
+from alignlib._core.safe_text import for_picture
 from alignlib.training.picking import Pick
 
 __all__ = ["pick_picture"]

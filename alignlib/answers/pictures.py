@@ -15,7 +15,7 @@ from alignlib import plotting
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.doors import guard
 from alignlib._core.files import whole_file
-from alignlib._core.text import for_picture
+from alignlib._core.safe_text import for_picture
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.gold_promise import PromiseAnswer

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import click
 
 from alignlib._core.errors import bounded
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 
 __all__ = ["BadInput", "in_options"]
 

@@ -22,8 +22,8 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from alignlib._core.safe_text import for_terminal
 from alignlib._core.stopping import put_all_away, undisturbed
-from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 
 __all__ = ["FAULT", "Stopped", "as_program", "nothing_to_put_away", "refused", "sentences", "stopped"]

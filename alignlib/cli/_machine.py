@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 from alignlib.cli._command import Command, option
 from alignlib.cli._ending import nothing_to_put_away, stopped
 from alignlib.cli._options import Whole

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from alignbook.extra import require_extra
 from alignlib._core.errors import InputError
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command, option
 from alignlib.cli._options import Whole

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from alignlib._core.text import lines_for_terminal
+from alignlib._core.safe_text import lines_for_terminal
 from alignlib.answers.output.render import Row, to_csv, to_json
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command

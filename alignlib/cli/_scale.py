@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 from alignlib.cli._options import NUMBER, Output, Whole

@@ -37,7 +37,7 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
 
     The page is the notebook "Your own rewards" run on TABLE; it needs no network.
     """
-    from alignlib._core.text import lines_for_terminal
+    from alignlib._core.safe_text import lines_for_terminal
 
     question = Question.typed(asked)
     require_extra("alignlib report")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import import_models, interruptible, machine_options, say

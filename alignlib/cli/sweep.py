@@ -14,7 +14,7 @@ import click
 from alignbook.extra import require_extra
 from alignlib._core.files import check_new, check_place, whole_file, write_whole
 from alignlib._core.names import counted
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 from alignlib.cli._notebooks import (

@@ -9,7 +9,7 @@ import click
 
 from alignlib._core.names import counted
 from alignlib._core.plain import plain
-from alignlib._core.text import for_terminal, lines_for_terminal
+from alignlib._core.safe_text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option

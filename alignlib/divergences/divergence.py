@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
 from alignlib._core.errors import InputError, quoted
+from alignlib._core.safe_text import visible
 from alignlib._core.spelled import spelled
-from alignlib._core.text import visible
 
 __all__ = ["Divergence", "as_divergence"]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.names import counted
+from alignlib._core.safe_text import visible
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
-from alignlib._core.text import visible
 from alignlib.divergences import KL, Divergence
 
 __all__ = ["Frontier", "default_budgets"]

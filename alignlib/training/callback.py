@@ -19,7 +19,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import quoted
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 from alignlib.training.rollouts import Rollouts
 
 if TYPE_CHECKING:

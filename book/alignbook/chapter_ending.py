@@ -8,7 +8,7 @@ from alignbook.parameters import Parameter
 from alignbook.project import Notebook
 from alignbook.repository import Repository
 from alignbook.run_times import RunTimes
-from alignlib._core.text import for_markdown
+from alignlib._core.safe_text import for_markdown
 
 __all__ = ["ending"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from alignbook.repository import read_repository
-from alignlib._core.text import for_markdown
+from alignlib._core.safe_text import for_markdown
 
 __all__ = ["Citation", "book_reference", "chapter_references", "read_citation"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from alignlib._core.errors import InputError
 from alignlib._core.files import PASSING, whole_file, write_whole
-from alignlib._core.text import for_json
+from alignlib._core.safe_text import for_json
 from alignlib._core.working import MARKER as MARKER_FILE
 from alignlib._core.working import is_left_folder, mark
 

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from alignbook.claims import MIME, Markdown
 from alignbook.pairing import set_ids
 from alignbook.rounding import written
-from alignlib._core.text import for_alt, for_markdown, for_math, lines_for_terminal
+from alignlib._core.safe_text import for_alt, for_markdown, for_math, lines_for_terminal
 
 __all__ = ["collect", "fill", "normalise", "untidy"]
 

@@ -27,7 +27,7 @@ from alignbook.project import Project
 from alignbook.works import name_works, short_names
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
-from alignlib._core.text import for_html, for_json
+from alignlib._core.safe_text import for_html, for_json
 from alignlib._core.working import working_folder
 
 __all__ = ["PageError", "name_other_pages", "write_page"]

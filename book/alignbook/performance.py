@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from alignlib._core.text import for_markdown
+from alignlib._core.safe_text import for_markdown
 
 __all__ = ["FILE", "performance_page", "recorded_benchmarks"]
 

@@ -18,7 +18,7 @@ from alignbook.project import own_project
 from alignbook.runner import Job, execute_all
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
-from alignlib._core.text import for_json
+from alignlib._core.safe_text import for_json
 
 __all__ = ["PAGE", "ReportError", "write_report"]
 

@@ -20,7 +20,7 @@ from alignbook.progress import show
 from alignbook.project import Notebook, Project
 from alignbook.runner import Job, Run, execute_all
 from alignlib._core.files import check_new, write_whole
-from alignlib._core.text import for_terminal, lines_for_terminal
+from alignlib._core.safe_text import for_terminal, lines_for_terminal
 
 __all__ = ["check_outputs", "rerun"]
 

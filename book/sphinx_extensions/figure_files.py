@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.fileutil import copy_asset
 
-from alignlib._core.text import for_html
+from alignlib._core.safe_text import for_html
 
 FOLDER = "figures"
 _FIGURE = re.compile(

@@ -13,7 +13,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from alignlib._core.text import for_html
+from alignlib._core.safe_text import for_html
 
 PAGE = "glossary"
 # What is linked without being asked for: a phrase, and the term where that is another word.

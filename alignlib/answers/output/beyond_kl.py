@@ -6,7 +6,7 @@ import numpy as np
 
 from alignlib._core.doors import guard
 from alignlib._core.names import counted
-from alignlib._core.text import visible
+from alignlib._core.safe_text import visible
 from alignlib.answers.answer import Answer
 from alignlib.answers.output.render import beside, bounds, capital, interval_name, over_prompts, percent
 from alignlib.divergences import TOTAL_VARIATION, Divergence

@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from alignlib._core.names import counted
+from alignlib._core.safe_text import for_terminal
 from alignlib._core.shown import level_shown
-from alignlib._core.text import for_terminal
 from alignlib.answers.capacity import CapacityAnswer, ContextCapacity
 from alignlib.answers.output.render import Row, listed
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignlib._core.doors import guard
 from alignlib._core.names import counted
-from alignlib._core.text import for_terminal
+from alignlib._core.safe_text import for_terminal
 from alignlib.answers.output.render import Row, by_point, capital, interval_name, listed
 from alignlib.estimation import GoldEstimate, Hedge
 

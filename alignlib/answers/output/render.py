@@ -15,8 +15,8 @@ from alignlib._core.checks import as_whole, require
 from alignlib._core.doors import guard
 from alignlib._core.errors import quoted
 from alignlib._core.plain import plain
+from alignlib._core.safe_text import for_csv, for_json, for_terminal
 from alignlib._core.shown import level_shown
-from alignlib._core.text import for_csv, for_json, for_terminal
 from alignlib._core.version import __version__
 from alignlib.estimation import EstimatedFrontier
 

@@ -16,7 +16,7 @@ from typing import Any
 from alignbook.bundle.sums import digests_within
 from alignbook.parameters import Parameter, Value
 from alignlib._core.names import counted
-from alignlib._core.text import for_json
+from alignlib._core.safe_text import for_json
 
 __all__ = ["Crate", "RunOf"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from alignbook.claim import Claim, from_json
-from alignlib._core.text import for_json
+from alignlib._core.safe_text import for_json
 from alignlib.answers.output.render import to_csv
 
 __all__ = ["record_of", "results"]

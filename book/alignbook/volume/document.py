@@ -10,7 +10,7 @@ from typing import Any
 
 from alignbook.citation import Citation
 from alignbook.volume.articles import Article, headings
-from alignlib._core.text import for_html
+from alignlib._core.safe_text import for_html
 
 __all__ = ["FROM_NOTEBOOKS", "document", "style"]
 

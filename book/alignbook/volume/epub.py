@@ -19,7 +19,7 @@ from alignbook.volume.browser import page_of_browser
 from alignbook.volume.document import FROM_NOTEBOOKS, style
 from alignlib._core.errors import InputError
 from alignlib._core.files import whole_file, write_whole
-from alignlib._core.text import for_html, for_json
+from alignlib._core.safe_text import for_html, for_json
 from alignlib._core.working import working_folder
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from hypothesis import example, given
 from matplotlib import cbook
 from myst_parser.parsers.docutils_ import Parser
 
-from alignlib._core.text import (
+from alignlib._core.safe_text import (
     for_alt,
     for_csv,
     for_html,
