@@ -32,7 +32,7 @@ from tests.hostile import strings
 from tests.lm import test_resumable as resumable
 from tests.test_bad_input import check
 from tests.test_fuzz import survives
-from tests.test_text import keeps_its_shape
+from tests.test_safe_text import keeps_its_shape
 
 __all__ = ["Trial", "counts", "trials"]
 
