@@ -121,7 +121,8 @@ def release(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release of the toy book without volumes, its wheel and its pages made up."""
     for name in ("Makefile", "requirements.lock", "codecheck.yml"):
         shutil.copy(ROOT / name, project.root)
-    put(project.build / "_build" / "html", {"index.html": "<p>", "notebooks/01_roots.html": "<p>"})
+    pages = {"index.html": "<p>", "notebooks/01_roots.html": "<p>", "_figures/fig-roots.pdf": "%PDF"}
+    put(project.build / "_build" / "html", pages)
     put(project.folder, {"data/table.csv": "a\n1\n"})
     run = replace(run_of(project), read=(str(project.folder / "data" / "table.csv"), str(project.folder / "x.py")))
     folders = [tmp_path_factory.mktemp("release") / "one", tmp_path_factory.mktemp("release") / "two"]

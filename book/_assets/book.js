@@ -35,8 +35,9 @@
       if (formula.parentElement.matches("span")) formula.toggleAttribute("data-wide", 0.985 * room / wide < smallest);
     }
   }
-  // A table wider than its column is set tighter; where that does not help it becomes a list: a block for each row, each
-  // cell after the name of its column.
+  // A table wider than its column is set tighter; where that does not help, or where on a narrow screen its cells become
+  // columns of single words, it becomes a list: a block for each row, each cell after the name of its column.
+  const narrow = 600, tallest = 200;  // of its place, and of a row
   function reflow() {
     const tables = all("article table[data-labelled]");
     const wide = (table) => {
@@ -47,7 +48,9 @@
     for (const table of tables) table.classList.remove("as-list", "tight");
     const tight = tables.filter(wide);
     apply("tight", tight);
-    const lists = tight.filter(wide);
+    const tall = (table) => table.parentElement.clientWidth < narrow && !table.querySelector("img, svg.figure")
+      && [...table.rows].some((row) => row.cells.length > 2 && row.offsetHeight > tallest);
+    const lists = tables.filter((table) => tall(table) || (table.classList.contains("tight") && wide(table)));
     lists.forEach((table) => table.classList.remove("tight"));
     apply("as-list", lists);
     for (const table of tables) fold(table, table.classList.contains("as-list"));

@@ -154,7 +154,8 @@ class Crate:
 
     def _results(self) -> list[str]:
         made = {run.notebook for run in self.runs}
-        made |= {name for name in self.files if name.startswith("results/") or name.endswith((".pdf", ".epub"))}
+        alone = {name for name in self.files if not self._folder(name)}  # pictures of the pages are in their folder
+        made |= {name for name in alone if name.startswith("results/") or name.endswith((".pdf", ".epub"))}
         return sorted(made) + sorted(self.folders)
 
     def _file(self, name: str, scripts: Mapping[str, RunOf]) -> dict[str, Any]:
