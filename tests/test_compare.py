@@ -111,6 +111,39 @@ def test_gains_are_over_the_base_on_the_runs_own_prompts() -> None:
     np.testing.assert_allclose(first.gain, truth, atol=0.3)
 
 
+def test_other_prompts_are_taken_out_by_the_base_on_them() -> None:
+    """One run is on easy prompts, one on hard ones, both in the table: what the base has on each is no difference."""
+    rng, held = np.random.default_rng(5), []
+    for _ in range(6):
+        level = np.concatenate([rng.normal(1.0, 0.7, 30), rng.normal(-1.0, 0.7, 30)])
+        table = RewardTable.from_arrays(
+            reward=level[:, None] + rng.standard_normal((60, 16)), prompts=[f"p{i}" for i in range(60)]
+        )
+        easy, hard = example_prompts(level[:30], 0.5, rng), example_prompts(level[30:], 0.9, rng)
+        own = hard.per_prompt
+        names = np.array([f"p{int(name[1:]) + 30}" for name in own.prompt.tolist()], dtype=object)
+        logs = {"a": easy, "b": replace(hard, per_prompt=replace(own, prompt=names))}
+        raw = compare_runs(logs, at=[0.5])
+        found = compare_runs(logs, fit_frontier(table, n_boot=50), at=[0.5])
+        truth = 0.4
+        assert raw.difference[1, 0] < -1.0  # what it takes to tell prompts from methods
+        held.append(found.difference_low[1, 0] <= truth <= found.difference_high[1, 0])
+        text = " ".join(found.notes)
+        assert "gains over the base's mean reward on each run's own prompts" in text
+        assert "taken out by the base's mean" in text
+        assert "cannot be told apart" not in text
+    assert sum(held) >= 5  # of 6 at 95 %
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.5])
+def test_means_of_runs_that_differ_at_the_base_are_pointed_out(apart: float) -> None:
+    a, b = made(0.6, 1), made(0.9, 2)
+    notes = compare_runs({"a": a, "b": replace(b, reward=b.reward + apart)}).notes
+    said = [note for note in notes if "further apart than chance where both are still the base" in note]
+    assert bool(said) == (apart > 0.0)
+    assert not said or "is part of every difference" in said[0]
+
+
 def test_intervals_over_prompts_cover() -> None:
     rng, held = np.random.default_rng(4), []
     for _ in range(80):

@@ -19,11 +19,14 @@ from alignlib.estimation import Fit
 from alignlib.training.kl_course import kl_course
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.placing import Overlay, overlay
-from alignlib.training.run_at_kl import Errors, along, told
+from alignlib.training.run_at_kl import NOT_TOLD_APART, TAKEN_OUT, Errors, along, told
 from alignlib.training.run_prompts import pair_prompts
 
 __all__ = ["Comparison", "compare_runs", "compare_splits"]
 
+_AT_BASE = 0.02  # nats: so near the base a run has the base's reward
+_SURE = 4.0  # standard errors
+_ROUNDING = 1e-9
 _SHOWN = 4  # budgets, where none are named
 
 
@@ -179,9 +182,7 @@ def compare_runs(
     joined = joined_logs([log for _, log in every], [title for title, _ in every], ", ".join(dict.fromkeys(
         log.path for _, log in every)))  # fmt: skip
     reward, half, errors = _at(logs, budgets, level)
-    apart = np.array([[errors.of({n: 1.0, names[0]: -1.0}, j) for j in range(budgets.size)] for n in names])
-    apart[0] = 0.0
-    difference = reward - reward[:1]
+    difference, apart = _apart(reward, errors, budgets.size, names)
     found = Comparison(
         names=names,
         seeds=tuple(len(some) for some in logs.values()),
@@ -206,7 +207,7 @@ def compare_runs(
         share_high=None,
         supported=None,
         placed=None,
-        notes=(*notes, *told(errors.told_by, every, list(logs.values()))),
+        notes=(*notes, *told(errors.told_by, every, list(logs.values())), *_starts(every)),
     )
     if fit is None:
         return replace(found, notes=(*joined.notes, *found.notes))
@@ -351,6 +352,36 @@ def _at(
     return reward, np.array([[errors.of({name: 1.0}, j) for j in columns] for name in logs]), errors
 
 
+def _apart(value: FloatArray, errors: Errors, size: int, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    """Return how much more each run has than the first, (runs, k), and the half-widths of the intervals."""
+    apart = np.array([[errors.of({name: 1.0, names[0]: -1.0}, j) for j in range(size)] for name in names])
+    apart[0] = 0.0
+    return value - value[:1], apart
+
+
+def _starts(every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
+    """Point out runs that differ at the base itself, where methods cannot: by prompts, base or reward."""
+    known = []
+    for title, log in every:
+        i, noise = int(np.argmin(np.abs(log.kl))), log.noise()
+        if noise is not None and abs(log.kl[i]) <= _AT_BASE:
+            moved = float(np.ptp(log.reward)) * math.sqrt(max(float(log.kl[i]), 0.0) / float(log.kl.max()))
+            known.append((title, float(log.reward[i]), float(log.kl[i]), noise, moved))
+    for i, one in enumerate(known):
+        for other in known[:i]:
+            if abs(one[1] - other[1]) > _SURE * math.hypot(one[3], other[3]) + one[4] + other[4]:
+                ends = [
+                    f"{title!r} has {reward:.4g} at {max(kl, 0.0):.2g} nats" for title, reward, kl, *_ in (one, other)
+                ]
+                said = (
+                    f"{ends[0]}, {ends[1]}: further apart than chance where both are still the base. Their prompts, "
+                    "base or reward are not the same, and that is part of every difference. Single responses with names of "
+                    "their prompts, and base samples of these (table), would take prompts out of it."
+                )
+                return [said]
+    return []
+
+
 def _gains(
     found: Comparison, logs: Mapping[str, Sequence[TrainingLog]], placed: Overlay, fit: Fit, base: float | str
 ) -> tuple[dict[str, list[TrainingLog]], bool]:
@@ -377,7 +408,20 @@ def _beside_limit(
     placed = overlay(found.log, fit, base=base, pool=1, check=check)
     at = fit.at(found.kl, strict=False)
     gains, paired = _gains(found, logs, placed, fit, base)
-    gain, half, _ = _at(gains, found.kl, found.level)
+    gain, half, errors = _at(gains, found.kl, found.level)
+    notes = found.notes
+    if paired:
+        difference, apart = _apart(gain, errors, found.kl.size, found.names)
+        raw = float(np.abs(difference - found.difference).max())
+        found = replace(
+            found, difference=difference, difference_low=difference - apart, difference_high=difference + apart
+        )
+        if raw > _ROUNDING * float(np.abs(found.reward).max()):
+            said = (
+                "Differences are of gains over the base's mean reward on each run's own prompts, which are not the "
+                f"same ones: the rewards themselves differ by up to {raw:.3g} more or less."
+            )
+            notes = (said, *(note.replace(NOT_TOLD_APART, TAKEN_OUT) for note in notes))
     z = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
     reach = half if paired else np.hypot(half, z * placed.base_error)
     low, high = gain - reach, gain + reach
@@ -395,5 +439,5 @@ def _beside_limit(
             share_high=high / np.where(high > 0.0, at.gain_low, at.gain_high),
             supported=at.supported,
             placed=placed,
-            notes=(*placed.notes, *found.notes),
+            notes=(*placed.notes, *notes),
         )

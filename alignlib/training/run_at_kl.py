@@ -16,7 +16,10 @@ from alignlib.training.smoothing import Scatter, bend_weights, local_weights, sc
 
 _PLACES = 9  # along a run, at which its reward is sought where a KL has ends only
 
-__all__ = ["AtKL", "Errors", "along", "told"]
+NOT_TOLD_APART = "how hard the prompts are and the method cannot be told apart"
+TAKEN_OUT = "how hard they are is taken out by the base's mean on each"
+
+__all__ = ["NOT_TOLD_APART", "TAKEN_OUT", "AtKL", "Errors", "along", "told"]
 
 
 @dataclass(frozen=True)
@@ -317,6 +320,6 @@ def _in_common(methods: Sequence[Sequence[TrainingLog]]) -> str:
     ]
     shared = {prompt for i, one in enumerate(held) for other in held[:i] for prompt in one & other}
     if not shared:
-        return "of which no two methods share one (how hard the prompts are and the method cannot be told apart)"
+        return f"of which no two methods share one ({NOT_TOLD_APART})"
     whole = len({prompt for one in held for prompt in one})
     return "the same ones paired" if len(shared) == whole else f"the same ones, {len(shared)} of {whole}, paired"
