@@ -465,17 +465,33 @@ def test_what_takes_every_sample_is_refused_by_name() -> None:
         Summary.merged([summary, Summary.of(pa.array([1]), np.array([1]), {"r": np.ones(1)}, exact_up_to=10)])
 
 
-def test_one_prompt_in_bins_is_dealt_into_groups() -> None:
+@pytest.mark.parametrize("prompts", [1, 3])
+def test_few_prompts_in_bins_are_these_very_prompts_as_in_memory(prompts: int) -> None:
+    sizes = 1.0 + np.arange(prompts)[:, None]
+    rows = np.random.default_rng(9).standard_normal((prompts, 20_000)) * sizes + sizes
+    table = as_table(summarised(np.repeat(np.arange(prompts), 20_000), {"r": rows.reshape(-1)}, exact=10))
+    held, binned = (fit_frontier(one, n_boot=200) for one in (rows, table))
+    assert held.fixed_prompts
+    assert binned.fixed_prompts
+    assert binned.base_interval == pytest.approx(held.base_interval, abs=1e-6)
+    kl = np.array([0.1, 0.5])
+    one, other = held.at(kl), binned.at(kl)
+    assert other.gain == pytest.approx(one.gain, rel=1e-6)
+    widths = (other.gain_high - other.gain_low) / (one.gain_high - one.gain_low)  # groups are dealt anew
+    assert ((widths > 0.6) & (widths < 1.6)).all()
+    best, of_bins = (fit.share(BestOfN.along([4, 16])) for fit in (held, binned))
+    assert of_bins.gain == pytest.approx(best.gain, rel=1e-4)
+    widths = (of_bins.gain_high - of_bins.gain_low) / (best.gain_high - best.gain_low)
+    assert ((widths > 0.6) & (widths < 1.6)).all()
+
+
+def test_one_prompt_in_bins_with_gold_is_dealt_into_groups() -> None:
     values = np.random.default_rng(9).standard_normal(60_000)
-    table = as_table(summarised(np.zeros(60_000, dtype=int), {"r": values}, exact=10))
+    table = as_table(summarised(np.zeros(60_000, dtype=int), {"r": values, "g": values}, exact=10))
     assert table.n_prompts == 50
     assert int(table.n_samples.sum()) == 60_000
-    assert float(table.n_samples @ table.prompt_means("r")) / 60_000 == pytest.approx(
-        values.mean(), abs=1e-4
-    )  # odd samples move
+    mean = float(table.n_samples @ table.prompt_means("r")) / 60_000
+    assert mean == pytest.approx(values.mean(), abs=1e-4)  # odd samples move
     assert "dealt at random into 50 groups" in table.notes[-1]
-    low, high = (
-        fit_frontier(table, n_boot=100).at(0.5).gain_low[0],
-        fit_frontier(table, n_boot=100).at(0.5).gain_high[0],
-    )
-    assert low < 1.0 < high
+    found = fit_frontier(table, "r", n_boot=100).at(0.5)
+    assert found.gain_low[0] < 1.0 < found.gain_high[0]

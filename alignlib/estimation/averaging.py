@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from alignlib.estimation.halves import (
     parts_of,
     sort_keys,
 )
+from alignlib.estimation.in_groups import in_groups
 from alignlib.estimation.jackknife import LogPartitionEstimate, doubling_grid, jackknife_log_partition
 from alignlib.estimation.small_tilts import MANY_BLOCKS, narrow_to_wide
 from alignlib.estimation.support import known_kl, strain
@@ -106,13 +108,15 @@ def averaged_curve(
         last, ahead = _OF_LAST * (second - first_order), _between(further, grid[:used])
         nearest, further = (second + part for part in either_way(ahead, last, share))
     if cells.fixed_prompts:
-        about, of_limit = _over_groups(table.column(column), first, grid[:used], cells)
+        about, of_limit = _over_groups(table, column, first, grid[:used], cells)
         plug_in, second, nearest, further = (about + part.mean(axis=0) for part in (plug_in, second, nearest, further))
         limit = limit + of_limit
     chosen = second if bias_correction else plug_in
     bounds = (plug_in, further) if known else (nearest, further) if bias_correction else (chosen,)
     in_bins = bool(open_below.any() or open_above.any())
     if in_bins:
+        if cells.fixed_prompts:
+            open_below, open_above = open_below.mean(axis=0), open_above.mean(axis=0)
         bounds = (bounds[0] - open_below, bounds[-1] + open_above)
     return AveragedCurve(
         lam=grid[:used],
@@ -402,28 +406,47 @@ def _between(ahead: FloatArray, lam: FloatArray) -> FloatArray:
 
 
 def _over_groups(
-    rewards: FloatArray, first: _FirstPass, lam: FloatArray, cells: Cells
+    table: RewardTable, column: str, first: _FirstPass, lam: FloatArray, cells: Cells
 ) -> tuple[FloatArray, FloatArray]:
     """Return pseudo-values, about 0, of fixed prompts over groups of their samples: curve (cells, L), limit (cells,).
 
     The largest gain varies with the mean reward that it is counted from.
     """
+    dealt: Iterator[tuple[FloatArray, Callable[[FloatArray], FloatArray]]]
+    if table.all_held:
+        rewards = table.column(column)
+        dealt = ((rewards[where], _adding(own)) for where, own in cells.of_each)
+    else:
+        known = in_groups(table, column, len(cells.size) // cells.n_fixed)
+        dealt = ((one.value, one.counts.__matmul__) for one in known)
     curves, limits = [], []
-    for (where, own), base, unit in zip(cells.of_each, first.base.tolist(), first.unit.tolist(), strict=True):
-        curve, limit = _over_groups_of((rewards[where] - base) / unit, lam, own.index)
+    for (value, sums), base, unit in zip(dealt, first.base.tolist(), first.unit.tolist(), strict=True):
+        curve, limit = _over_groups_of((value - base) / unit, lam, sums)
         curves.append(unit * curve)
         limits.append(unit * limit)
     return cells.joined(curves), cells.joined(limits)
 
 
-def _over_groups_of(rewards: FloatArray, lam: FloatArray, index: IntArray) -> tuple[FloatArray, FloatArray]:
-    counts = np.bincount(index)
+def _adding(cells: Cells) -> Callable[[FloatArray], FloatArray]:
+    """Return what adds up samples over their groups."""
+
+    def add(values: FloatArray) -> FloatArray:
+        return np.bincount(cells.index, values).astype(np.float64)
+
+    return add
+
+
+def _over_groups_of(
+    rewards: FloatArray, lam: FloatArray, sums: Callable[[FloatArray], FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Return those of one prompt; ``sums`` adds up over each group what it is given for each reward."""
+    counts, of_rewards = sums(np.ones(len(rewards))), sums(rewards)
     kept = counts.sum() - counts
-    mean_kept = (rewards.sum() - np.bincount(index, rewards)) / kept
+    mean_kept = (of_rewards.sum() - of_rewards) / kept
     top = rewards.max()
     curve = np.empty((len(counts), len(lam)))
     for place, value in enumerate(lam):
-        group = np.bincount(index, np.exp(value * (rewards - top)))
+        group = sums(np.exp(value * (rewards - top)))
         rest = np.maximum(group.sum() - group, np.finfo(np.float64).tiny)
         curve[:, place] = np.log(rest / kept) + value * (top - mean_kept)
     pseudo = -(len(counts) - 1) * curve

@@ -106,6 +106,19 @@ class Cells(SameFields):
         labels = [x * groups + rng.permutation(np.arange(n) % groups) for x, n in enumerate(n_samples.tolist())]
         return cls(np.concatenate(labels), np.ones(prompts * groups), n_fixed=prompts)
 
+    @classmethod
+    def of_fixed(cls, n_samples: IntArray) -> Cells:
+        """Return as many groups, without telling which sample is in which: of samples in bins.
+
+        Parameters
+        ----------
+        n_samples : array of int (prompts,)
+            Samples of each prompt.
+        """
+        prompts = len(n_samples)
+        groups = min(_GROUPS, -(-_ALL_GROUPS // prompts), int(n_samples.min()))
+        return cls(np.empty(0, dtype=np.int64), np.ones(prompts * groups), n_fixed=prompts)
+
     @property
     def of_each(self) -> list[tuple[slice, Cells]]:
         """The place of the samples of each fixed prompt, and its own cells."""

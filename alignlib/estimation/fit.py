@@ -30,7 +30,7 @@ from alignlib.estimation.tails import TailShape
 from alignlib.estimation.win_rate_curve import WinRateCurve
 from alignlib.laws import Uniform, largest_win_rate
 from alignlib.rules import BestOfN, Rule
-from alignlib.tables import RewardTable
+from alignlib.tables import CountedSamples, RewardTable
 
 __all__ = ["Fit"]
 
@@ -120,10 +120,13 @@ class Fit:
         if self.win_rate:
             return 0.5, 0.5
         if self.fixed_prompts:
-            values, prompts = self.table.column(self.reward), self.table.n_prompts
-            each = [float(values[where].var(ddof=1)) / (where.stop - where.start) for where, _ in self.cells.of_each]
+            prompts, each = self.table.n_prompts, list[float]()
+            for _, rows in self.table.blocks(self.reward, held_only=True):
+                each += (rows.var(axis=1, ddof=1) / rows.shape[1]).tolist()
+            each += [its for _, its in self.table.each_counted(_error_of_counted, self.reward)]
             error = math.sqrt(math.fsum(each)) / prompts
-            half = float(scipy.special.stdtrit(values.size - prompts, 0.5 + self.level / 2.0)) * error
+            samples = int(self.table.n_samples.sum())
+            half = float(scipy.special.stdtrit(samples - prompts, 0.5 + self.level / 2.0)) * error
             return self.base_reward - half, self.base_reward + half
         means = self.cells.mean(self.table.prompt_means(self.reward))[:, None]
         low, high = studentised_interval(
@@ -465,3 +468,9 @@ class Fit:
 def _furthest(fit: Fit) -> float:
     """Return where the frontier of a fit ends at the latest: all that can be spent, of a divergence that ends."""
     return math.inf if fit.divergence == KL else Uniform().max_spent(fit.divergence)
+
+
+def _error_of_counted(samples: CountedSamples) -> float:
+    """Return the variance of the mean of a prompt whose samples are in bins."""
+    n = samples.size
+    return float(samples.count @ np.square(samples.value - samples.mean)) / (n - 1.0) / n

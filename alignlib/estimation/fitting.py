@@ -121,10 +121,10 @@ def fit_frontier(
         require(bias_correction, "bias_correction must be left on for win rates and for divergences other than KL.")
     bounds = check_bounds(bounded, budget, data, column)
     each = budget == "per_prompt" and data.n_prompts > 1
-    fixed = few_prompts(data.n_samples) and data.all_held
+    fixed = few_prompts(data.n_samples)
     tail = tail_shape(data, column, _SURE_OF_FEW if fixed and data.n_prompts > 1 else 1.0)
     problem = why_no_limit(data, column, 6 if each else 2 if win_rate or divergence == TOTAL_VARIATION else 3)
-    cells = Cells.of_samples(data.n_samples, generator) if fixed else Cells.of(data.n_samples, generator)
+    cells = Cells.of(data.n_samples, generator) if not fixed else _of_these(data, generator)
     curve: AveragedCurve | PerPromptCurve | None = None
     end = 0.0
     if problem is None and each:
@@ -155,6 +155,13 @@ def fit_frontier(
         divergence=divergence,
         win_rate=win_rate,
     )
+
+
+def _of_these(table: RewardTable, generator: np.random.Generator) -> Cells:
+    """Return groups of the samples of prompts that are fixed."""
+    if table.all_held:
+        return Cells.of_samples(table.n_samples, generator)
+    return Cells.of_fixed(table.n_samples)
 
 
 def _curve_beyond(

@@ -18,6 +18,7 @@ from alignlib.estimation.bootstrap import Cells, student_interval
 from alignlib.estimation.counted import counted_rules
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.fixed_prompts import fixed_prompts_interval, rank_rule_ends
+from alignlib.estimation.in_groups import in_groups
 from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, Share, share_of_limit
 from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
 from alignlib.tables import CountedSamples, RewardTable
@@ -162,11 +163,13 @@ def evaluate_rules(
         low, high = student_interval(weights[0] @ gain, cells.standard_error(weights[:1], gain)[0], level, uneven)
     elif cells.fixed_prompts and picking == counted:
         low, high = fixed_prompts_interval(weights, gain, cells, level)
-        column = table.column(counted)
-        whole = weights[0] @ gain
-        least, most = rank_rule_ends([column[where] for where, _ in cells.of_each], list(rules), level, whole)
-        low, high = np.fmin(low, least), np.fmax(high, most)
-    elif picking == counted and (gain == gain[:1]).all():  # prompts do not differ, but their samples are few
+        if table.all_held:  # samples in bins are many
+            column, whole = table.column(counted), weights[0] @ gain
+            least, most = rank_rule_ends([column[where] for where, _ in cells.of_each], list(rules), level, whole)
+            low, high = np.fmin(low, least), np.fmax(high, most)
+    elif (
+        picking == counted and table.all_held and (gain == gain[:1]).all()
+    ):  # prompts do not differ, but their samples are few
         least, most = rank_rule_ends([table.column(counted)[: table.n_samples[0]]], list(rules), level)
         moves = np.array([not rule.is_base for rule in rules])
         low, high = np.where(moves, np.fmin(low, least), low), np.where(moves, np.fmax(high, most), high)
@@ -357,6 +360,11 @@ def _cell_values(
     if not cells.fixed_prompts:
         values /= cells.size[:, None]
         return values[0], values[1], values[2], open_
+    if not table.all_held:
+        dealt = in_groups(table, picking, len(cells.size) // cells.n_fixed)
+        each = [one.cells.about(one.rules_without(rules), values[:, x]) for x, one in enumerate(dealt)]
+        pseudo = cells.joined(each)
+        return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2], open_
     picked, gold = table.column(picking), table.column(counted)
 
     def of_prompt(where: slice, own: Cells, whole: FloatArray) -> FloatArray:

@@ -245,8 +245,10 @@ class SummaryTable(RewardTable):
     ) -> None:
         require(len(heads) > 0, "heads must hold at least one; got none.", "heads")
         n_prompts = sum(head.prompts for head in heads)
-        if n_prompts == 1 and any(
-            head.prompts and bool(head.binned.any()) and int(head.sizes.max()) > EXACT_UP_TO for head in heads
+        if (
+            len(columns) > 1
+            and n_prompts == 1
+            and any(head.prompts and bool(head.binned.any()) and int(head.sizes.max()) > EXACT_UP_TO for head in heads)
         ):
             pieces, heads, note = _dealt(pieces, heads)
             notes = (*notes, note)
