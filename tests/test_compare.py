@@ -124,7 +124,7 @@ def test_other_prompts_are_taken_out_by_the_base_on_them() -> None:
         names = np.array([f"p{int(name[1:]) + 30}" for name in own.prompt.tolist()], dtype=object)
         logs = {"a": easy, "b": replace(hard, per_prompt=replace(own, prompt=names))}
         raw = compare_runs(logs, at=[0.5])
-        found = compare_runs(logs, fit_frontier(table, n_boot=50), at=[0.5])
+        found = compare_runs(logs, fit_frontier(table, n_boot=100), at=[0.5])
         truth = 0.4
         assert raw.difference[1, 0] < -1.0  # what it takes to tell prompts from methods
         held.append(found.difference_low[1, 0] <= truth <= found.difference_high[1, 0])

@@ -375,8 +375,8 @@ def _starts(every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
                 ]
                 said = (
                     f"{ends[0]}, {ends[1]}: further apart than chance where both are still the base. Their prompts, "
-                    "base or reward are not the same, and that is part of every difference. Single responses with names of "
-                    "their prompts, and base samples of these (table), would take prompts out of it."
+                    "base or reward are not the same, and that is part of every difference. Single responses with the "
+                    "names of prompts, and base samples of these (table), would take prompts out of it."
                 )
                 return [said]
     return []
