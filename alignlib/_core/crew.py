@@ -73,13 +73,26 @@ class Crew(Generic[Job, Answer]):
                 worker.process.kill()
 
     def give(self, kind: str, job: Job) -> None:
-        """Add a job; a process of its kind takes it as soon as one is free."""
+        """Add a job; a process of its kind takes it as soon as one is free.
+
+        Parameters
+        ----------
+        kind : str
+            Which processes take it.
+        job : object
+            What they are given; it must pickle.
+        """
         self._waiting[kind].append(job)
 
     def answers(self, patience: float | None = None) -> Iterator[tuple[Job, Answer | Over] | None]:
         """Yield jobs and what they answer as it comes, at last `Over`; None where nothing came for so many seconds.
 
         Jobs may be given meanwhile; it ends when none is left.
+
+        Parameters
+        ----------
+        patience : float, optional
+            Seconds to wait for one answer; without limit if None.
         """
         while True:
             self._share_out()

@@ -54,6 +54,23 @@ def guard(door: MutableMapping[str, Any]) -> None:
 def guarded(function: Function) -> Function:
     """Return the function with a sentence for an argument of another kind.
 
+    Parameters
+    ----------
+    function : callable
+        A function with annotations, which say what kinds its arguments have.
+
+    Returns
+    -------
+    callable
+        It does the same, and raises `InputError` where it failed for an argument that is of no such kind.
+
+    Raises
+    ------
+    InputError
+        By the function that is returned; errors that are not about kinds pass unchanged.
+
+    Examples
+    --------
     >>> @guarded
     ... def halved(kl: float) -> float:
     ...     return kl / 2

@@ -23,6 +23,18 @@ def bounded(sentence: str) -> str:
 
     What cannot be printed (half a character, a NUL in a path) is written out; an address of an object is left out.
 
+    Parameters
+    ----------
+    sentence : str
+        Any text, parts of which a reader may have typed.
+
+    Returns
+    -------
+    str
+        At most a few hundred characters, fit to be printed.
+
+    Examples
+    --------
     >>> len(bounded(f"no column {'x' * 10_000!r}; check the name.")) < 200
     True
     """
@@ -37,6 +49,20 @@ def bounded(sentence: str) -> str:
 def quoted(value: object, most: int = 80) -> str:
     """Return how a sentence shows a value of any kind: the start of its `repr` on one line, without addresses.
 
+    Parameters
+    ----------
+    value : object
+        What was given.
+    most : int
+        Characters to show at most.
+
+    Returns
+    -------
+    str
+        The start of its ``repr``.
+
+    Examples
+    --------
     >>> quoted([1, 2]), quoted("a" * 100, 8), quoted(object())
     ('[1, 2]', "'aaaaaaa", '<object>')
     """

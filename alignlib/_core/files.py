@@ -31,6 +31,15 @@ def check_new(path: Path | str, force: bool, read: Sequence[Path] = ()) -> None:
 
     ``read`` are files that the answer is made of: none of them may be replaced, by whatever way it is reached.
 
+    Parameters
+    ----------
+    path : Path or str
+        What is about to be written.
+    force : bool
+        Whether a file in its place may be replaced.
+    read : sequence of Path
+        What the answer is made of, which is never replaced, by whatever way it is reached.
+
     Raises
     ------
     InputError
@@ -122,6 +131,15 @@ def _no_place(path: Path, error: OSError | ValueError, what: str) -> InputError:
 
 def write_whole(path: Path | str, data: str | bytes, *, replace: bool = True) -> None:
     r"""Write text (UTF-8, line ends as they are) or bytes to ``path``, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path or str
+        Where to.
+    data : str or bytes
+        All that the file will hold.
+    replace : bool
+        Whether a file in its place is replaced; False lets it stand and raises.
 
     Examples
     --------

@@ -11,6 +11,20 @@ __all__ = ["hashed"]
 def hashed(keys: npt.NDArray[np.uint64], salt: int) -> npt.NDArray[np.uint64]:
     """Return keys mixed with a salt, one to one.
 
+    Parameters
+    ----------
+    keys : array of uint64
+        Numbers of prompts or samples.
+    salt : int
+        What tells one use of the keys from another.
+
+    Returns
+    -------
+    array of uint64
+        Of the same shape; different keys stay different.
+
+    Examples
+    --------
     >>> int(hashed(np.array([0], dtype=np.uint64), 0)[0]) == 0xE220A8397B1DCDAF  # the first number of splitmix64
     True
 

@@ -77,7 +77,20 @@ class _Names(dict[str, Any]):
 
 
 def meant(hint: Any, known: Mapping[str, Any]) -> Any:
-    """Return the type that an annotation names in a module of these names, or `object` where it cannot be told."""
+    """Return the type that an annotation names in a module of these names, or `object` where it cannot be told.
+
+    Parameters
+    ----------
+    hint : object
+        An annotation, which may be a string or a name known to type checkers only.
+    known : mapping of str to object
+        The names of the module it stands in.
+
+    Returns
+    -------
+    type
+        What `fits` takes.
+    """
     try:
         return eval(hint, {}, _Names(known)) if isinstance(hint, str) else hint
     except Exception:  # a type that is subscripted for checkers only
@@ -98,6 +111,22 @@ def fits(hint: Any, value: Any, closely: bool = False) -> bool:
 
     Text without NUL and halves of characters, arrays with elements, numbers that are no truth values.
 
+    Parameters
+    ----------
+    hint : type
+        An annotation without strings, as `meant` gives it.
+    value : object
+        What was given.
+    closely : bool
+        Whether NUL in texts, arrays without elements and truth values for numbers are refused too.
+
+    Returns
+    -------
+    bool
+        True where the type cannot be judged.
+
+    Examples
+    --------
     >>> fits(int, 3), fits(int, 10**400), fits(str | None, ["a"]), fits(str, "a\\0", closely=True)
     (True, False, False, False)
     """
@@ -173,6 +202,18 @@ def _is(check: Callable[[], object]) -> bool:
 def said(hint: Any) -> str:
     """Say what kind a type stands for.
 
+    Parameters
+    ----------
+    hint : type
+        An annotation without strings.
+
+    Returns
+    -------
+    str
+        Words for a sentence, such as ``"a finite number or None"``.
+
+    Examples
+    --------
     >>> said(float | None), said(list[str])
     ('a finite number or None', 'a list of texts')
     """

@@ -29,7 +29,13 @@ def host_key() -> str:
 
 
 def hold(handle: int) -> None:
-    """Hold an open file until it is closed; elsewhere than on a disk that knows locks, do nothing."""
+    """Hold an open file until it is closed; elsewhere than on a disk that knows locks, do nothing.
+
+    Parameters
+    ----------
+    handle : int
+        File descriptor.
+    """
     if fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)  # others hold it for as long as they look at it
@@ -38,7 +44,18 @@ def hold(handle: int) -> None:
 
 
 def hold_at_once(handle: int) -> bool:
-    """Hold an open file until it is closed, or return False where another holds it."""
+    """Hold an open file until it is closed, or return False where another holds it.
+
+    Parameters
+    ----------
+    handle : int
+        File descriptor.
+
+    Returns
+    -------
+    bool
+        True also where the disk knows no locks.
+    """
     if fcntl is not None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,6 +71,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     """Wait until no other process is in here, and keep others waiting: what is read is what is then replaced.
 
     The folder itself is held, for a file that is replaced takes its lock with it.
+
+    Parameters
+    ----------
+    folder : Path
+        It must exist.
     """
     handle = None if fcntl is None else os.open(folder, os.O_RDONLY)
     try:
@@ -69,6 +91,18 @@ def is_left(path: str | os.PathLike[str], pid: int) -> bool:
     """Whether a file made by the process ``pid`` of this machine is one that its process, now ended, left.
 
     A link, another user's file and whatever cannot be looked at are not.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file of a name that holds a process id.
+    pid : int
+        That process.
+
+    Returns
+    -------
+    bool
+        True only where nobody can be using it.
     """
     if fcntl is None or _lives(pid):
         return False

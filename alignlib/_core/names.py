@@ -13,6 +13,22 @@ __all__ = ["counted", "listed", "look_alike", "number_or_name", "unknown_name"]
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     """Return the sentence for an unknown ``name`` of some ``kind``.
 
+    Parameters
+    ----------
+    kind : str
+        What it was to be the name of.
+    name : str
+        What was given.
+    allowed : iterable of str
+        The names there are.
+
+    Returns
+    -------
+    str
+        One sentence, with the nearest of them.
+
+    Examples
+    --------
     >>> unknown_name("parameter", "n_mx", ["n_max", "seed"])
     "Unknown parameter 'n_mx'; did you mean 'n_max'? Allowed: n_max, seed."
     """
@@ -25,6 +41,20 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
 def counted(number: float, noun: str) -> str:
     """Write a number of things, the noun in its form.
 
+    Parameters
+    ----------
+    number : float
+        How many.
+    noun : str
+        In the singular.
+
+    Returns
+    -------
+    str
+        Such as ``"2 runs"``.
+
+    Examples
+    --------
     >>> counted(1, "run"), counted(0, "run"), counted(12, "response")
     ('1 run', '0 runs', '12 responses')
     """
@@ -34,6 +64,18 @@ def counted(number: float, noun: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Write names in a row.
 
+    Parameters
+    ----------
+    names : sequence of str
+        At least one.
+
+    Returns
+    -------
+    str
+        With commas, and "and" before the last.
+
+    Examples
+    --------
     >>> listed(["PPO"]), listed(["PPO", "GRPO"]), listed(["PPO", "GRPO", "RLOO"])
     ('PPO', 'PPO and GRPO', 'PPO, GRPO and RLOO')
     """
@@ -43,6 +85,18 @@ def listed(names: Sequence[str]) -> str:
 def number_or_name(text: str | None) -> float | str | None:
     """Read what is a number or else the name of something.
 
+    Parameters
+    ----------
+    text : str, optional
+        What was typed.
+
+    Returns
+    -------
+    float, str or None
+        A number where the text is one.
+
+    Examples
+    --------
     >>> number_or_name("0.5"), number_or_name("tokens"), number_or_name(None)
     (0.5, 'tokens', None)
     """
@@ -55,6 +109,20 @@ def number_or_name(text: str | None) -> float | str | None:
 def look_alike(column: str, names: Iterable[str]) -> str:
     """Point out two names that differ in capitals or spaces only: they may be meant to be one.
 
+    Parameters
+    ----------
+    column : str
+        Where the names stand.
+    names : iterable of str
+        The names of that column.
+
+    Returns
+    -------
+    str
+        One sentence, or nothing where no two are alike.
+
+    Examples
+    --------
     >>> look_alike("answer", ["A", "B", "a"])
     "'A' and 'a' in column 'answer' differ in capitals or spaces only and are kept apart; write them alike if ..."
     >>> look_alike("answer", ["A", "B"])

@@ -17,6 +17,16 @@ Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | 
 def plain(value: object) -> Plain:
     """Return ``value`` in types that JSON has; NaN and infinities become None.
 
+    Parameters
+    ----------
+    value : object
+        A result: dataclasses, arrays, mappings and sequences of them.
+
+    Returns
+    -------
+    None, bool, int, float, str, list or dict
+        What `json` writes without loss.
+
     Raises
     ------
     TypeError

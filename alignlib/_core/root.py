@@ -18,6 +18,22 @@ def rising_root(
     False position that halves the weight of an end kept twice (Illinois), and a bisection where that makes no headway;
     an infinite value at an end is bisected away.
 
+    Parameters
+    ----------
+    value : callable
+        A function of one number that nowhere falls between the ends.
+    low, high : float
+        Ends of different sign.
+    absolute, relative : float
+        Width of the bracket at which it stops, in the unit of the argument and as a part of it.
+
+    Returns
+    -------
+    float
+        Inside the last bracket.
+
+    Examples
+    --------
     >>> round(rising_root(lambda x: x**3 - 2.0, 0.0, 4.0), 12) == round(2.0 ** (1.0 / 3.0), 12)
     True
     """

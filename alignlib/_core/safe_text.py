@@ -39,6 +39,18 @@ _FORMULA = (r"\t", r"\r", r"\n", "=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d
 def visible(text: str) -> str:
     r"""Return ``text`` on one line, with what cannot be seen written out.
 
+    Parameters
+    ----------
+    text : str
+        Anybody's.
+
+    Returns
+    -------
+    str
+        Control characters, directions and lone surrogates are escapes in it.
+
+    Examples
+    --------
     >>> visible("a\tb\u202ec"), visible("naïve 数 👩‍🔬")
     ('a\\tb\\u202ec', 'naïve 数 👩\u200d🔬')
     """
@@ -48,6 +60,18 @@ def visible(text: str) -> str:
 def for_terminal(text: str) -> str:
     r"""Return one line for a terminal: no sequence moves the cursor, changes colours or forges another line.
 
+    Parameters
+    ----------
+    text : str
+        Anybody's.
+
+    Returns
+    -------
+    str
+        It moves no cursor.
+
+    Examples
+    --------
     >>> print(for_terminal("\x1b[31mred\r\n"))
     \x1b[31mred\r\n
     """
@@ -57,6 +81,18 @@ def for_terminal(text: str) -> str:
 def lines_for_terminal(lines: Iterable[str]) -> str:
     r"""Return lines as one text for a terminal; a line break inside of one of them is written out.
 
+    Parameters
+    ----------
+    lines : iterable of str
+        Each of them anybody's.
+
+    Returns
+    -------
+    str
+        As many lines as there were.
+
+    Examples
+    --------
     >>> print(lines_for_terminal(["one", "two\nno third"]))
     one
     two\nno third
@@ -67,6 +103,18 @@ def lines_for_terminal(lines: Iterable[str]) -> str:
 def for_markdown(text: str) -> str:
     r"""Return MyST Markdown, for the inside or the start of a paragraph, caption or table cell, that reads as ``text``.
 
+    Parameters
+    ----------
+    text : str
+        Anybody's.
+
+    Returns
+    -------
+    str
+        It holds no markup, mathematics or HTML.
+
+    Examples
+    --------
     >>> print(for_markdown("{{x}} *a* $b$ <i>"), for_markdown("- no list"), for_markdown("1. none"))
     \{\{x\}\} \*a\* &#36;b&#36; &#60;i&#62; \- no list 1\. none
     """
@@ -86,6 +134,18 @@ def for_markdown(text: str) -> str:
 def for_html(text: str) -> str:
     """Return HTML for the text of an element or the value of an attribute in quotation marks.
 
+    Parameters
+    ----------
+    text : str
+        Anybody's.
+
+    Returns
+    -------
+    str
+        It holds no tag and ends no attribute.
+
+    Examples
+    --------
     >>> for_html('<b title="x">')
     '&lt;b title=&quot;x&quot;&gt;'
     """
@@ -95,6 +155,18 @@ def for_html(text: str) -> str:
 def for_math(text: str) -> str:
     r"""Return TeX for MathJax that sets ``text`` upright, whatever it holds.
 
+    Parameters
+    ----------
+    text : str
+        Anybody's.
+
+    Returns
+    -------
+    str
+        It holds no command of the text's own.
+
+    Examples
+    --------
     >>> print(for_math("a $b$"))
     \text{a }\unicode{x24}\text{b}\unicode{x24}
     """
@@ -103,7 +175,18 @@ def for_math(text: str) -> str:
 
 
 def for_alt(text: str) -> str:
-    """Return alternative text of a picture; whoever writes the HTML escapes it there."""
+    """Return alternative text of a picture; whoever writes the HTML escapes it there.
+
+    Parameters
+    ----------
+    text : str
+        Anybody's.
+
+    Returns
+    -------
+    str
+        One line, not escaped for HTML.
+    """
     return visible(text)
 
 
@@ -112,6 +195,25 @@ def for_json(document: object, indent: int | None = 2) -> str:
 
     It may stand in a ``<script>`` of HTML, too. Numbers must be finite.
 
+    Parameters
+    ----------
+    document : object
+        What `json` can write.
+    indent : int, optional
+        Spaces a level; None writes one line.
+
+    Returns
+    -------
+    str
+        In ASCII where a character would not be seen.
+
+    Raises
+    ------
+    ValueError
+        For NaN or an infinity.
+
+    Examples
+    --------
     >>> print(for_json({"a\x7f</script>": "\u202e"}, indent=None), end="")
     {"a\u007f\u003c/script>": "\u202e"}
     """
@@ -124,6 +226,18 @@ def for_csv(value: object) -> object:
 
     Numbers are returned as they are; quotation marks are the writer's business. `from_csv` takes the apostrophe away.
 
+    Parameters
+    ----------
+    value : object
+        A number, a text, or None.
+
+    Returns
+    -------
+    object
+        A number as it is.
+
+    Examples
+    --------
     >>> for_csv("=1+1"), for_csv("gold"), for_csv(-1.5)
     ("'=1+1", 'gold', -1.5)
     """
@@ -136,6 +250,18 @@ def for_csv(value: object) -> object:
 def from_csv(cell: str) -> str:
     """Return the text of a cell that `for_csv` wrote, as it is shown.
 
+    Parameters
+    ----------
+    cell : str
+        As it stands in the file, without quotation marks.
+
+    Returns
+    -------
+    str
+        The text that was written.
+
+    Examples
+    --------
     >>> from_csv("'=1+1"), from_csv("'s-Hertogenbosch")
     ('=1+1', "'s-Hertogenbosch")
     """
@@ -147,6 +273,20 @@ def for_picture(text: str, at_most: int = 40) -> str:
 
     Longer than ``at_most`` characters, it loses its middle.
 
+    Parameters
+    ----------
+    text : str
+        Anybody's.
+    at_most : int
+        Characters of the label.
+
+    Returns
+    -------
+    str
+        What matplotlib sets as it reads.
+
+    Examples
+    --------
     >>> print(for_picture("$a$"), for_picture("_run"), for_picture("a long name", at_most=7))
     \$a\$  _run a l…ame
     """

@@ -26,6 +26,18 @@ def between(low: float, high: float, digits: str = ".3g") -> str:
 def level_shown(level: float) -> str:
     """Write a coverage below 1 in per cent, with as many digits as it takes not to say 100.
 
+    Parameters
+    ----------
+    level : float
+        Coverage in (0, 1).
+
+    Returns
+    -------
+    str
+        Such as ``"95 %"``.
+
+    Examples
+    --------
     >>> level_shown(0.95), level_shown(0.9999999999999999)
     ('95 %', '99.99999999999999 %')
     """
@@ -36,6 +48,18 @@ def level_shown(level: float) -> str:
 def span(values: npt.ArrayLike) -> str:
     """Return the ends of some numbers, or the one that they are; what is not finite is passed over.
 
+    Parameters
+    ----------
+    values : array_like
+        Numbers of any unit.
+
+    Returns
+    -------
+    str
+        With three digits.
+
+    Examples
+    --------
     >>> span([0.0, 2.5, 1.0]), span([0.5]), span([float("nan")])
     ('0 to 2.5', '0.5', 'unknown')
     """

@@ -19,6 +19,20 @@ _FACTORIALS = np.cumprod(np.arange(1.0, 13.0))
 def exact_dot(a: FloatArray, b: FloatArray, shift: float = 0.0) -> float:
     """Return ``Σ a (b + shift)`` correctly rounded, by error-free products and an exact sum.
 
+    Parameters
+    ----------
+    a, b : array (k,)
+        What is multiplied, entry by entry.
+    shift : float
+        Added to each entry of ``b``, without rounding.
+
+    Returns
+    -------
+    float
+        The double that is nearest to the sum.
+
+    Examples
+    --------
     >>> exact_dot(np.array([1.0, 1.0, 1.0]), np.array([1e16, 1.0, -1e16]))
     1.0
     """
@@ -45,6 +59,18 @@ def _split(a: FloatArray) -> tuple[FloatArray, FloatArray]:
 def exp_excess(x: FloatArray) -> FloatArray:
     """Return ``e^x - 1 - x``, which is never negative, to full relative accuracy (x up to 709).
 
+    Parameters
+    ----------
+    x : array
+        Any shape.
+
+    Returns
+    -------
+    array
+        Of the same shape.
+
+    Examples
+    --------
     >>> float(exp_excess(np.array(1e-9)))
     5.000000001666667e-19
     """
@@ -66,6 +92,16 @@ def kl_integrand(t: FloatArray) -> FloatArray:
     Every term of that sum is non-negative, hence nothing cancels however close ``q`` is to ``p``; and since
     the derivative of the sum with respect to a common shift of ``t`` is the KL itself, an error of δ in the
     normaliser costs only a relative δ.
+
+    Parameters
+    ----------
+    t : array
+        Logarithms of q over p; -inf where q is 0.
+
+    Returns
+    -------
+    array
+        Of the same shape, 1 at -inf.
     """
     middle = np.abs(t) < 1.0
     with np.errstate(under="ignore", invalid="ignore"):
@@ -79,6 +115,18 @@ def kl_integrand(t: FloatArray) -> FloatArray:
 def log1p_excess(u: FloatArray) -> FloatArray:
     """Return ``-log(1 - u) - u = u²/2 + u³/3 + …`` for ``u < 1`` to full relative accuracy.
 
+    Parameters
+    ----------
+    u : array
+        Any shape, below 1.
+
+    Returns
+    -------
+    array
+        Of the same shape.
+
+    Examples
+    --------
     >>> float(log1p_excess(np.array(1e-8)))
     5.000000033333334e-17
     """

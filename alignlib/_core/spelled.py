@@ -11,6 +11,23 @@ def spelled(text: str) -> float:
     What only Python takes for a number (``1_000``, digits of other scripts) raises ValueError, as all other text.
     ``-0`` is 0: no answer repeats its sign.
 
+    Parameters
+    ----------
+    text : str
+        A cell or an option; spaces around the number do not count.
+
+    Returns
+    -------
+    float
+        NaN and infinities among them.
+
+    Raises
+    ------
+    ValueError
+        For all other text.
+
+    Examples
+    --------
     >>> spelled(" 2.5e-1"), spelled("-0")
     (0.25, 0.0)
     >>> spelled("1_000")
@@ -25,6 +42,23 @@ def spelled(text: str) -> float:
 def spelled_whole(text: str) -> int:
     """Read a whole number in ASCII digits, with or without a sign; all else raises ValueError.
 
+    Parameters
+    ----------
+    text : str
+        A cell or an option.
+
+    Returns
+    -------
+    int
+        Of any size.
+
+    Raises
+    ------
+    ValueError
+        For all other text.
+
+    Examples
+    --------
     >>> spelled_whole("-12")
     -12
     """

@@ -52,6 +52,18 @@ _left: dict[int, tuple[int, Callable[[], object]]] = {}
 def in_the_end(put_away: Callable[[], object]) -> Callable[[], None]:
     """Note what is to be put away, and return what does so, once; else it is done when the program ends.
 
+    Parameters
+    ----------
+    put_away : callable
+        Takes nothing; what it returns does not count.
+
+    Returns
+    -------
+    callable
+        To be called when the work is done; a second call does nothing.
+
+    Examples
+    --------
     >>> done = in_the_end(lambda: print("put away"))
     >>> done(); done()
     put away

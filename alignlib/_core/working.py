@@ -28,6 +28,13 @@ def working_folder(parent: Path | str | None = None) -> Iterator[Path]:
     is known by the marker in it, which names machine and process and is locked while that process lives. A folder
     without a marker, of another user, of another machine or of a living process is never touched.
 
+    Parameters
+    ----------
+    parent : Path or str, optional
+        Where; the system's place for such if None.
+
+    Examples
+    --------
     >>> with working_folder() as folder:
     ...     sorted(folder.iterdir())
     []
@@ -60,7 +67,18 @@ def _clear(where: Path) -> None:
 
 
 def mark(place: Path) -> int:
-    """Mark a folder as one of this process for as long as the file that is returned stays open."""
+    """Mark a folder as one of this process for as long as the file that is returned stays open.
+
+    Parameters
+    ----------
+    place : Path
+        The folder.
+
+    Returns
+    -------
+    int
+        File descriptor, to be closed when the folder is removed.
+    """
     handle = os.open(place / MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     hold(handle)
     os.write(handle, json.dumps({"made by": "alignlib", "host": host_key(), "pid": os.getpid()}).encode())
@@ -68,7 +86,18 @@ def mark(place: Path) -> int:
 
 
 def is_left_folder(place: Path) -> bool:
-    """Whether a folder is one that a process of ours on this machine, now ended, has marked."""
+    """Whether a folder is one that a process of ours on this machine, now ended, has marked.
+
+    Parameters
+    ----------
+    place : Path
+        Any folder.
+
+    Returns
+    -------
+    bool
+        False wherever that cannot be told.
+    """
     marker = place / MARKER
     try:
         about = os.stat(place, follow_symlinks=False)

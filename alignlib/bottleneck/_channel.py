@@ -20,6 +20,27 @@ def as_channel(name: str, value: npt.ArrayLike, *, ndim: int = 2, zero_rows: boo
     """Return ``value`` as an array of transition laws along its last axis.
 
     With ``zero_rows`` a row of zeros stands for an input that cannot be used, and stays.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the argument.
+    value : array_like (…, outputs)
+        Transition laws ``P(·|u)`` along the last axis.
+    ndim : int
+        How many dimensions it must have.
+    zero_rows : bool
+        Whether a row of zeros stands for an input that cannot be used.
+
+    Returns
+    -------
+    array (…, outputs)
+        Rows that sum to 1 up to rounding.
+
+    Raises
+    ------
+    InputError
+        For another shape, a negative entry, or a row whose sum is not 1.
     """
     channel = as_float_array(name, value)
     require(
@@ -45,7 +66,25 @@ def as_channel(name: str, value: npt.ArrayLike, *, ndim: int = 2, zero_rows: boo
 
 
 def context_law(context_prob: npt.ArrayLike | None, size: int) -> FloatArray:
-    """Return the checked law of ``size`` contexts, equal shares for None."""
+    """Return the checked law of ``size`` contexts, equal shares for None.
+
+    Parameters
+    ----------
+    context_prob : array_like (size,), optional
+        Masses of the contexts.
+    size : int
+        How many contexts there are.
+
+    Returns
+    -------
+    array (size,)
+        They sum to 1.
+
+    Raises
+    ------
+    InputError
+        For another number of masses, or no law.
+    """
     if context_prob is None:
         return np.full(size, 1.0 / size)
     weight = as_law("context_prob", context_prob)
@@ -58,6 +97,20 @@ def row_divergences(channel: FloatArray, output: FloatArray, entropy: FloatArray
 
     Where the divergences are small they are summed term by term, ``Σ q φ(log P/q)`` with ``φ ≥ 0``, because the two
     entropies nearly cancel.
+
+    Parameters
+    ----------
+    channel : array (inputs, outputs)
+        Transition laws.
+    output : array (outputs,)
+        The law q.
+    entropy : array (inputs,), optional
+        ``Σ P log P`` of each row, in nats, where it is known.
+
+    Returns
+    -------
+    array (inputs,)
+        In nats.
     """
     if entropy is None:
         entropy = scipy.special.xlogy(channel, channel).sum(axis=1)

@@ -32,13 +32,50 @@ class Objective(Protocol):
     """A concave ``f`` on the simplex."""
 
     def evaluate(self, p: FloatArray) -> tuple[float, FloatArray]:
-        """Return ``f(p)`` and its gradient, up to a common constant added to all of its entries."""
+        """Return ``f(p)`` and its gradient, up to a common constant added to all of its entries.
+
+        Parameters
+        ----------
+        p : array (n,)
+            A law.
+
+        Returns
+        -------
+        value : float
+            ``f(p)``.
+        gradient : array (n,)
+            Up to a constant.
+        """
 
     def factor(self, p: FloatArray) -> FloatArray:
-        """Return ``F`` with ``-∇²f = F Fᵀ`` on directions that sum to zero, shape (n, k)."""
+        """Return ``F`` with ``-∇²f = F Fᵀ`` on directions that sum to zero, shape (n, k).
+
+        Parameters
+        ----------
+        p : array (n,)
+            A law.
+
+        Returns
+        -------
+        array (n, k)
+            The factor F.
+        """
 
     def multiplicative_step(self, p: FloatArray, gradient: FloatArray) -> FloatArray:
-        """Return a law of at least the same value, by one Blahut–Arimoto step."""
+        """Return a law of at least the same value, by one Blahut–Arimoto step.
+
+        Parameters
+        ----------
+        p : array (n,)
+            A law.
+        gradient : array (n,)
+            That of f at p.
+
+        Returns
+        -------
+        array (n,)
+            The next law.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +107,28 @@ def maximise_on_simplex(
     Newton steps aim at a gap of ``relative`` times the value, which they reach at the price of one or two more than
     ``tol`` asks for; where even ``tol`` was missed, ``max_iter`` multiplicative steps follow (without a cost only). The
     caller compares ``gap`` with ``tol``. The budget must exceed the smallest cost.
+
+    Parameters
+    ----------
+    objective : Objective
+        A concave f.
+    size : int
+        Number of outcomes.
+    tol : float
+        Gap that the caller asks for, in the unit of f.
+    max_iter : int
+        Most steps of either kind.
+    relative : float
+        Gap aimed at, as a part of the value.
+    cost : array (size,), optional
+        What an outcome costs.
+    budget : float
+        What a law may cost on average.
+
+    Returns
+    -------
+    Optimum
+        The law, its value, and the gap that is certified.
     """
     unit = 1.0
     if cost is not None:  # costs in units of what may be spent above the cheapest outcome

@@ -146,7 +146,20 @@ def rate_distortion(prob: npt.ArrayLike, loss: npt.ArrayLike, slope: float, tol:
 
 
 def point_at_slope(task: Task, slope: float) -> RateDistortionPoint:
-    """Return the point for a checked task, whatever its gap."""
+    """Return the point for a checked task, whatever its gap.
+
+    Parameters
+    ----------
+    task : Task
+        A checked task.
+    slope : float
+        Loss saved for a nat, the price of the point.
+
+    Returns
+    -------
+    RateDistortionPoint
+        With the gap between its bounds.
+    """
     used = task.prob > _NO_MASS
     prob, loss = task.prob[used], task.loss[used]
     least = loss.min(axis=1, keepdims=True)

@@ -116,7 +116,13 @@ class Fit:
 
     @property
     def base_interval(self) -> tuple[float, float]:
-        """The interval of ``base_reward``, over prompts, or over the samples of a single one."""
+        """The interval of ``base_reward``, over prompts, or over the samples of a single one.
+
+        Returns
+        -------
+        low, high : float
+            In the unit of the reward.
+        """
         if self.win_rate:
             return 0.5, 0.5
         if self.fixed_prompts:

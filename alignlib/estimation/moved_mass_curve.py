@@ -27,7 +27,22 @@ class MovedMassCurve(AveragedCurve):
     def gains(
         self, weights: FloatArray, kl: FloatArray, cell_curve: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return gain, its standard error and λ: the least of ``(Δ + ψ)/λ`` on the grid, and of the largest gain."""
+        """Return gain, its standard error and λ: the least of ``(Δ + ψ)/λ`` on the grid, and of the largest gain.
+
+        Parameters
+        ----------
+        weights : array (replicates, cells)
+            Rows of `Cells.resample`.
+        kl : array (k,)
+            Budgets, here of total variation.
+        cell_curve : array (cells, L), optional
+            One of the bounds; the estimate if None.
+
+        Returns
+        -------
+        gain, error, lam : array (replicates, k)
+            Gain and standard error in the unit of the reward, and the λ of the point.
+        """
         cells = self.cell_curve if cell_curve is None else cell_curve
         curve, most = weights @ cells, weights @ self.cell_limit
         errors = self.cells.standard_error(weights, np.column_stack([cells / self.lam, self.cell_limit]))

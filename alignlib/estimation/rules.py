@@ -281,7 +281,23 @@ def _opened(
 
 
 def as_rules(rules: Any) -> list[Rule]:
-    """Return one rule or several as a list, and refuse what is none."""
+    """Return one rule or several as a list, and refuse what is none.
+
+    Parameters
+    ----------
+    rules : Rule or sequence of Rule
+        What a caller gave.
+
+    Returns
+    -------
+    list of Rule
+        At least one.
+
+    Raises
+    ------
+    InputError
+        For an empty sequence, or what holds anything else.
+    """
     chosen: list[Any] = [rules] if isinstance(rules, (Rule, str)) or not isinstance(rules, Sequence) else list(rules)
     require(len(chosen) > 0, "rules must name at least one rule; got none.", "rules")
     given = f"the class {rules.__name__}" if isinstance(rules, type) else f"{quoted(rules)}"

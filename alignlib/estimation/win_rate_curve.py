@@ -61,6 +61,20 @@ class WinRateCurve(AveragedCurve, SameFields):
         """Return what is known at budgets of shape (k,): Student's intervals of the bounds, on the scale itself.
 
         A prompt without ties adds no spread, and the replicates of few others show too little of theirs.
+
+        Parameters
+        ----------
+        kl : array (k,)
+            Budgets.
+        weights : array (replicates, cells)
+            Rows of `Cells.resample`.
+        level : float
+            Coverage aimed at, in (0, 1).
+
+        Returns
+        -------
+        CurvePoints
+            Gains are win rates less one half.
         """
         whole = weights[:1]
         gain, _, lam = self.gains(whole, kl)
@@ -196,7 +210,20 @@ class _Block(SameFields):
 
 
 def without_ties(lam: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
-    """Return ``ψ`` of the uniform law on [0, 1] at each λ, and the KL of the policies that have it."""
+    """Return ``ψ`` of the uniform law on [0, 1] at each λ, and the KL of the policies that have it.
+
+    Parameters
+    ----------
+    lam : array (L,)
+        Inverse temperatures λ.
+    divergence : Divergence
+        What budgets are measured in.
+
+    Returns
+    -------
+    psi, spent : array (L,)
+        ``ψ``, and what the policies spend of the divergence.
+    """
     law = Uniform()
     if divergence == KL:
         return np.asarray(law.reverse_kl(lam)), np.asarray(law.kl(lam))

@@ -53,7 +53,13 @@ class GoldSubset:
 
     @property
     def range(self) -> tuple[float, float, float]:
-        """The correlation with its ends, as `promise_gold` takes it."""
+        """The correlation with its ends, as `promise_gold` takes it.
+
+        Returns
+        -------
+        correlation, low, high : float
+            Between -1 and 1.
+        """
         return self.correlation, self.low, self.high
 
 

@@ -82,7 +82,13 @@ class Path(ABC):
 
     @property
     def end(self) -> tuple[float, float, float]:
-        """KL, proxy gain and gold gain in the limit: the base conditioned on the top proxy level."""
+        """KL, proxy gain and gold gain in the limit: the base conditioned on the top proxy level.
+
+        Returns
+        -------
+        kl, proxy_gain, gold_gain : float
+            KL in nats, gains in the units of the rewards.
+        """
         proxied = self.pair.proxied
         gold = float(self.pair.gold_by_level[-1] - self.pair.ideal.base_reward)
         return proxied.max_kl, proxied.max_reward - proxied.base_reward, gold

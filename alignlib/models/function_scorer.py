@@ -208,7 +208,23 @@ class FunctionScorer(Scoring):
         return f"Scoring with {self.name}"
 
     def work(self, rows: Sequence[int]) -> list[float]:
-        """Score one batch, and refuse what are not as many finite numbers."""
+        """Score one batch, and refuse what are not as many finite numbers.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions of the responses of a batch.
+
+        Returns
+        -------
+        list of float
+            One reward each.
+
+        Raises
+        ------
+        InputError
+            Where the function raises, or returns anything else than as many finite numbers.
+        """
         texts = [self.texts[row] for row in rows]
         try:
             with self.guest.visit():
@@ -254,7 +270,18 @@ class FunctionScorer(Scoring):
 
 
 def name_of(function: ScoringFunction) -> str:
-    """Return module and name of a function."""
+    """Return module and name of a function.
+
+    Parameters
+    ----------
+    function : callable
+        What scores.
+
+    Returns
+    -------
+    str
+        Such as ``"rewards:length"``.
+    """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", type(function).__name__)
     return f"{module}:{name}"
 

@@ -138,7 +138,23 @@ class RewardScorer(Scoring):
         return f"Scoring on {self.loaded.device}"
 
     def work(self, rows: Sequence[int]) -> list[float]:
-        """Score one batch."""
+        """Score one batch.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions of the responses of a batch.
+
+        Returns
+        -------
+        list of float
+            One reward each.
+
+        Raises
+        ------
+        InputError
+            Where the model's output is not finite.
+        """
         import torch
 
         texts = [self.texts[row] for row in rows]

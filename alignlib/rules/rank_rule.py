@@ -297,7 +297,18 @@ class RankRule(Rule):
 
 
 def spread(law: ContinuousLaw) -> float:
-    """Distance between the quartiles: a scale that every law without atoms has."""
+    """Distance between the quartiles: a scale that every law without atoms has.
+
+    Parameters
+    ----------
+    law : ContinuousLaw
+        A law without atoms.
+
+    Returns
+    -------
+    float
+        In the unit of the reward.
+    """
     return float(law.deviation(0.25, upper=True) - law.deviation(0.25))
 
 

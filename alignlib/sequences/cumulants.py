@@ -151,7 +151,25 @@ def renyi_cross_entropy(prob: npt.ArrayLike, target: npt.ArrayLike, order: npt.A
 
 
 def log_target(target: FloatArray, prob: FloatArray) -> FloatArray:
-    """``log q`` where ``prob`` is positive, 0 elsewhere; refuses a law q that misses a letter of ``prob``."""
+    """``log q`` where ``prob`` is positive, 0 elsewhere; refuses a law q that misses a letter of ``prob``.
+
+    Parameters
+    ----------
+    target : array (k,)
+        The law q of a token.
+    prob : array (k,)
+        The base's.
+
+    Returns
+    -------
+    array (k,)
+        In nats.
+
+    Raises
+    ------
+    InputError
+        For a q of 0 where the base has mass.
+    """
     require(
         target.shape == prob.shape, f"target must have the shape of the base law, {prob.shape}; got {target.shape}."
     )

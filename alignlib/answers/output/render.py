@@ -69,6 +69,18 @@ def beside(value: float, step: float, digits: int = 4) -> str:
 def capital(text: str) -> str:
     """Return a name as it begins a sentence.
 
+    Parameters
+    ----------
+    text : str
+        A name, such as that of a rule.
+
+    Returns
+    -------
+    str
+        Its first letter a capital.
+
+    Examples
+    --------
     >>> capital("best-of-N")
     'Best-of-N'
     """

@@ -73,7 +73,22 @@ class OnPolicy(Method):
 
 
 def clipped(log_ratio: Tensor, advantage: Tensor, clip: Tensor) -> Tensor:
-    """Return PPO's clipped surrogate ``min(ratio · A, clamp(ratio, 1 ± clip) · A)``."""
+    """Return PPO's clipped surrogate ``min(ratio · A, clamp(ratio, 1 ± clip) · A)``.
+
+    Parameters
+    ----------
+    log_ratio : Tensor
+        Logarithm of policy over the policy that drew, of tokens or of responses.
+    advantage : Tensor
+        Of the same shape, in the unit of the reward.
+    clip : Tensor
+        The width ε of each run; it broadcasts.
+
+    Returns
+    -------
+    Tensor
+        Of the same shape.
+    """
     import torch
 
     ratio = log_ratio.exp()

@@ -86,7 +86,26 @@ def per_prompt_means(
     reward: FloatArray,
     responses: FloatArray | None = None,
 ) -> PerPrompt:
-    """Average rows of one checkpoint and prompt; a row stands for one response, or for as many as said."""
+    """Average rows of one checkpoint and prompt; a row stands for one response, or for as many as said.
+
+    Parameters
+    ----------
+    checkpoint : array of int (rows,)
+        Which checkpoint a row is of.
+    prompt : array of object (rows,)
+        Its prompt.
+    kl : array (rows,)
+        KL per sequence in nats.
+    reward : array (rows,)
+        Reward.
+    responses : array (rows,), optional
+        How many responses a row stands for.
+
+    Returns
+    -------
+    PerPrompt
+        Means, and numbers of responses.
+    """
     codes: dict[tuple[int, object], int] = {}
     pairs = zip(checkpoint.tolist(), prompt.tolist(), strict=True)
     row = np.array([codes.setdefault(pair, len(codes)) for pair in pairs], dtype=np.int64)

@@ -89,7 +89,13 @@ class TrainingLog(SameFields):
 
     @property
     def ends(self) -> tuple[FloatArray, FloatArray]:
-        """Ends between which each KL lies, (k,) each: twice the KL where the log tells it."""
+        """Ends between which each KL lies, (k,) each: twice the KL where the log tells it.
+
+        Returns
+        -------
+        low, high : array (k,)
+            In nats per sequence.
+        """
         return (self.kl, self.kl) if self.kl_low is None or self.kl_high is None else (self.kl_low, self.kl_high)
 
     def noise(self, values: FloatArray | None = None) -> float | None:
