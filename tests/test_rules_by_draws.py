@@ -11,6 +11,8 @@ from scipy import integrate, stats
 
 from alignlib import InputError
 from alignlib.divergences import CHI_SQUARED, KL, REVERSE_KL
+from alignlib.estimation import fit_frontier
+from alignlib.hacking import promise_gold
 from alignlib.laws import Exponential, FiniteLaw, Gaussian, HeavyTailed, Laplace, Levels, Uniform
 from alignlib.rules import (
     BestOfN,
@@ -221,6 +223,17 @@ def test_a_pool_of_draws_stands_for_the_law() -> None:
 
 
 # ------------------------------------------------------------------ by name, and refused
+def test_rejection_sampling_from_samples_asks_for_the_largest_reward() -> None:
+    """Of normal rewards no λ but 0 takes three draws: the largest of 16 samples would promise half a deviation."""
+    rows = np.random.default_rng(3).uniform(size=(60, 16))
+    fit = fit_frontier(rows, n_boot=100)
+    for ask in (fit.share, lambda rule: fit.gold("reward", [rule]), lambda rule: promise_gold(fit, 0.7, rules=[rule])):
+        with pytest.raises(InputError, match="largest reward there can be, which samples do not show"):
+            ask(RejectionSampling(2.0))
+    found, exact = fit.share(RejectionSampling(2.0, 1.0)), RejectionSampling(2.0).on(FiniteLaw(np.arange(2000) / 2000))
+    assert found.gain_low[0] < exact.gain < found.gain_high[0]
+
+
 def test_rules_by_name() -> None:
     assert named_rule("best-of-N:4") == BestOfN(4.0)
     assert named_rule("chi-squared-pessimism:8:0.5") == ChiSquaredPessimism(8.0, 0.5)

@@ -67,8 +67,9 @@ def table_options(command: F) -> F:
             option(
                 "--rule",
                 multiple=True,
-                help="A rule beside them, such as 'threshold-stopping:4', 'rejection-sampling:4', 'best-of-poisson:3', "
-                "'soft-best-of-n:8:2' and 'chi-squared-pessimism:8:2' (n, λ), 'learnt-threshold:8:2'; may be repeated.",
+                help="A rule beside them, such as 'threshold-stopping:4', 'best-of-poisson:3', 'learnt-threshold:8:2', "
+                "'soft-best-of-n:8:2' and 'chi-squared-pessimism:8:2' (n, λ), 'rejection-sampling:4:1' (n, the largest "
+                "reward there can be); may be repeated.",
             ),
             level_option,
             bounded_option,

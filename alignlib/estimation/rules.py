@@ -306,6 +306,8 @@ def as_rules(rules: Any) -> list[Rule]:
         f"rules must be rules, such as BestOfN(4) or BestOfN.along([2, 4]); got {given}.",
         "rules",
     )
+    for rule in chosen:
+        require(not rule.lacks, rule.lacks, "rules")
     return chosen
 
 

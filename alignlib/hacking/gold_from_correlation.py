@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, as_level, as_vector
+from alignlib._core.checks import BoolArray, FloatArray, as_level, as_vector, require
 from alignlib._core.same import SameFields
 from alignlib.divergences import CHI_SQUARED
 from alignlib.estimation import Cells, Fit
@@ -135,6 +135,8 @@ def promise_gold(
     table.check_varies(proxy)
     fewest = int(table.n_samples.min())
     chosen = [BestOfN(2.0**k) for k in range(1, fewest.bit_length())] if rules is None else list(rules)
+    for rule in chosen:
+        require(not rule.lacks, rule.lacks, "rules")
     chosen = [rule for rule in chosen if rule.needs <= fewest]
     budgets, lam = _tilts(fit, kl)
     parts = _of_cells(fit, chosen, lam)

@@ -33,8 +33,8 @@ class RejectionSampling(OneByOne):
     n : float
         Mean number of draws.
     highest : float, optional
-        The largest reward there can be, where it is known to lie above the largest of the law or the samples, such as 1
-        for a score; by default that is taken for it.
+        The largest reward there can be, where it is known to lie above the largest of the law, such as 1
+        for a score; by default that of the law is taken for it. From samples it has to be given.
 
     Raises
     ------
@@ -60,6 +60,17 @@ class RejectionSampling(OneByOne):
         super().__post_init__()
         if self.highest is not None:
             object.__setattr__(self, "highest", as_number("highest", self.highest))
+
+    @property
+    def lacks(self) -> str:
+        """The largest reward there can be, on which λ rests: the largest sample is not it."""
+        if self.highest is not None:
+            return ""
+        return (
+            "rejection sampling needs the largest reward there can be, which samples do not show: give it as the "
+            f"second number, such as rejection-sampling:{self.n:g}:1, RejectionSampling({self.n:g}, 1), for a score "
+            "that ends at 1."
+        )
 
     def log_ratio(self, levels: Levels) -> FloatArray:
         """``-λ gap - log E_p e^{-λ gap}`` with the gap to the highest reward."""

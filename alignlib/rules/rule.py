@@ -51,6 +51,11 @@ class Rule(ABC):
         """Samples of a prompt that the estimate takes."""
         return math.ceil(self.draws)
 
+    @property
+    def lacks(self) -> str:
+        """What has to be given before samples tell of the rule, a sentence; empty where nothing has."""
+        return ""
+
     @abstractmethod
     def log_ratio(self, levels: Levels) -> FloatArray:
         """``log(policy/base)`` on each reward level of a finite law, exactly.

@@ -36,7 +36,7 @@ def _rules(make: Callable[[], Kinds]) -> Trial:
         ChiSquaredPessimism(6.0, lam),
         BestOfPoisson(2.0),
         ThresholdStopping(2.0),
-        RejectionSampling(2.0),
+        RejectionSampling(2.0, max(law.max_reward for law in kinds.laws)),
         LearntThreshold(6.0, 2.0),
     ]
     on = [[rule.on(law) for law in kinds.laws] for rule in rules]

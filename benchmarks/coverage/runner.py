@@ -95,10 +95,15 @@ def _other_pieces(
         for law in topic.laws
         for place, shape in enumerate(topic.shapes)
         if (not laws or any(part in law for part in laws))
-        and (not shapes or any(part.replace("x", "×") in shape for part in shapes))
+        and (not shapes or any(_close(part) in _close(shape) for part in shapes))
         for first, count in left(tables, topic.piece, done.get((law, shape), set()))
     ]
     return [piece for _, piece in sorted(found, key=lambda one: (one[1][3], one[0]))]
+
+
+def _close(shape: str) -> str:
+    """Return a shape as it is typed either way: 100x16 and 100 × 16 are one."""
+    return shape.replace("x", "×").replace(" ", "")
 
 
 def left(tables: int, piece: int, done: set[int]) -> list[tuple[int, int]]:
