@@ -64,7 +64,7 @@ class Documented:
 
 
 def documented(trees: Mapping[str, ast.Module], among: Iterable[ast.Module]) -> list[Documented]:
-    """All that modules name in ``__all__``, with the public methods of classes; ``among`` are their ancestors."""
+    """All without a leading underscore, with the public methods of classes; ``among`` are their ancestors."""
     classes: dict[str, list[ast.ClassDef]] = {}
     for tree in among:
         for node in tree.body:
@@ -74,7 +74,8 @@ def documented(trees: Mapping[str, ast.Module], among: Iterable[ast.Module]) -> 
 
 
 def _of_module(module: str, tree: ast.Module, classes: Mapping[str, list[ast.ClassDef]]) -> Iterator[Documented]:
-    offered = offered_by(tree)
+    named = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    offered = offered_by(tree) | {name for name in named if not name.startswith("_")}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name in offered:
             yield Documented(module, node.name, node, _arguments(node, False), False)

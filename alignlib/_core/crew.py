@@ -28,7 +28,13 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Over:
-    """A job has ended; ``error`` says why, where it was not done."""
+    """A job has ended; ``error`` says why, where it was not done.
+
+    Parameters
+    ----------
+    error : str
+        Empty where the job was done.
+    """
 
     error: str = ""
 

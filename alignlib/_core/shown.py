@@ -13,6 +13,20 @@ _NOISE = 1e-12  # of the largest: what rounding leaves of a 0
 def between(low: float, high: float, digits: str = ".3g") -> str:
     """Write what is known to lie between two ends, or to be the one that they are.
 
+    Parameters
+    ----------
+    low, high : float
+        The ends; an infinite one is not known.
+    digits : str
+        A format of Python for each number.
+
+    Returns
+    -------
+    str
+        Words for a sentence.
+
+    Examples
+    --------
     >>> between(0.5, 0.5), between(0.5, 2.0), between(0.5, float("inf")), between(0.0, float("inf"))
     ('0.5', '0.5 to 2', 'at least 0.5', 'an unknown number of')
     """

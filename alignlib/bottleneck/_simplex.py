@@ -83,6 +83,19 @@ class Optimum(SameFields):
     """The best law found; the maximum of ``f`` lies in ``[value, value + gap]``, in exact arithmetic.
 
     ``price`` is the multiplier of the budget, 0 where there is none.
+
+    Parameters
+    ----------
+    p : array (n,)
+        The law.
+    value : float
+        ``f(p)``.
+    gap : float
+        How far the maximum may lie above, in the unit of f.
+    n_iter : int
+        Steps taken.
+    price : float
+        What a unit of budget is worth, in the unit of f.
     """
 
     p: FloatArray

@@ -26,6 +26,15 @@ class Option(click.Option):
     """An option that the library knows by other names than its own.
 
     ``argument`` is such a name, or a setting (``check=False``), or several; a mapping says what is typed for each.
+
+    Parameters
+    ----------
+    *names : str
+        As they are typed, with their dashes.
+    argument : str, sequence of str or mapping
+        Names of the library's arguments, or settings of one.
+    **settings : object
+        What click takes.
     """
 
     def __init__(self, *names: Any, argument: str | Sequence[str] | Mapping[str, str] = (), **settings: Any) -> None:
@@ -38,19 +47,60 @@ class Option(click.Option):
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:
-    """Decorate a command with an `Option`."""
+    """Decorate a command with an `Option`.
+
+    Parameters
+    ----------
+    *names : str
+        As they are typed, with their dashes.
+    **settings : object
+        What click takes, and ``argument``: the library's argument that the option gives.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
     return click.option(*names, cls=Option, **settings)
 
 
 class Command(click.Command):
-    """A command whose errors of input are sentences, and whose help ends with examples."""
+    """A command whose errors of input are sentences, and whose help ends with examples.
+
+    Parameters
+    ----------
+    *arguments : object
+        What click takes.
+    examples : sequence of str
+        Whole command lines that the help shows.
+    **settings : object
+        What click takes.
+    """
 
     def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.examples = tuple(examples)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse what is given twice, and what contradicts itself: one of the two would win in silence."""
+        """Refuse what is given twice, and what contradicts itself: one of the two would win in silence.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click.
+        args : list of str
+            The words after the command.
+
+        Returns
+        -------
+        list of str
+            What no option took.
+
+        Raises
+        ------
+        BadInput
+            For options given twice, or two that contradict each other.
+        """
         if not ctx.resilient_parsing:
             if not {"-h", "--help"} & set(args):
                 check_memory(self.name or "")
@@ -58,7 +108,23 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what the library says of its arguments is said of the options."""
+        """Run the command; what the library says of its arguments is said of the options.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click, with the values of the options.
+
+        Returns
+        -------
+        object
+            What the function of the command returns.
+
+        Raises
+        ------
+        BadInput
+            For what the library, or the system, refuses.
+        """
         try:
             return super().invoke(ctx)
         except BadInput as error:
@@ -71,17 +137,51 @@ class Command(click.Command):
             raise refused(error) from error
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
+        """Write the examples.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click.
+        formatter : HelpFormatter
+            What the help is written to.
+        """
         with formatter.section("Examples"):
             formatter.write("".join(f"  $ {example}\n" for example in self.examples))
 
     def said(self, text: str) -> str:
-        """Return a sentence or a line of output with options for the library's arguments."""
+        """Return a sentence or a line of output with options for the library's arguments.
+
+        Parameters
+        ----------
+        text : str
+            A sentence or a line of the library.
+
+        Returns
+        -------
+        str
+            With the options in place of arguments and settings.
+        """
         return in_options(text, options_of(self), _files(click.get_current_context()))
 
 
 def command(name: str, *, examples: Sequence[str], **settings: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Make a `Command`; defaults are shown in its help."""
+    """Make a `Command`; defaults are shown in its help.
+
+    Parameters
+    ----------
+    name : str
+        As it is typed.
+    examples : sequence of str
+        Whole command lines that the help shows.
+    **settings : object
+        What click takes.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
     context = {"show_default": True, "help_option_names": ["-h", "--help"]}
     return click.command(name, cls=Command, examples=examples, context_settings=context, **settings)
 
@@ -106,7 +206,20 @@ def _refuse_contradictions(command: click.Command, ctx: click.Context, args: Seq
 
 
 def refuse_typed(*names: str, remedy: str) -> None:
-    """Refuse options that were typed but would have no say, by their names as parameters; ``remedy`` says why."""
+    """Refuse options that were typed but would have no say, by their names as parameters; ``remedy`` says why.
+
+    Parameters
+    ----------
+    *names : str
+        Parameters of the running command.
+    remedy : str
+        Why they have no say here, and what to do.
+
+    Raises
+    ------
+    BadInput
+        Where one of them was typed, whatever its value.
+    """
     context = click.get_current_context()
     for one in context.command.params:
         if one.name in names and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE:
@@ -115,7 +228,18 @@ def refuse_typed(*names: str, remedy: str) -> None:
 
 @contextmanager
 def naming(**typed: str) -> Iterator[None]:
-    """Name the options of a part of a command, where another part gives them to the library under the same names."""
+    """Name the options of a part of a command, where another part gives them to the library under the same names.
+
+    Parameters
+    ----------
+    **typed : str
+        The option, as typed, of each argument of the library.
+
+    Raises
+    ------
+    BadInput
+        In place of an `InputError` of the block, with its options.
+    """
     try:
         yield
     except InputError as error:
@@ -138,6 +262,18 @@ def _files(context: click.Context) -> Iterator[str]:
 def options_of(command: click.Command) -> dict[str, str]:
     """Return the option of a command, as typed, for each argument of the library and each setting of one.
 
+    Parameters
+    ----------
+    command : Command
+        Any command of click.
+
+    Returns
+    -------
+    dict of str to str
+        The option for ``name``, or for ``name=value``.
+
+    Examples
+    --------
     >>> @click.command()
     ... @option("--no-check", is_flag=True, argument="check=False")
     ... @option("-o", "--output")

@@ -53,7 +53,13 @@ class _Named(io.FileIO):
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal that asks this process to end; what is on its way is put away as for Ctrl-C."""
+    """A signal that asks this process to end; what is on its way is put away as for Ctrl-C.
+
+    Parameters
+    ----------
+    number : int
+        Of the signal.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -61,7 +67,18 @@ class Stopped(KeyboardInterrupt):
 
 
 def refused(error: OSError) -> BadInput:
-    """Return what the system refused as bad input: one sentence with the file's name."""
+    """Return what the system refused as bad input: one sentence with the file's name.
+
+    Parameters
+    ----------
+    error : OSError
+        What the system raised.
+
+    Returns
+    -------
+    BadInput
+        To be raised in its place.
+    """
     if error.errno == errno.ENOENT and error.filename is None and not _has_folder():
         return BadInput("The working folder is gone; change into one that exists.")
     place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
@@ -189,7 +206,20 @@ def nothing_to_put_away() -> Iterator[None]:
 
 
 def stopped(error: KeyboardInterrupt, more: str = "") -> NoReturn:
-    """Say that a signal stopped the command, and end it with the exit code that shells use for that signal."""
+    """Say that a signal stopped the command, and end it with the exit code that shells use for that signal.
+
+    Parameters
+    ----------
+    error : KeyboardInterrupt
+        It carries the number of the signal, if it was one.
+    more : str
+        How the sentence goes on.
+
+    Raises
+    ------
+    SystemExit
+        With 128 and the number of the signal.
+    """
     number = _number(error)
     with contextlib.suppress(OSError, ValueError):
         said = for_terminal(f"Stopped by {signal.Signals(number - 128).name}{more}.")
@@ -199,7 +229,18 @@ def stopped(error: KeyboardInterrupt, more: str = "") -> NoReturn:
 
 
 def as_program(command: Callable[[], Any]) -> NoReturn:
-    """Run ``command`` as the program that this process is, and end the process."""
+    """Run ``command`` as the program that this process is, and end the process.
+
+    Parameters
+    ----------
+    command : callable
+        Takes nothing.
+
+    Raises
+    ------
+    SystemExit
+        With 0, 1, 2, or the code of a signal.
+    """
     _fill_closed()
     for name in _SIGNALS:
         _stop.heed(name)

@@ -22,7 +22,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def machine_options(command: F) -> F:
-    """Add the options that say how to compute."""
+    """Add the options that say how to compute.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with these options.
+    """
     for add in reversed(
         [
             option("--dtype", help="float32, bfloat16 or float16  [default: bfloat16 on a GPU, else float32]"),
@@ -41,7 +52,13 @@ def machine_options(command: F) -> F:
 
 
 def say(sentence: str) -> None:
-    """Write a sentence of the library on standard error, with options for its arguments."""
+    """Write a sentence of the library on standard error, with options for its arguments.
+
+    Parameters
+    ----------
+    sentence : str
+        One that names arguments of the library.
+    """
     from alignlib.models.batching import say_on_stderr
 
     command = click.get_current_context().command
@@ -61,7 +78,13 @@ def import_models() -> None:
 
 @contextmanager
 def interruptible(output: Path) -> Iterator[None]:
-    """Turn an interrupt into a sentence that says how to go on, where anything is done."""
+    """Turn an interrupt into a sentence that says how to go on, where anything is done.
+
+    Parameters
+    ----------
+    output : Path
+        Where the work that is kept lies.
+    """
     try:
         yield
     except KeyboardInterrupt as error:

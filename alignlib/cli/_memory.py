@@ -24,6 +24,11 @@ _MODEST |= {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 def check_memory(command: str) -> None:
     """Refuse to begin with less memory than it takes to import the libraries: they would end the process themselves.
 
+    Parameters
+    ----------
+    command : str
+        Its name, which tells what it imports.
+
     Raises
     ------
     BadInput

@@ -35,7 +35,20 @@ class OnNotebook(Command):
     """A command whose options depend on the notebook: completion offers the notebook's parameters too."""
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete options, those of the notebook named so far first."""
+        """Complete options, those of the notebook named so far first.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click, with the words before.
+        incomplete : str
+            The word that is being typed.
+
+        Returns
+        -------
+        list of CompletionItem
+            Options of the command and parameters of the notebook.
+        """
         found = super().shell_complete(ctx, incomplete)
         notebook = _named(ctx)
         if notebook is None or not incomplete.startswith("-"):
@@ -45,7 +58,18 @@ class OnNotebook(Command):
 
 
 def notebook_words(metavar: str) -> Callable[[F], F]:
-    """Add the words that name a notebook and its parameters; with ``-p`` a parameter may have the name of an option."""
+    """Add the words that name a notebook and its parameters; with ``-p`` a parameter may have the name of an option.
+
+    Parameters
+    ----------
+    metavar : str
+        What the help calls them.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
 
     def add(command: F) -> F:
         pairs = option(
@@ -108,7 +132,13 @@ def _named(ctx: click.Context) -> Notebook | None:
 
 
 def say_other_clone(project: Project) -> None:
-    """Say whose notebooks are run, where another clone is around."""
+    """Say whose notebooks are run, where another clone is around.
+
+    Parameters
+    ----------
+    project : Project
+        The clone, or the package, whose notebooks are run.
+    """
     from alignbook.project import another_clone
 
     if (other := another_clone()) is not None:
@@ -124,6 +154,25 @@ def say_other_clone(project: Project) -> None:
 def name_and_parameters(words: tuple[str, ...]) -> tuple[str | None, list[tuple[str, str]]]:
     """Split what is no option of ``run``: the notebook's name, and ``--PARAMETER VALUE`` or ``--PARAMETER=VALUE``.
 
+    Parameters
+    ----------
+    words : tuple of str
+        All that stood after the command but its options.
+
+    Returns
+    -------
+    name : str or None
+        The notebook, if one was named.
+    parameters : list of (str, str)
+        Names and values, as they were typed.
+
+    Raises
+    ------
+    BadInput
+        For a parameter without a value, or two notebooks.
+
+    Examples
+    --------
     >>> name_and_parameters(("--text", "book.txt", "markov", "--delta=0.1"))
     ('markov', [('text', 'book.txt'), ('delta', '0.1')])
     """
@@ -145,7 +194,22 @@ def name_and_parameters(words: tuple[str, ...]) -> tuple[str | None, list[tuple[
 
 
 def check_output(output: Path, project: Project, *suffixes: str) -> None:
-    """Refuse, before anything runs, an output of another kind, or one that would touch the sources."""
+    """Refuse, before anything runs, an output of another kind, or one that would touch the sources.
+
+    Parameters
+    ----------
+    output : Path
+        Where the command is to write.
+    project : Project
+        The sources that it must leave alone.
+    *suffixes : str
+        The endings that it may have.
+
+    Raises
+    ------
+    BadInput
+        For another ending, or a place among the sources.
+    """
     if output.suffix.lower() not in suffixes:
         raise BadInput(f"--output must end in {' or '.join(suffixes)}; got {output}.")
     folder = output.resolve().parent

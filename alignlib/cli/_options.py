@@ -40,7 +40,27 @@ class File(click.Path):
     """The name of a file or a folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what can be no name."""
+        """Refuse what can be no name.
+
+        Parameters
+        ----------
+        value : str or Path
+            The word.
+        param : Parameter, optional
+            The option it was given to.
+        ctx : Context, optional
+            Of click.
+
+        Returns
+        -------
+        Path
+            Not yet opened.
+
+        Raises
+        ------
+        BadParameter
+            For a name that no file can have, or a file that is not there, where it must be.
+        """
         if "\0" in os.fsdecode(value):
             self.fail("a name of a file cannot hold the character NUL.", param, ctx)
         try:
@@ -56,7 +76,17 @@ FILE = File(path_type=Path)
 
 
 class Output(File):
-    """A file, or a folder, that is written in the end: whether it can be is found before anything else is done."""
+    """A file, or a folder, that is written in the end: whether it can be is found before anything else is done.
+
+    Parameters
+    ----------
+    *suffixes : str
+        The endings that it may have; any if there is none.
+    folder : bool
+        Whether it is a folder.
+    parents : bool
+        Whether folders above it are made.
+    """
 
     def __init__(self, *suffixes: str, folder: bool = False, parents: bool = False) -> None:
         super().__init__(path_type=Path)
@@ -84,7 +114,27 @@ class Number(click.ParamType[float]):
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read ``0.5``."""
+        """Read ``0.5``.
+
+        Parameters
+        ----------
+        value : str or float
+            The word.
+        param : Parameter, optional
+            The option it was given to.
+        ctx : Context, optional
+            Of click.
+
+        Returns
+        -------
+        float
+            The number.
+
+        Raises
+        ------
+        BadParameter
+            For what is no number in ASCII digits.
+        """
         try:
             return spelled(str(value))
         except ValueError:
@@ -98,7 +148,27 @@ class Range(click.FloatRange):
     """One number in a range, in which what is not a number is not."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read ``0.5``."""
+        """Read ``0.5``.
+
+        Parameters
+        ----------
+        value : str or float
+            The word.
+        param : Parameter, optional
+            The option it was given to.
+        ctx : Context, optional
+            Of click.
+
+        Returns
+        -------
+        float
+            The number.
+
+        Raises
+        ------
+        BadParameter
+            For what is no number, or lies outside.
+        """
         number = NUMBER.convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"give a number, such as 0.5; got {value!r}.", param, ctx)
@@ -109,7 +179,27 @@ class Whole(click.IntRange):
     """One whole number in a range, spelled as in a table."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read ``4``."""
+        """Read ``4``.
+
+        Parameters
+        ----------
+        value : str or int
+            The word.
+        param : Parameter, optional
+            The option it was given to.
+        ctx : Context, optional
+            Of click.
+
+        Returns
+        -------
+        int
+            The number.
+
+        Raises
+        ------
+        BadParameter
+            For what is no whole number, or lies outside.
+        """
         if isinstance(value, str):
             try:
                 value = spelled_whole(value)
@@ -119,7 +209,13 @@ class Whole(click.IntRange):
 
 
 class Numbers(click.ParamType[list[float]]):
-    """Numbers separated by commas, each once where they are ``distinct``."""
+    """Numbers separated by commas, each once where they are ``distinct``.
+
+    Parameters
+    ----------
+    distinct : bool
+        Whether a number that comes twice is refused.
+    """
 
     name = "numbers"
 
@@ -127,7 +223,27 @@ class Numbers(click.ParamType[list[float]]):
         self.distinct = distinct
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        """Read ``0.5,1,2``."""
+        """Read ``0.5,1,2``.
+
+        Parameters
+        ----------
+        value : str or list
+            The word, with commas.
+        param : Parameter, optional
+            The option it was given to.
+        ctx : Context, optional
+            Of click.
+
+        Returns
+        -------
+        list of float
+            In the order typed.
+
+        Raises
+        ------
+        BadParameter
+            For a part that is no number, or, where they are ``distinct``, one that comes twice.
+        """
         if isinstance(value, list):
             return value
         try:
@@ -149,7 +265,27 @@ class Level(click.ParamType[float]):
     name = "level"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read a number and check its range."""
+        """Read a number and check its range.
+
+        Parameters
+        ----------
+        value : str or float
+            The word.
+        param : Parameter, optional
+            The option it was given to.
+        ctx : Context, optional
+            Of click.
+
+        Returns
+        -------
+        float
+            Coverage in (0, 1).
+
+        Raises
+        ------
+        BadParameter
+            For what is no number, or no coverage that an interval can have.
+        """
         from alignlib._core.checks import as_level  # here, since numpy is slow to import and help does without
 
         try:
@@ -187,7 +323,18 @@ budget_option = option(
 
 
 def form_options(command: F) -> F:
-    """Add the options that say in which form the answer is printed; lines without any."""
+    """Add the options that say in which form the answer is printed; lines without any.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with ``--json`` and ``--csv``.
+    """
     command = option(
         "--csv", "form", flag_value="csv", argument="to_csv", help="Print every point as CSV instead of lines."
     )(command)

@@ -31,7 +31,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def picture_options(command: F) -> F:
-    """Add the options for a picture."""
+    """Add the options for a picture.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with these options.
+    """
     command = option("--force", is_flag=True, help="Replace a picture that is there under that name.")(command)
     return option(
         "-o",
@@ -43,13 +54,33 @@ def picture_options(command: F) -> F:
 
 
 def check_picture(picture: Path | None, force: bool, read: Sequence[Path]) -> None:
-    """Refuse, before anything runs, a picture in the place of another file."""
+    """Refuse, before anything runs, a picture in the place of another file.
+
+    Parameters
+    ----------
+    picture : Path, optional
+        Where a picture is to be; nothing is checked if None.
+    force : bool
+        Whether a file in its place may be replaced.
+    read : sequence of Path
+        The files that the answer is made of.
+    """
     if picture is not None:
         check_new(picture, force, list(read))
 
 
 def save_picture(draw: Callable[[], Figure], picture: Path, force: bool) -> None:
-    """Draw with matplotlib as it comes: no backend of the environment and no matplotlibrc in a folder has a say."""
+    """Draw with matplotlib as it comes: no backend of the environment and no matplotlibrc in a folder has a say.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes nothing and returns a figure.
+    picture : Path
+        Where it is to be; its ending says in which format.
+    force : bool
+        Whether a file in its place may be replaced.
+    """
     with _as_it_comes():
         import matplotlib as mpl
 
@@ -64,7 +95,17 @@ def save_picture(draw: Callable[[], Figure], picture: Path, force: bool) -> None
 def save_picture_of(
     found: Overlay | Floor | Comparison | Mapping[str, Comparison] | PassEstimate, picture: Path, force: bool
 ) -> None:
-    """Draw a run, several (split by split), or pass@k, as `save_picture` does."""
+    """Draw a run, several (split by split), or pass@k, as `save_picture` does.
+
+    Parameters
+    ----------
+    found : Overlay, Floor, Comparison, mapping of str to Comparison, or PassEstimate
+        The answer.
+    picture : Path
+        Where its picture is to be.
+    force : bool
+        Whether a file in its place may be replaced.
+    """
 
     def draw() -> Figure:
         from alignlib.answers import pictures
@@ -91,5 +132,11 @@ def _as_it_comes() -> Iterator[None]:
 
 
 def wrote(picture: Path) -> None:
-    """Say on standard error that the picture is there: standard output is the answer alone."""
+    """Say on standard error that the picture is there: standard output is the answer alone.
+
+    Parameters
+    ----------
+    picture : Path
+        The file.
+    """
     click.echo(for_terminal(f"Wrote {picture}"), err=True)

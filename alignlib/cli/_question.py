@@ -23,7 +23,61 @@ __all__ = ["Question"]
 
 @dataclass(frozen=True)
 class Question:
-    """What the options of either command ask, by their names; ``named`` are members of the ensemble by theirs."""
+    """What the options of either command ask, by their names; ``named`` are members of the ensemble by theirs.
+
+    Parameters
+    ----------
+    table : Path
+        Samples of the base model, as typed.
+    prompt : str
+        The column of prompts.
+    pool : bool
+        Whether all rows are of one prompt.
+    reward : str
+        The column that picks.
+    gold : str, optional
+        The column that counts.
+    ensemble : str, optional
+        Columns of other proxies, with commas.
+    sample : str, optional
+        The column that names samples.
+    wide : bool
+        Whether columns that match the reward are its samples.
+    drop_missing : bool
+        Whether samples without a reward are left out.
+    min_samples : int, optional
+        Prompts with fewer are left out.
+    kl : list of float, optional
+        Budgets in nats.
+    budget : str
+        ``"average"`` or ``"per_prompt"``.
+    n : list of float, optional
+        Numbers of draws of best-of-N.
+    rule : tuple of str
+        Other rules, as typed.
+    level : float
+        Coverage of the intervals, in (0, 1).
+    bounded : list of float, optional
+        Known ends of the reward.
+    seed : int
+        Of the bootstrap.
+    named : tuple of str, optional
+        Members of the ensemble by their own names.
+    gold_correlation : list of float, optional
+        What is known of a gold that the table lacks.
+    gold_table : Path, optional
+        Some samples with gold.
+    divergence : str
+        What budgets are measured in.
+    budgets : list of float, optional
+        Budgets in its units.
+    win_rate : bool
+        Whether the win rate counts, in place of the reward.
+    opponent : Path, optional
+        Responses of an opponent to the same prompts.
+    scale : Scale
+        The options on parts.
+    """
 
     table: Path
     prompt: str
@@ -53,7 +107,18 @@ class Question:
 
     @classmethod
     def typed(cls, asked: Mapping[str, Any]) -> Question:
-        """Gather the values of the options; those on parts are one field."""
+        """Gather the values of the options; those on parts are one field.
+
+        Parameters
+        ----------
+        asked : mapping of str to object
+            Values by the parameters of the command.
+
+        Returns
+        -------
+        Question
+            Columns are still as they were typed.
+        """
         rest = dict(asked)
         return cls(scale=Scale(**{name: rest.pop(name) for name in SCALE}), **rest)
 
@@ -67,7 +132,15 @@ class Question:
         return [] if self.ensemble is None else split_names(self.ensemble)
 
     def check(self) -> None:
-        """Refuse, before anything is read, one name for two rewards, an ensemble against nothing, and bad numbers."""
+        """Refuse, before anything is read, one name for two rewards, an ensemble against nothing, and bad numbers.
+
+        Raises
+        ------
+        BadInput
+            By the options.
+        InputError
+            By the library's names, for a number out of its range.
+        """
         if self.reward == self.gold:
             raise BadInput(f"--reward and --gold are both {self.reward!r}; name two columns, or leave out --gold.")
         if self.ensemble is not None and (self.gold is None or self.wide):
@@ -160,7 +233,23 @@ class Question:
             raise BadInput("--opponent needs a table without --wide, with a row for each response.")
 
     def resolved(self, file: TableFile) -> Question:
-        """Return the same question with the columns by their own names, as ``file`` has them."""
+        """Return the same question with the columns by their own names, as ``file`` has them.
+
+        Parameters
+        ----------
+        file : TableFile
+            The table, of which the names are read.
+
+        Returns
+        -------
+        Question
+            With whole names for what was typed in part or as a pattern.
+
+        Raises
+        ------
+        BadInput
+            Where one column is wanted, and a pattern may mean several.
+        """
         if self.wide:
             return self
         from alignlib.tables import combines, expand, is_pattern, require_column
@@ -186,7 +275,15 @@ class Question:
 
     @contextmanager
     def answered(self, *, curves: bool = False, force: bool = False) -> Iterator[tuple[Question, Findings]]:
-        """Read the table and answer, in the gold reward too if there is one; yield what was asked by its own names."""
+        """Read the table and answer, in the gold reward too if there is one; yield what was asked by its own names.
+
+        Parameters
+        ----------
+        curves : bool
+            Whether the curves of pictures are made too.
+        force : bool
+            Whether a summary in the place of the new one may be replaced.
+        """
         self.check()
         if self.scale.takes(self.table):
             with self._in_parts(force) as (asked, table):

@@ -27,7 +27,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def table_options(command: F) -> F:
-    """Add the argument and options that say where the rewards are and what is asked of them."""
+    """Add the argument and options that say where the rewards are and what is asked of them.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with these options.
+    """
     for add in reversed(
         [
             click.argument("table", type=FILE),
@@ -82,7 +93,18 @@ def table_options(command: F) -> F:
 
 
 def promise_options(command: F) -> F:
-    """Add the options that say what is known of a gold reward that the table does not hold."""
+    """Add the options that say what is known of a gold reward that the table does not hold.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with these options.
+    """
     for add in (
         option(
             "--gold-table",

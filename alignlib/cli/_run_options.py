@@ -33,7 +33,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def run_options(command: F) -> F:
-    """Add the options that say which keys or columns of a log are meant."""
+    """Add the options that say which keys or columns of a log are meant.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with these options.
+    """
     for add in reversed(
         [
             option(
@@ -73,7 +84,18 @@ def run_options(command: F) -> F:
 
 
 def split_option(command: F) -> F:
-    """Add the option that shows training and held-out prompts side by side."""
+    """Add the option that shows training and held-out prompts side by side.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with ``--split``.
+    """
     return option(
         "--split",
         "splits",
@@ -83,7 +105,18 @@ def split_option(command: F) -> F:
 
 
 def start_options(command: F) -> F:
-    """Add the options that say what reward a run starts from."""
+    """Add the options that say what reward a run starts from.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with these options.
+    """
     command = option(
         "--no-check",
         is_flag=True,
@@ -99,7 +132,18 @@ def start_options(command: F) -> F:
 
 
 def limit_options(command: F) -> F:
-    """Add the options of the limit estimated from base samples, and of the answer; they come last."""
+    """Add the options of the limit estimated from base samples, and of the answer; they come last.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with these options.
+    """
     command = bounded_option(seed_option(picture_options(form_options(command))))
     return option(
         "--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value."
@@ -107,7 +151,22 @@ def limit_options(command: F) -> F:
 
 
 def check_base(typed: str, table: bool) -> None:
-    """Refuse, before anything is read, a base that is none; ``table`` says whether there are base samples."""
+    """Refuse, before anything is read, a base that is none; ``table`` says whether there are base samples.
+
+    Parameters
+    ----------
+    typed : str
+        The option or argument that gives the base.
+    table : bool
+        Whether there are base samples.
+
+    Raises
+    ------
+    BadInput
+        For a word that is none, or one that needs base samples.
+    InputError
+        For a number that no reward can be.
+    """
     base = number_or_name(typed)
     if isinstance(base, float):
         from alignlib._core.checks import as_number
@@ -121,7 +180,13 @@ def check_base(typed: str, table: bool) -> None:
 
 
 def check_bounded(bounded: list[float] | None) -> None:
-    """Refuse, before anything is read, a range of rewards that is none."""
+    """Refuse, before anything is read, a range of rewards that is none.
+
+    Parameters
+    ----------
+    bounded : list of float, optional
+        Two ends, as typed.
+    """
     if bounded is not None:
         from alignlib.estimation import check_bounds
 
@@ -129,7 +194,29 @@ def check_bounded(bounded: list[float] | None) -> None:
 
 
 def base_fit(table: Path, columns: Sequence[str], asked: dict[str, Any], **typed: str) -> Fit:
-    """Fit the first of these columns of base samples, each of which must name one; ``typed`` names arguments."""
+    """Fit the first of these columns of base samples, each of which must name one; ``typed`` names arguments.
+
+    Parameters
+    ----------
+    table : Path
+        Base samples.
+    columns : sequence of str
+        Rewards to read.
+    asked : dict
+        Values of the command's parameters.
+    **typed : str
+        The option of each argument of the library that another part of the command has too.
+
+    Returns
+    -------
+    Fit
+        Of the first column.
+
+    Raises
+    ------
+    BadInput
+        Where a name means several columns.
+    """
     from alignlib.estimation import fit_frontier
     from alignlib.tables import RewardTable
 
@@ -147,7 +234,22 @@ def base_fit(table: Path, columns: Sequence[str], asked: dict[str, Any], **typed
 
 
 def read_run(path: Path, asked: dict[str, Any], reward: str = "--run-reward") -> TrainingLog:
-    """Read the log of a run as the options say; ``reward`` is the one that names what is read as its reward."""
+    """Read the log of a run as the options say; ``reward`` is the one that names what is read as its reward.
+
+    Parameters
+    ----------
+    path : Path
+        A log, or a folder of one.
+    asked : dict
+        Values of the command's parameters.
+    reward : str
+        The option that says what is read as reward.
+
+    Returns
+    -------
+    TrainingLog
+        Its checkpoints in order.
+    """
     from alignlib.training.logs.training_log import read_training_log
 
     with naming(reward=reward, run="--run"):

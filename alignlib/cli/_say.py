@@ -28,17 +28,64 @@ class Question(Protocol[Found]):
         """Columns of the CSV."""
 
     def lines(self, found: Found, /) -> list[str]:
-        """Return the answer as text."""
+        """Return the answer as text.
+
+        Parameters
+        ----------
+        found : object
+            The answer.
+
+        Returns
+        -------
+        list of str
+            Lines without breaks inside.
+        """
 
     def record(self, found: Found, /) -> dict[str, Any]:
-        """Return the numbers for JSON."""
+        """Return the numbers for JSON.
+
+        Parameters
+        ----------
+        found : object
+            The answer.
+
+        Returns
+        -------
+        dict
+            What its schema says.
+        """
 
     def points(self, found: Found, /) -> list[dict[str, Any]]:
-        """Return the points for CSV."""
+        """Return the points for CSV.
+
+        Parameters
+        ----------
+        found : object
+            The answer.
+
+        Returns
+        -------
+        list of dict
+            A row each, all with the same keys.
+        """
 
 
 def say(form: str | None, name: str, question: Question[Found], found: Found, **about: Any) -> None:
-    """Print an answer as lines, or as JSON or CSV; ``about`` is what the command adds to the JSON."""
+    """Print an answer as lines, or as JSON or CSV; ``about`` is what the command adds to the JSON.
+
+    Parameters
+    ----------
+    form : str, optional
+        ``"json"`` or ``"csv"``; lines if None.
+    name : str
+        The command, whose schema the JSON has.
+    question : object
+        What turns the answer into each form.
+    found : object
+        The answer.
+    **about : object
+        What the command adds to the JSON.
+    """
     command = click.get_current_context().command
     assert isinstance(command, Command)
     if form == "json":
@@ -53,6 +100,20 @@ def say(form: str | None, name: str, question: Question[Found], found: Found, **
 def json_for(text: str, encoding: str | None = None) -> str:
     r"""Return JSON with escapes for what standard output (or an ``encoding``) has no letters for: the same document.
 
+    Parameters
+    ----------
+    text : str
+        JSON.
+    encoding : str, optional
+        That of standard output if None.
+
+    Returns
+    -------
+    str
+        The same document.
+
+    Examples
+    --------
     >>> print(json_for('"é μ 🔬"', "latin-1"))
     "é \u03bc \ud83d\udd2c"
     """
@@ -65,7 +126,25 @@ def json_for(text: str, encoding: str | None = None) -> str:
 
 
 def csv_for(text: str, encoding: str | None = None) -> str:
-    """Return CSV as it is, or refuse: it has no escapes for what standard output (or an ``encoding``) cannot hold."""
+    """Return CSV as it is, or refuse: it has no escapes for what standard output (or an ``encoding``) cannot hold.
+
+    Parameters
+    ----------
+    text : str
+        CSV.
+    encoding : str, optional
+        That of standard output if None.
+
+    Returns
+    -------
+    str
+        The same text.
+
+    Raises
+    ------
+    BadInput
+        Where the encoding lacks a letter of it.
+    """
     encoding = encoding or _encoding()
     lacking = next((c for c in text if not _has(encoding, c)), None) if not text.isascii() else None
     if lacking is not None:

@@ -36,7 +36,18 @@ _COLLAPSED = re.compile(r"^([a-z][a-z0-9+.-]+):/(?!/)")  # what pathlib leaves o
 
 
 def scale_options(command: F) -> F:
-    """Add the options on tables in many parts."""
+    """Add the options on tables in many parts.
+
+    Parameters
+    ----------
+    command : callable
+        The function of a command.
+
+    Returns
+    -------
+    callable
+        The same with these options.
+    """
     for add in reversed(
         [
             option("--workers", type=Whole(1, 1024), help="Processes that read parts side by side (Dask)."),
@@ -68,7 +79,25 @@ def scale_options(command: F) -> F:
 
 @dataclass(frozen=True)
 class Scale:
-    """What those options say."""
+    """What those options say.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes.
+    scheduler : str, optional
+        Address of Dask's.
+    checkpoint : Path, optional
+        Where finished parts are kept.
+    skip_corrupt : bool
+        Whether parts that cannot be read are left out.
+    summary : Path, optional
+        Where a summary is written.
+    bin_width : float, optional
+        Width of bins, in the unit of the reward.
+    exact_up_to : int, optional
+        Samples of a prompt up to which no bins are made.
+    """
 
     workers: int | None = None
     scheduler: str | None = None
@@ -84,7 +113,23 @@ class Scale:
         return self != Scale()
 
     def takes(self, table: Path) -> bool:
-        """Tell whether a table is read in parts, or is a summary."""
+        """Tell whether a table is read in parts, or is a summary.
+
+        Parameters
+        ----------
+        table : Path
+            As typed: a file, a folder, a pattern, or an address.
+
+        Returns
+        -------
+        bool
+            False for one file that fits into memory.
+
+        Raises
+        ------
+        BadInput
+            For options on parts where there are none.
+        """
         if str(table) == "-":
             if self.asked:
                 raise BadInput("Standard input is read at once; save it to a file for options on parts.")
@@ -102,7 +147,24 @@ class Scale:
     def opened(
         self, table: Path, question: Callable[[TableFile | None], Question], drop_below: int, force: bool
     ) -> Iterator[SummaryTable]:
-        """Yield the table; ``question`` says what is asked of it, given its columns, or None of a summary."""
+        """Yield the table; ``question`` says what is asked of it, given its columns, or None of a summary.
+
+        Parameters
+        ----------
+        table : Path
+            As typed.
+        question : callable
+            Takes the first part, or None for a summary, and returns what is asked with the names it has.
+        drop_below : int
+            Prompts with fewer samples are left out.
+        force : bool
+            Whether a summary in the place of the new one may be replaced.
+
+        Raises
+        ------
+        BadInput
+            For a summary that would be a part of the table.
+        """
         from alignlib.scale import engine_for, is_summary
 
         where = location(table)
@@ -212,7 +274,18 @@ SCALE = tuple(field.name for field in fields(Scale))  # the options, as they are
 
 
 def location(table: Path) -> str:
-    """Return a table as it was typed: an address has lost a slash."""
+    """Return a table as it was typed: an address has lost a slash.
+
+    Parameters
+    ----------
+    table : Path
+        As typed.
+
+    Returns
+    -------
+    str
+        With both slashes of an address.
+    """
     return _COLLAPSED.sub(lambda found: f"{found[1]}://" + "/" * (found[1] == "file"), str(table))
 
 
@@ -227,7 +300,23 @@ def _within(file: Path, where: str) -> bool:
 
 
 def place(table: Path) -> Path:
-    """Return the file or the folder in which a local table lies: of a pattern, the folder above its first wildcard."""
+    """Return the file or the folder in which a local table lies: of a pattern, the folder above its first wildcard.
+
+    Parameters
+    ----------
+    table : Path
+        As typed.
+
+    Returns
+    -------
+    Path
+        As typed where nothing is there.
+
+    Raises
+    ------
+    BadInput
+        For an address of another machine.
+    """
     if "://" in location(table) and not str(table).startswith("file:"):
         raise BadInput("A report needs files of this machine, which it names; copy them, or write a --summary first.")
     found = Path(location(table).removeprefix("file://"))
@@ -245,7 +334,17 @@ class Progress:
         self._first: dict[str, int] = {}
 
     def tell(self, what: str, done: int, of: int) -> None:
-        """Say it, if it is time to."""
+        """Say it, if it is time to.
+
+        Parameters
+        ----------
+        what : str
+            ``"read"``, ``"join"``, or ``"kept"`` of what was done before.
+        done : int
+            Parts that are finished.
+        of : int
+            Parts in all.
+        """
         if what == "kept":
             click.echo(f"Going on: {done} of {of} parts were done before.", err=True)
             return

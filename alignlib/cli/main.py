@@ -49,11 +49,35 @@ class Commands(click.Group):
         as_program(lambda: self.main(*args, **{**kwargs, "standalone_mode": False}))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the help."""
+        """Return the names in the order of the help.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click.
+
+        Returns
+        -------
+        list of str
+            Names.
+        """
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a command, and no other."""
+        """Import the module of a command, and no other.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click.
+        cmd_name : str
+            What was typed.
+
+        Returns
+        -------
+        Command or None
+            None where there is none of that name.
+        """
         if cmd_name not in _COMMANDS:
             return None
         if self.is_program and cmd_name in _READ_TABLES_ONLY:
@@ -65,14 +89,54 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is named, or say which one may have been meant."""
+        """Find the command that is named, or say which one may have been meant.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click.
+        args : list of str
+            The words from the command on.
+
+        Returns
+        -------
+        name : str or None
+            As it was typed.
+        command : Command or None
+            What it names.
+        rest : list of str
+            The words after it.
+
+        Raises
+        ------
+        BadInput
+            For an unknown name, with the one that may have been meant.
+        """
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             raise BadInput(unknown_name("command", name, _COMMANDS))
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse what stands before the command."""
+        """Parse what stands before the command.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click.
+        args : list of str
+            All words.
+
+        Returns
+        -------
+        list of str
+            From the command on.
+
+        Raises
+        ------
+        ClickException
+            As one sentence, for an option that there is not.
+        """
         try:
             with sentences():  # the help may be written to whoever has enough
                 return super().parse_args(ctx, args)
@@ -80,7 +144,23 @@ class Commands(click.Group):
             raise _sentence(error) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Find the command and run it."""
+        """Find the command and run it.
+
+        Parameters
+        ----------
+        ctx : Context
+            Of click.
+
+        Returns
+        -------
+        object
+            What the command returns.
+
+        Raises
+        ------
+        ClickException
+            As one sentence, where no command can be found.
+        """
         try:
             with sentences():
                 return super().invoke(ctx)

@@ -117,7 +117,13 @@ def command(
 
 
 def describe(notebook: Notebook) -> list[str]:
-    """Return the lines of ``run --list`` for one notebook."""
+    """Return the lines of ``run --list`` for one notebook.
+
+    Parameters
+    ----------
+    notebook : Notebook
+        With its title and parameters.
+    """
     lines = [f"{notebook.name}  {notebook.title}"]
     for parameter in notebook.parameters.values():
         limits = "" if parameter.range.text == "any" else f", {parameter.range.text}"

@@ -227,7 +227,22 @@ def pretrain(
 
 
 def response_loss(model: torch.nn.Module, prompts: IntArray, responses: IntArray) -> torch.Tensor:
-    """Mean over responses of ``-log p(y|x)`` in nats per sequence; a response of full length has no end to predict."""
+    """Mean over responses of ``-log p(y|x)`` in nats per sequence; a response of full length has no end to predict.
+
+    Parameters
+    ----------
+    model : Module
+        A language model of torch.
+    prompts : array of int (B, P)
+        Tokens.
+    responses : array of int (B, T)
+        Tokens, filled up with ends.
+
+    Returns
+    -------
+    Tensor
+        One number, in nats per sequence.
+    """
     tokens = torch.as_tensor(np.concatenate([prompts, responses], axis=1))
     n_prompt = prompts.shape[1]
     # All ones: nothing before a counted token is padding.

@@ -70,7 +70,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Look:
-    """How pictures show a method: any colour and marker of matplotlib."""
+    """How pictures show a method: any colour and marker of matplotlib.
+
+    Parameters
+    ----------
+    color : str
+        A colour of matplotlib.
+    marker : str
+        A marker of matplotlib.
+    """
 
     color: str
     marker: str
@@ -161,6 +169,16 @@ METHODS: dict[str, Method] = {}
 def register(method: type[Method]) -> type[Method]:
     """Make a method known under its name, in its place; to be written above its class.
 
+    Parameters
+    ----------
+    method : type of Method
+        The class.
+
+    Returns
+    -------
+    type of Method
+        The same class.
+
     Raises
     ------
     InputError
@@ -180,6 +198,16 @@ def register(method: type[Method]) -> type[Method]:
 
 def find(name: str) -> Method:
     """Return a method by name.
+
+    Parameters
+    ----------
+    name : str
+        As the table of runs has it.
+
+    Returns
+    -------
+    Method
+        The one instance.
 
     Raises
     ------
