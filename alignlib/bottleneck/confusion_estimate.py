@@ -161,34 +161,38 @@ def _second_order(rows: FloatArray, p: FloatArray, n: FloatArray) -> tuple[float
     """Return bias and variance of the plug-in capacity; every input is in use and every output seen.
 
     The block of H for targets u and v is ``mixed_uᵀ A mixed_v`` plus diagonals, where ``mixed_u`` is ``-p_u P/q``
-    with ``log(P_u/q)`` added to its row u: so all blocks follow from the two products ``A P`` and ``Pᵀ A P``.
+    with ``log(P_u/q)`` added to its row u: so all blocks follow from the two products ``A P`` and ``Pᵀ A P``. Of each
+    block only labels that both targets got have a weight, so that cells without a label are never made.
     """
     q = p @ rows
     log_ratio = np.log(np.where(rows > 0, rows, 1.0) / q) * (rows > 0)
     inverse = response(rows, q)
-    moved, both = inverse @ rows, rows.T @ (inverse @ rows)
+    moved = inverse @ rows
+    both = rows.T @ moved
     weight = p[:, None] / q  # of each target's rows in mixed
     per_label = 1.0 / (n - 1)
     g = p[:, None] * log_ratio
     variance = float((per_label * ((rows * g**2).sum(axis=1) - (rows * g).sum(axis=1) ** 2)).sum())
+    v, z = np.nonzero(rows)  # every cell with a label, target by target
+    starts = np.searchsorted(v, np.arange(len(rows) + 1))
+    chance, ratio, heavy = rows[v, z], log_ratio[v, z], weight[v, z]
     bias = 0.0
     for u in range(p.size):
-        # blocks[v, y, z]: the second derivative in P_uy and P_vz
-        cross = log_ratio[u][:, None] * moved[u][None, :]
-        blocks = weight[u][:, None] * both * weight[:, None, :]
-        blocks -= cross * weight[:, None, :]
-        blocks -= (weight[u] * moved)[:, :, None] * log_ratio[:, None, :]
-        blocks += log_ratio[u][:, None] * inverse[u][:, None, None] * log_ratio[:, None, :]
-        diagonal = np.arange(q.size)
-        blocks[:, diagonal, diagonal] -= p[u] * weight
-        own = np.divide(p[u], rows[u], out=np.zeros_like(q), where=rows[u] > 0)
-        blocks[u, diagonal, diagonal] += own
-        bias += 0.5 * float((rows[u] @ np.diagonal(blocks[u]) - rows[u] @ blocks[u] @ rows[u]) * per_label[u])
+        own = slice(starts[u], starts[u + 1])
+        y = z[own]
+        # blocks[y, (v, z)]: the second derivative in P_uy and P_vz
+        blocks = weight[u, y, None] * both[y][:, z] * heavy
+        blocks -= log_ratio[u, y, None] * (moved[u, z] * heavy)
+        blocks -= weight[u, y, None] * (moved[:, y].T[:, v] * ratio)
+        blocks += log_ratio[u, y, None] * (inverse[u, v] * ratio)
+        blocks -= np.where(y[:, None] == z, p[u] * heavy, 0.0)
+        mine = rows[u, y]
+        blocks[:, own] += np.diag(p[u] / mine)
+        bias += 0.5 * float((mine @ np.diagonal(blocks[:, own]) - mine @ blocks[:, own] @ mine) * per_label[u])
         # ½ tr(HΣHΣ): the variance of H under two labels drawn apart, its row and column means taken away.
-        rest = blocks - np.einsum("vyz,vz->vy", blocks, rows)[:, :, None]
-        rest -= np.einsum("y,vyz->vz", rows[u], rest)[:, None, :]
-        spread = np.einsum("y,vyz,vz->v", rows[u], rest**2, rows)
-        variance += 0.5 * float(per_label[u] * (spread @ per_label))
+        blocks -= np.add.reduceat(blocks * chance, starts[:-1], axis=1)[:, v]
+        blocks -= mine @ blocks
+        variance += 0.5 * float(per_label[u] * ((mine @ np.square(blocks)) @ (chance * per_label[v])))
     return bias, variance
 
 
