@@ -193,10 +193,10 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 #
 # The laws of the picture above are kind: all prompts are alike. `make coverage` tries every statement that the library makes of a table on laws that are not: scales that
 # differ over 100×, skewed both ways, ties, mixtures, jackpots, 0/1 rewards with rates down to 0.0005, more samples where rewards vary less. {{n_blind:d}} of the laws were chosen by people who had not
-# seen the estimator. The *deep level* draws {{deep_tables:d}} tables of each of {{deep_laws:d}} laws, half of them chosen by others, and {{deep_shapes:d}} shapes ({{deep_places:d}} cells); the *survey* at most {{tables_high:d}} of each of {{survey_places:d}} other cells, of {{n_laws:d}} laws in all.
-# Every prompt's own limit and the two curves on which gold turns are tried on every third of these. It takes about 0.1 s of CPU a table: some 75 minutes of one core for the deep level and 15
+# seen the estimator. The *deep level* draws {{deep_low:d}} to {{deep_tables:d}} tables of each of {{deep_laws:d}} laws, half of them chosen by others, and {{deep_shapes:d}} shapes ({{deep_places:d}} cells); the *survey* at most {{tables_high:d}} of each of {{survey_places:d}} other cells, of {{n_laws:d}} laws in all.
+# Every prompt's own limit and the two curves on which gold turns are tried on every third of these. A table takes a twentieth to half a second of CPU: some 100 minutes of one core for the deep level and 15
 # for the survey. What is done is kept, and each count carries the version of the estimator, told by what it says of a few fixed tables. Cells of rewards were counted so: {{versions}}.
-# The last differs from the others in three ways. Few prompts stood for others there; what it said of ten prompts is left out, and the coverage of 10 × 1000 is judged by what is true of the ten prompts of each table. Its limits
+# The last differs from the first in three ways. Few prompts stood for others there; what it said of ten prompts is left out, and the coverage of 10 × 1000 is judged by what is true of the ten prompts of each table. Its limits
 # and its gold along $\lambda$ allowed for a bias to one side only, which matters where a prompt has few samples. The upper arms of its shares were longer.
 #
 # A *point* is a law, a shape, a statement and a budget (or $N$, or $\lambda$) that at least a third of the tables, and at least 15, call supported. The other budgets have {{n_rare:,d}} intervals together, of which {{held_rare:.1%}} hold: few tables
@@ -250,8 +250,9 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 # **Too narrow.** Points of the deep level that lie below 90 % by more than two standard errors of the simulation, worst first, those set apart after the others; points of one law, shape and statement share a line, and their tables.
 # {{deep_under:d}} of {{deep_cells:d}} points mislead clearly more than 7 % of all tables, and {{deep_under_apart:d}} of {{deep_n_apart:d}} of those set apart.
 #
-# - *Jackpots*, one response in a thousand worth ten standard deviations, are missed most: {{no_jackpot:.0%}} of tables of {{jackpot_responses:d}} responses have none, and nothing in them tells; their limit is then too low. The tool names what it assumes: no reward far above all that were seen.
-# - *Rare 0/1 successes and few prompts that carry all*: of thirty or forty prompts the loudest may all be missing.
+# - *Jackpots*, one response in a thousand worth ten standard deviations, are {{deep_jackpots:d}} of the {{deep_weak_n:d}} points. {{no_jackpot:.0%}} of tables of {{jackpot_responses:d}} responses have none, and nothing in them tells; their limit is then too low. The tool names what it assumes: no reward far above all that were seen.
+# - *Jackpots with eight or four samples of a prompt* are in every table of thousands of prompts. But a prompt that shows one looks like a prompt in which it is one response of eight, and not of a thousand as in all. The support does not see it: at its end the limit is far too low. The tool names this assumption too.
+# - *Few prompts that carry all*: of thirty or forty prompts the loudest may all be missing.
 # - *Eight samples of thousands of prompts*: the spread of the samples is so small that the rest of the bias shows.
 #
 # :::{dropdown} Every point of the deep level that holds too seldom
@@ -371,6 +372,7 @@ claims.glue(
     deep_places=len(set(zip(matrix.law[deep.every], matrix.shape[deep.every], strict=True))),
     survey_places=len(set(zip(matrix.law[survey.every], matrix.shape[survey.every], strict=True))),
     deep_tables=int(numbers["cell"][deep.every].max()),
+    deep_low=int(numbers["cell"][deep.every].min()),
     tables_high=int(numbers["cell"][survey.every].max()),
     deep_cells=int(deep.used.sum()),
     deep_under=int((deep.used & under).sum()),
@@ -392,6 +394,8 @@ claims.glue(
     weak_points=claims.Markdown(survey.weak_points()),
     by_statement=claims.Markdown(survey.table("statement")),
     jackpot_responses=jackpot_responses,
+    deep_weak_n=int(deep.weak.sum()),
+    deep_jackpots=int((deep.weak & (np.char.find(matrix.law, "jackpot") >= 0)).sum()),
     no_jackpot=0.999**jackpot_responses,
     other_cells=int(others.used.sum()),
     n_others=int(numbers["claimed"][others.every].sum()),

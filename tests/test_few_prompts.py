@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from alignlib.answers.findings import ask
+from alignlib.answers.output.frontier import lines
 from alignlib.estimation import UnsupportedBudgetError, fit_frontier
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.rules import BestOfN
@@ -113,6 +115,13 @@ def test_few_prompts_that_are_resampled_are_said_to_assume_that_others_are_like_
         found = fit_frontier(z[:prompts, :samples], n_boot=100).sensitivity()
         assert found is not None
         assert found.few_prompts is few
+
+
+def test_few_samples_of_a_prompt_are_said_to_assume_that_what_is_rare_is_the_prompts_own() -> None:
+    z = np.random.default_rng(1).standard_normal((40, 32))
+    for samples, said in ((8, True), (32, False)):
+        text = "\n".join(lines(ask(z[:, :samples], "reward", n_boot=100)))
+        assert (f"{samples} samples of a prompt cannot tell that from luck" in text) is said
 
 
 def test_no_interval_reaches_beyond_what_known_bounds_leave() -> None:

@@ -46,6 +46,7 @@ _POINT = ("spent", "gain", "gain_low", "gain_high")
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0) for step in (1, 2, 5)]
 _MOST_SHOWN = 4
 _BEYOND_REACH = 1e7  # samples of a prompt
+_TELLING = 16  # samples of a prompt: fewer do not tell a rare large reward from one that the prompt has often
 
 
 # ------------------------------------------------------------------ JSON and CSV
@@ -357,6 +358,13 @@ def _assumption(table: RewardTable, found: Sensitivity) -> str:
         carried += (
             f" And that other prompts are like these: {table.n_prompts} do not show how unlike prompts are, and where "
             "they are unlike, limits and shares lie outside their intervals far more often than those say."
+        )
+    samples = int(np.median(table.n_samples))
+    if table.n_prompts > 1 and samples < _TELLING:
+        carried += (
+            " And that a prompt which shows a rare large reward has it more often than others: "
+            f"{samples} samples of a prompt cannot tell that from luck, and where every prompt has such rewards, each "
+            "as rarely, the limit is higher."
         )
     return (
         f"Assumed: no reward far above all that were seen. One response that lies {2.0 * found.largest_gain:.3g} above "
