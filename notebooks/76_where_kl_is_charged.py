@@ -168,6 +168,34 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 #
 # So a penalty of tokens does not see that a token leads to prefixes where more KL will be spent, and misses the optimum even if its gradient is that of the right KL. With a mean over each response's tokens, (iii) and (iv) change again, because short
 # responses count more; {numref}`fig-waste-by-charge` shows it for $k_2$. {doc}`53_why_below` finds the same of trained networks.
+#
+# Nor does it spend the KL that the optimum at the same $\beta$ does. In {{n_worlds:d}} random worlds (two or three tokens, two to four places, rewards normal or right and wrong) and at {{n_wished:d}} KLs, $k_2$ token by token spends more than wished in {{more_k2:.0%}} of cases, from {{low_k2:.2g}} to {{high_k2:.2g}} times it in nine
+# of ten and up to {{most_k2:.2g}} times. $k_3$ token by token spends more in {{more_k3:.0%}} and less in {{less_k3:.0%}}, from {{low_k3:.2g}} to {{high_k3:.2g}} times in nine of ten, at least {{least_k3:.2g}} and up to {{most_k3:.2g}} times.
+
+# %% tags=["hide-input"]
+wished = (0.1, 0.5, 1.5)
+spent_of: dict[str, list[float]] = {"k2": [], "k3": []}
+worlds = np.random.default_rng(seed)
+n_worlds = 0
+for n_content, places_of in ((2, 3), (3, 2), (3, 4)):
+    small = ResponseSpace(n_content=n_content, length=places_of)
+    for right_or_wrong in (False, True):
+        for _ in range(25):
+            shape = [(1, n_content**depth) for depth in range(places_of)]
+            base_of = log_sequences([np.log(worlds.dirichlet(np.full(n_content + 1, 1.5), size=s)) for s in shape])
+            paid = (
+                np.where(worlds.random(base_of.shape) < 0.3, 1.0, 0.0)
+                if right_or_wrong
+                else worlds.standard_normal(base_of.shape)
+            )
+            n_worlds += 1
+            law = FiniteLaw(paid[0], np.exp(base_of[0]))
+            for kl in wished:
+                if paid.std() > 0.0 and law.max_kl > 1.05 * kl:
+                    for k, ratios in spent_of.items():
+                        end = at_rest(base_of, paid, small, 1.0 / law.lam_at_kl(kl), Charge(k, "loss"))
+                        ratios.append(float((np.exp(end) * (end - base_of)).sum()) / kl)
+spent_by = {k: np.array(ratios) for k, ratios in spent_of.items()}
 
 # %% [markdown]
 # ## Before or after the group
@@ -351,6 +379,15 @@ claims.glue(
     per_token=in_tokens,
     per_response=kl_of(held),
     expected=in_tokens * mean_length,
+    n_worlds=n_worlds,
+    n_wished=len(wished),
+    **{
+        f"{name}_{k}": float(np.quantile(by, q))
+        for k, by in spent_by.items()
+        for name, q in (("least", 0.0), ("low", 0.05), ("high", 0.95), ("most", 1.0))
+    },
+    **{f"more_{k}": float((by > 1.01).mean()) for k, by in spent_by.items()},
+    less_k3=float((spent_by["k3"] < 0.99).mean()),
     settled_k1=settled["k1"],
     settled_k3=settled["k3"],
 )
@@ -407,6 +444,19 @@ claims.record(
         "we derive",
         np.array([above_limit(s, group) for s in (0.02, 0.05, 0.2, 0.5, 0.9)]),
         1.0,
+    ),
+    claims.at_least(
+        "k2-mostly-spends-more",
+        "part of random worlds in which k2 token by token in the loss spends more KL than the optimum at its coefficient",
+        "we derive",
+        float((spent_by["k2"] > 1.0).mean()),
+        0.7,
+    ),
+    claims.true(
+        "k3-spends-more-or-less",
+        "k3 token by token in the loss spends more in a quarter of random worlds at least, and less in a quarter",
+        "we derive",
+        np.array([(spent_by["k3"] > 1.0).mean() > 0.25, (spent_by["k3"] < 1.0).mean() > 0.25]),
     ),
     claims.at_least(
         "skewed-measurements",

@@ -340,8 +340,8 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
             "β is that of the optimum, which a run reaches only if it is trained to the end: stopped before, it spends "
             "less or wastes some. It is meant for the log-ratio of a whole response, by k1 in the reward or k2 in the "
             "loss. Charged in the loss token by token, as GRPO does, k2 and k3 come to rest at another policy. In "
-            "small exact worlds that of k2 mostly spent more, and that of k3 (trl's GRPO) more or less about as often, "
-            " from about half of what was wished to two and a half times: measure, and correct."
+            "small exact worlds that of k2 mostly spends more than wished, and that of k3 (trl's GRPO) more or less "
+            "about as often, in some many times as much (chapter 'Where the KL is charged'): measure, and correct."
         )
         if beta.naive is None and beta.length is not None and not beta.unequal:
             notes.append(
