@@ -14,9 +14,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# It depends on the divergence. Best-of-{{n_shown:g}} wins {{win_shown:.1%}} of comparisons with the base model. Of the largest rise in {term}`win rate` over one half that its own
-# divergence allows, that is {{share_kl:.1%-}} if the divergence is KL, {{share_chi2:.1%-}} for χ², {{share_reverse:.1%-}} for the KL of the base model to the policy,
-# and all of it for the Rényi divergence of order $\frac N{N-1}$.
+# It depends on the divergence. Best-of-{{n_shown:g}} has {{share_kl:.1%-}} of the rise in {term}`win rate` that its KL allows, {{share_chi2:.1%-}} for χ², and {{share_reverse:.1%-}} for the KL of the
+# base model to the policy. For the Rényi divergence of order $\frac N{N-1}$ no policy wins more.
 # :::
 
 # %% tags=["parameters"]
@@ -320,7 +319,6 @@ own = Renyi(n_shown / (n_shown - 1.0))
 # A share below one is rounded down, so that it is never written as all; one that is all but for rounding is all.
 at_shown = {"kl": share(n_shown, KL), "chi2": share(n_shown, CHI_SQUARED), "reverse": share(n_shown, REVERSE_KL)}
 claims.glue(
-    win_shown=n_shown / (n_shown + 1.0),
     **{f"share_{name}": 1.0 if abs(value - 1.0) < 1e-9 else value for name, value in at_shown.items()},
     reverse_missed=1.0 - shares["KL of base to policy"].min(),
     grpo_share=float(np.interp(kl_shown, grpo[0], grpo[1])),

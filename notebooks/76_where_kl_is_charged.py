@@ -14,8 +14,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Charge $k_1$ in the reward: its optimum is $\pi_\lambda$ at $\lambda=1/\beta$, however rewards are standardised, if it is charged before they are. In the loss, token by token, $k_2$ wastes {{waste_k2:.1%}} of
-# the KL at {{kl_shown:g}} {{kl_unit}} in a small exact world, and the $k_3$ that GRPO was published with {{waste_k3:.1%}}. Never charge $k_2$ or $k_3$ in the reward, nor $k_1$ in the loss.
+# Charge $k_1$ in the reward, before rewards are standardised: that rests at the optimum, $\lambda=1/\beta$. In the loss, token by token, $k_2$ wastes {{waste_k2:.1%}} of the KL at {{kl_shown:g}} {{kl_unit}} in a
+# small exact world, and GRPO's $k_3$ {{waste_k3:.1%}}. Never charge $k_2$ or $k_3$ in the reward, nor $k_1$ in the loss.
 # :::
 
 # %% tags=["parameters"]

@@ -13,8 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Each of {{n_numbers:,d}} numbers that the library computes from exact inputs, hard cases among them, lies within a proved distance of the exact value: {{fewest:d}} digits or more are certain.
-# Laws of long sequences and optima in other divergences are tested or certified in other ways. What comes from samples has an interval, and how often such intervals hold was counted.
+# Of {{n_numbers:,d}} numbers from exact inputs, hard cases among them, {{fewest:d}} digits or more are proved to be right. Other exact results are tested or certified in other ways.
+# What comes from samples has an interval, and how often such intervals hold was counted.
 # :::
 
 # %% tags=["parameters"]
