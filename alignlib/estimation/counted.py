@@ -83,8 +83,6 @@ def _sums_of(weight: FloatArray, number: FloatArray, times: FloatArray, largest:
         return _singles(p, number), _pairs(p, number), float(number @ np.square(p))
     large = int(np.searchsorted(-weight, -_SMALL / largest, side="left"))
     s = _power_sums(weight[large:], times[large:], largest)
-    p = weight[:large] * largest
-    singles = _singles(p, number[:large]) - sum(s[k] / k for k in range(2, 7))
     # Of small p, power sums of the odds p + p² + … are sums of these.
     of_odds = (
         s[1] + s[2] + s[3] + s[4] + s[5] + s[6],
@@ -94,6 +92,12 @@ def _sums_of(weight: FloatArray, number: FloatArray, times: FloatArray, largest:
         s[5] + 5.0 * s[6],
         s[6],
     )
+    singles = -sum(s[k] / k for k in range(2, 7))
+    if not large:
+        pairs = sum((of_odds[2 * k - 1] - of_odds[k - 1] ** 2) / (2 * k) for k in (1, 2, 3))
+        return singles, pairs, s[2]
+    p = weight[:large] * largest
+    singles += _singles(p, number[:large])
     pairs = _pairs(p, number[:large], of_odds)
     return singles, pairs, s[2] + float(number[:large] @ np.square(p))
 
@@ -389,7 +393,7 @@ def _spent(rule: BestOfN, ranks: _Ranks, *, bounds: bool) -> tuple[float, float]
 
     Where samples of a bin may tie, no more is lost than if all do, twice: the jackknife of few samples may double it.
     """
-    known, spent, below, upto, n = ranks.known, rule.spent_formula(KL), ranks.below, ranks.upto, ranks.n
+    known, spent, below, upto, n = ranks.known, _formula(rule.n), ranks.below, ranks.upto, ranks.n
     if not ranks.tied and ranks.all_known:
         return spent, 0.0
     if ranks.tied:
@@ -399,6 +403,12 @@ def _spent(rule: BestOfN, ranks: _Ranks, *, bounds: bool) -> tuple[float, float]
     some = ranks.some(rule.n)
     lost = _lost_between(rule.n, ranks.log_share[:some], upto[:some] / n, below[:some] / n)
     return spent, 2.0 * float(lost @ ~known[:some]) + min((rule.n / n) ** 2, spent) + _ROUNDED
+
+
+@lru_cache(maxsize=1024)
+def _formula(best_of: float) -> float:
+    """Return what best-of-N spends without ties."""
+    return BestOfN(best_of).spent_formula(KL)
 
 
 def _lost_between(best_of: float, log_share: FloatArray, high: FloatArray, low: FloatArray) -> FloatArray:
