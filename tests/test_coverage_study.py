@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from _pages.coverage_widths import Widths
 from alignlib.divergences import CHI_SQUARED, KL, REVERSE_KL, TOTAL_VARIATION, Renyi
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.rules import BestOfN
-from benchmarks.coverage import summary
+from benchmarks.coverage import summary, widths
 from benchmarks.coverage.budgets import limit_of_kinds
 from benchmarks.coverage.kinds import KINDS
 from benchmarks.coverage.others import OTHERS
@@ -157,3 +158,17 @@ def test_few_prompts_are_meant_themselves_and_answers_have_the_truth_of_their_la
         assert truth[name] == pytest.approx(right, abs=1e-12)
     table = checked.table(rng, "2000 × 8")
     assert table.correct.mean() == pytest.approx(right, abs=0.05)
+
+
+def test_widths_are_compared_with_the_narrowest_rule_that_covers(tmp_path: Path) -> None:
+    """Percentiles are narrower and do not cover; of the two that do, the delta method is the narrower."""
+    row = summary.Row("a law", "30 × 64", "limit", 0.1, tables=100, tried=100, claimed=90, code="abc")
+    for name, held, width in (("ours", 96, 1.2), ("bootstrap-t", 95, 1.4), ("percentile", 85, 0.7), ("delta", 93, 1.0)):
+        row.rules[name] = [(100, held, width)]
+    few = summary.Row("a law", "30 × 64", "limit", 0.2, tables=100, tried=100, claimed=20, rules=row.rules)
+    widths.write([row, few], tmp_path / "widths.csv")
+    found = Widths.read(tmp_path / "widths.csv")
+    assert (found.tried.tolist(), found.ratio.tolist()) == ([100.0], [pytest.approx(1.2)])
+    assert (found.covers("percentile").tolist(), found.alone) == ([False], 0)
+    assert "| limit | 1 | 100% | 100% | 0% | 100% | 1.20 | 0 of 1 |" in found.table()
+    assert found.wide_cells() == "- None."
