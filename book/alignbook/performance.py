@@ -33,18 +33,10 @@ _INTRODUCTION = (
     "take is measured in {doc}`notebooks/33_a_billion_rewards`, what each chapter takes in {doc}`versions`."
 )
 _FLOOR = "reading the file and one exp of it"
-
-
-def recorded_benchmarks(root: Path) -> dict[str, dict[str, Any]]:
-    """Return what is recorded by benchmark; those that a chapter draws keep a file of their own."""
-    found: dict[str, dict[str, Any]] = json.loads((root / FILE).read_text(encoding="utf-8"))
-    for name, (what, rows) in _OF_CHAPTERS.items():
-        file = (root / FILE).with_name(f"{name}.json")
-        if file.is_file():
-            record = json.loads(file.read_text(encoding="utf-8"))
-            versions = {"Python" if key == "python" else key: value for key, value in record["versions"].items()}
-            found[name] = {"what": what, "machine": versions.pop("machine"), "versions": versions, "rows": rows(record)}
-    return dict(sorted(found.items()))
+_NAMES = {
+    "kl": "KL", "reverse_kl": "reverse KL", "chi2": "χ²", "hellinger": "Hellinger",
+    "jensen_shannon": "Jensen–Shannon", "renyi_1.5": "Rényi 1.5", "total_variation": "total variation",
+}  # fmt: skip
 
 
 def _optima(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -64,10 +56,6 @@ def _sums(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**row, "benchmark": "law of the sum"} for row in record["peers"]]
 
 
-_NAMES = {
-    "kl": "KL", "reverse_kl": "reverse KL", "chi2": "χ²", "hellinger": "Hellinger",
-    "jensen_shannon": "Jensen–Shannon", "renyi_1.5": "Rényi 1.5", "total_variation": "total variation",
-}  # fmt: skip
 _OF_CHAPTERS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[dict[str, Any]]]]] = {
     "divergences": (
         (
@@ -79,6 +67,18 @@ _OF_CHAPTERS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[dict[str, 
     ),
     "sum_law": ("The exact law of a long sequence's reward against direct convolution, as in chapter 26.", _sums),
 }
+
+
+def recorded_benchmarks(root: Path) -> dict[str, dict[str, Any]]:
+    """Return what is recorded by benchmark; those that a chapter draws keep a file of their own."""
+    found: dict[str, dict[str, Any]] = json.loads((root / FILE).read_text(encoding="utf-8"))
+    for name, (what, rows) in _OF_CHAPTERS.items():
+        file = (root / FILE).with_name(f"{name}.json")
+        if file.is_file():
+            record = json.loads(file.read_text(encoding="utf-8"))
+            versions = {"Python" if key == "python" else key: value for key, value in record["versions"].items()}
+            found[name] = {"what": what, "machine": versions.pop("machine"), "versions": versions, "rows": rows(record)}
+    return dict(sorted(found.items()))
 
 
 def performance_page(root: Path) -> str:
