@@ -713,7 +713,7 @@ def test_a_part_that_was_written_twice_is_said(tmp_path: Path) -> None:
         (0, "40 of 160 samples of {0} have the prompt and reward of another"),
         (
             5,
-            "10 of 10 prompts that stand in two parts have the same rewards in both, such as in {0}/a.csv and {0}/b.csv",
+            "10 of 10 prompts that stand in two parts have the same rewards in both, such as in {0}/a.csv and",
         ),
     ],
 )
