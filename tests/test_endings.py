@@ -467,7 +467,10 @@ def alignlib(arguments: list[str], **options: Any) -> subprocess.CompletedProces
 def test_a_full_standard_output_is_a_sentence() -> None:
     with open("/dev/full", "w") as full:
         done = alignlib(["--help"], stdout=full)
-    assert (done.returncode, done.stderr) == (2, "Error: No space left on device (standard output).\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "Error: No space left on device (standard output); free some space, or choose another disk.\n",
+    )
 
 
 def test_a_closed_standard_output_is_a_sentence(tmp_path: Path) -> None:
@@ -515,9 +518,13 @@ ENDINGS = [
     (RecursionError("maximum"), 2, "Error: The input is nested too deeply"),
     (KeyboardInterrupt(), 130, "Stopped by SIGINT.\n"),
     (_ending.Stopped(15), 143, "Stopped by SIGTERM.\n"),
-    (PermissionError(13, "Permission denied", "/x/y"), 2, "Error: Permission denied (/x/y).\n"),
-    (OSError(errno.ENAMETOOLONG, "File name too long", "a\nb"), 2, "Error: File name too long (a\\nb).\n"),
-    (OSError(errno.ENOSPC, "No space left on device"), 2, "Error: No space left on device.\n"),
+    (PermissionError(13, "Permission denied", "/x/y"), 2, "Error: Permission denied (/x/y); change"),
+    (
+        OSError(errno.ENAMETOOLONG, "File name too long", "a\nb"),
+        2,
+        "Error: File name too long (a\\nb); choose a shorter name.\n",
+    ),
+    (OSError(errno.ENOSPC, "No space left on device"), 2, "Error: No space left on device; free"),
 ]
 
 

@@ -118,7 +118,7 @@ def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[st
         else:
             named = [name for name in table.columns if fnmatchcase(name, entry) and name != gold]
         if not named:
-            raise InputError(f"ensemble: no column of the table is called {entry!r}.", column=entry)
+            raise InputError(f"ensemble: no column of the table is called {entry!r}; name those it has.", column=entry)
         found += named
     require(len(found) >= 2, f"ensemble must name at least two columns; got {', '.join(map(repr, found))} alone.")
     check_members(table, found, gold)

@@ -219,6 +219,7 @@ def blahut_arimoto(channel: npt.ArrayLike, tol: float = 1e-9, *, max_iter: int =
         p /= p.sum()
     best = CapacityResult(value, p, top - value, max_iter)
     raise CapacityError(
-        f"the gap of {tol:g} nats was not reached: the capacity lies in [{value!r}, {top!r}] after {max_iter} steps.",
+        f"the gap of {tol:g} nats was not reached: the capacity lies in [{value!r}, {top!r}] after {max_iter} steps; "
+        f"pass a larger tol or max_iter.",
         best,
     )

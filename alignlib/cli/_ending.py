@@ -32,6 +32,18 @@ FAULT = 70
 _NO_ROOM = "failed to map segment"  # what the loader of compiled modules says where memory is too small for one
 TRACEBACK = "ALIGNLIB_TRACEBACK"
 _LONGEST = 200  # characters of a name in a sentence
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "check the path"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions, or choose another place"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, or choose another disk"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n)"),
+    errno.EISDIR: "name a file",
+    errno.EEXIST: "choose another name",
+    errno.ELOOP: "correct the link",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EROFS: "choose another disk",
+    errno.EIO: "the disk may be failing, so copy the data elsewhere",
+}
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _AGAIN, _TOGETHER = 0.5, 1.0  # seconds until a lost signal is raised again; in which two signals are one
 _PATIENCE = 10.0  # seconds for the command to put away what it has made, and again for what it left
@@ -85,7 +97,8 @@ def refused(error: OSError) -> BadInput:
     if len(place) > _LONGEST:
         place = f"{place[: _LONGEST // 2]}…{place[-_LONGEST // 2 :]}"
     place = place and f" ({place})"
-    return BadInput(f"{error.strerror or error}{place}.")
+    remedy = _REMEDIES.get(error.errno or 0, "try again, or choose another place")
+    return BadInput(f"{error.strerror or error}{place}; {remedy}.")
 
 
 @contextlib.contextmanager

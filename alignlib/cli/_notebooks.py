@@ -189,7 +189,7 @@ def name_and_parameters(words: tuple[str, ...]) -> tuple[str | None, list[tuple[
             raise BadInput(f"{word} is no option, nor a parameter with a value; see --help.")
         pairs.append((parameter.replace("-", "_"), found))
     if len(names) > 1:
-        raise BadInput(f"One notebook at a time; got {', '.join(names)}.")
+        raise BadInput(f"One notebook at a time; got {', '.join(names)}. Give one name.")
     return (names[0] if names else None), pairs
 
 

@@ -66,7 +66,7 @@ class File(click.Path):
         try:
             os.fsencode(value)
         except UnicodeEncodeError:
-            self.fail(f"no file can be called {value!r}, which holds half a character.", param, ctx)
+            self.fail(f"no file can be called {value!r}, which holds half a character; rename it.", param, ctx)
         if not os.fspath(value):
             self.fail("give the name of a file; got nothing.", param, ctx)
         return super().convert(value, param, ctx)

@@ -144,7 +144,7 @@ def hacking_threshold(
     require(
         highest <= max(end_gain, 0.0) + 1e-9 * float(np.ptp(pair.gold)),
         f"gold peaks at {highest:g} where its slope is below rounding, so no maximum can be certified along the "
-        f"{path.name}.",
+        f"{path.name}; state rewards in a larger unit.",
     )
 
     def ended(parameter: float, kl: float, gold: float, proxy: float) -> HackingThreshold:

@@ -117,7 +117,11 @@ def exact_score(model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSp
         for row in range(len(rows)):
             levels = _Walk(weights, rows[row : row + 1], space).hidden(space.length + 1)
             out[row] = torch.cat([weights.score(hidden)[0, :, 0] for hidden in levels]).numpy(force=True)
-    require(not np.isnan(out).any(), "the model's scores are not numbers for some prompt; its weights have diverged.")
+    require(
+        not np.isnan(out).any(),
+        "the model's scores are not numbers for some prompt; its weights have diverged; "
+        "take an earlier checkpoint, or a smaller learning rate.",
+    )
     return out
 
 

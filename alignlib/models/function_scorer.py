@@ -67,7 +67,8 @@ def load_function(name: str, guest: Guest | None = None) -> ScoringFunction:
         raise
     except BaseException as error:  # a module may answer for its names itself
         raise InputError(
-            f"scorer={name} cannot be had from its module: {what_it_raised(error)}.", argument="scorer"
+            f"scorer={name} cannot be had from its module: {what_it_raised(error)}; correct the module.",
+            argument="scorer",
         ) from error
     if found is None:
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -108,7 +109,7 @@ def _module(place: str, guest: Guest) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what the reader's code raises: SystemExit is no reason to stop in silence
-        raise InputError(f"scorer={place} cannot be imported: {what_it_raised(error)}.") from error
+        raise InputError(f"scorer={place} cannot be imported: {what_it_raised(error)}; correct the module.") from error
     return module
 
 

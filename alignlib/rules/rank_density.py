@@ -49,7 +49,9 @@ def check_cdf(cdf: _Function, name: str, draws: float) -> None:
     require(abs(g[0]) <= _ROUNDING and abs(g[-1] - 1.0) <= _ROUNDING, ends, "cdf")
     steps = np.diff(g)
     at = int(np.argmin(steps))
-    falls = f"cdf of {name} must not fall; between F = {u[at]:g} and {u[at + 1]:g} it changes by {steps[at]:g}."
+    falls = (
+        f"cdf of {name} must not fall; between F = {u[at]:g} and {u[at + 1]:g} it changes by {steps[at]:g}. Correct it."
+    )
     require(bool((steps >= -_ROUNDING).all()), falls, "cdf")
 
 

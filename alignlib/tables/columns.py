@@ -167,7 +167,7 @@ def match(file: TableFile, pattern: str, skip: Sequence[str] = ()) -> dict[str, 
     if not found:
         raise InputError(
             f"No column of {file.path} matches {pattern!r} (reward; * is any text, ? one character); "
-            f"it has {listed(file.names)}.",
+            f"it has {listed(file.names)}. Name one of these.",
             column=pattern,
         )
     return found

@@ -97,7 +97,9 @@ def list_cells(file: TableFile, name: str, column: pa.ChunkedArray) -> tuple[Flo
         cells = _parsed(file, name, cells)
     if not is_list(cells.type):
         raise InputError(
-            f"column {name!r} of {file.path} holds {kind_of(cells.type)}, not one list of numbers per row.", column=name
+            f"column {name!r} of {file.path} holds {kind_of(cells.type)}, not one list of numbers per row; "
+            f"name a column that does.",
+            column=name,
         )
     sizes = pc.fill_null(pc.list_value_length(cells), 0).to_numpy().astype(np.int64)
     values = plain_cells(file, name, pc.list_flatten(cells))

@@ -125,7 +125,9 @@ def _parquet(
         raise
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
-            raise InputError(f"There is no file {path} any more; it was there when the parts were listed.") from error
+            raise InputError(
+                f"There is no file {path} any more; it was there when the parts were listed; put it back, or ask again."
+            ) from error
         raise InputError(f"{path} is not a whole Parquet file ({short(error)}); copy or write it again.") from error
 
 

@@ -182,7 +182,9 @@ def open_frame(frame: IntoFrame) -> TableFile:
             f"frame must be a data frame (pandas, polars, pyarrow …); got {type(frame).__name__}.", argument="frame"
         ) from error
     except nw.exceptions.NarwhalsError as error:
-        raise InputError(f"frame has columns that cannot be told apart ({short(error)}).", argument="frame") from error
+        raise InputError(
+            f"frame has columns that cannot be told apart ({short(error)}); rename them.", argument="frame"
+        ) from error
 
     def read(names: list[str]) -> pa.Table:
         chosen = data.select([nw.col(columns[name]).alias(name) for name in names])

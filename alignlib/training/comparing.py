@@ -176,7 +176,8 @@ def compare_runs(
         require(len(log.runs) == 1, f"{title!r} holds {len(log.runs)} runs; keep one of them (only).", "only")
         require(
             distinct >= 3,
-            f"{title!r} has checkpoints of {counted(distinct, 'different KL')}; three at least are needed.",
+            f"{title!r} has checkpoints of {counted(distinct, 'different KL')}; three at least are needed; "
+            f"leave it out, or log more often.",
         )
     budgets, notes = _budgets(every, at)
     joined = joined_logs([log for _, log in every], [title for title, _ in every], ", ".join(dict.fromkeys(

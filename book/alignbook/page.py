@@ -162,7 +162,7 @@ def _mathjax_file() -> Path:
     """The MathJax build that carries its own glyphs and every TeX extension."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or spec.origin is None:
-        raise PageError("The package sphinx-mathjax-offline, which holds MathJax, is not installed.")
+        raise PageError("The package sphinx-mathjax-offline, which holds MathJax, is not installed; run `make setup`.")
     return Path(spec.origin).parent / "static" / "mathjax" / "tex-svg-full.js"
 
 

@@ -157,14 +157,14 @@ def parse_cell(source: str, where: str = "the parameters cell") -> dict[str, Par
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
-        raise ParameterError(f"{where} is not Python: {error.msg} (line {error.lineno}).") from error
+        raise ParameterError(f"{where} is not Python: {error.msg} (line {error.lineno}); correct it.") from error
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
     found: dict[str, Parameter] = {}
     for statement in statements:
         parameter = _declaration(statement, comments.get(statement.end_lineno or 0, ""), where)
         if parameter.name in found:
-            raise ParameterError(f"{where} declares {parameter.name} twice.")
+            raise ParameterError(f"{where} declares {parameter.name} twice; leave one out.")
         found[parameter.name] = parameter
     _check_lists(found, {})
     return found
@@ -248,7 +248,7 @@ def _declaration(statement: ast.stmt, comment: str, where: str) -> Parameter:
     try:
         meaning, limits = split_range(comment)
     except ValueError as error:
-        raise ParameterError(f"{where}: {name} is badly declared: {error}.") from error
+        raise ParameterError(f"{where}: {name} is badly declared: {error}; correct it.") from error
     if not meaning:
         raise ParameterError(f"{where}: {name} needs a comment that says what it means.")
     numeric = "int" in kind or "float" in kind

@@ -146,7 +146,9 @@ class _Choice:
         reward = self._reward()
         for option, name in (("kl", kl), ("reward", reward)):
             if name not in self.columns.names:
-                raise InputError(f"{self._path} logs no {name!r} ({option}); it has {self._listed()}.")
+                raise InputError(
+                    f"{self._path} logs no {name!r} ({option}); it has {self._listed()}. Name one of these."
+                )
         unit = self.query.kl_unit or (key.unit if key else None)
         if not unit:
             raise InputError(
@@ -216,7 +218,9 @@ class _Choice:
         asked = self.query.length
         if asked is not None:
             if isinstance(asked, str) and asked not in self.columns.names:
-                raise InputError(f"{self._path} logs no {asked!r} (length); it has {self._listed()}.")
+                raise InputError(
+                    f"{self._path} logs no {asked!r} (length); it has {self._listed()}. Name one of these."
+                )
             return asked
         keys = self.trainer.length if self.trainer else ()
         found = next((self.plain[key] for key in keys if key in self.plain), None)
@@ -227,7 +231,9 @@ class _Choice:
     def _step(self) -> str | None:
         if self.query.step is not None:
             if self.query.step not in self.columns.names:
-                raise InputError(f"{self._path} logs no {self.query.step!r} (step); it has {self._listed()}.")
+                raise InputError(
+                    f"{self._path} logs no {self.query.step!r} (step); it has {self._listed()}. Name one of these."
+                )
             return self.query.step
         own = [self.plain[key] for key in (self.trainer.step if self.trainer else ()) if key in self.plain]
         found = [*(name for name in _STEPS[:1] if name in self.columns.names), *own]

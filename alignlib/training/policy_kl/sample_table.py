@@ -137,7 +137,11 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
     """Return the responses of one step of training, where the tables hold several."""
     if step is not None and step != "all":
         step = as_number("step", step)
-        require(all(one.step is not None for one in read), f"{path} has no column of steps (step).", "step")
+        require(
+            all(one.step is not None for one in read),
+            f"{path} has no column of steps (step); name it, or leave out the step.",
+            "step",
+        )
     alive = [None if one.step is None else latest(one.step) for one in read]
     every = np.unique(np.concatenate([np.zeros(0), *(one.step for one in read if one.step is not None)]))
     held = [one.step[rows] for one, rows in zip(read, alive, strict=True) if one.step is not None and rows is not None]
@@ -147,7 +151,9 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
     chosen = float(steps[-1]) if step is None else float(step)
     if chosen not in steps:
         some = ", ".join(f"{one:g}" for one in steps[:8]) + (", …" if steps.size > 8 else "")
-        raise InputError(f"{path} holds no responses of step {chosen:g}; it has {some}.", argument="step")
+        raise InputError(
+            f"{path} holds no responses of step {chosen:g}; it has {some}. Ask for one of these.", argument="step"
+        )
     note = f"The responses are of {counted(steps.size, 'step')} of training; those of step {chosen:g} are taken (step)."
     kept = []
     for one, living in zip(read, alive, strict=True):

@@ -101,7 +101,9 @@ class KLSamples(SameFields):
             held = getattr(self, name)
             worst = 0.0 if held is None else float(held.min())
             require(
-                worst >= -_NEGATIVE, f"{name} holds exact divergences, which are not negative; got {worst:g}.", name
+                worst >= -_NEGATIVE,
+                f"{name} holds exact divergences, which are not negative; got {worst:g}. Correct them.",
+                name,
             )
         require(
             isinstance(self.notes, tuple) and all(isinstance(note, str) for note in self.notes),

@@ -109,7 +109,11 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
         ours, theirs = ours[kept != 0.0], theirs[kept != 0.0]
         exact = None if exact is None else exact[kept != 0.0]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        require(bool((counts > 0).all()), f"column {mask!r} of {file.path} leaves no token of a response.", mask)
+        require(
+            bool((counts > 0).all()),
+            f"column {mask!r} of {file.path} leaves no token of a response; correct the mask, or leave it out.",
+            mask,
+        )
     log_probs(file, names.token_log_prob, ours, "policy", offsets)
     log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     samples = KLSamples.from_flat(ours, theirs, offsets, exact)

@@ -42,7 +42,11 @@ _DAMAGED = (
 
 
 class BundleError(InputError):
-    """A bundle that cannot be read, or that nobody should read."""
+    """A bundle that cannot be read, or that nobody should read; the remedy is always the same."""
+
+    def __init__(self, message: str) -> None:
+        remedy = "get the bundle again from where it was published"
+        super().__init__(message if remedy in message else f"{message.rstrip('.')}; {remedy}.")
 
 
 class _Source(Protocol):
@@ -117,7 +121,7 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
         yield _folder(path)
         return
     if not path.exists():
-        raise BundleError(f"{path} does not exist.")
+        raise BundleError(f"{path} does not exist; check the path.")
     if not path.is_file():
         raise BundleError(f"{path} is neither a folder nor a file.")
     try:
