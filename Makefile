@@ -100,7 +100,7 @@ LM := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m alignlib.lm
 SIZE ?= $(filter cuda,$(DEVICE))
 
 lm: WITHOUT := $(if $(SIZE),,--without-size)
-lm: lm-setup ## tune and train every method on the small language models (4 hours with SIZE=1, the study of sizes; half an hour less without; DEVICE=cuda: minutes; resumes), write the table
+lm: lm-setup ## tune and train every method on the small language models (about 4 hours; half an hour more with SIZE=1, the study of sizes; DEVICE=cuda: minutes; resumes), write the table
 	@$(LM) prepare --device $(DEVICE) $(WITHOUT)
 	@$(LM) tune --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
 	@$(LM) run --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE) $(WITHOUT)

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# On {{n_test:d}} prompts nobody trained on, after {{long:d}} steps at the middle penalty, on {{tasks}}, {{answer}}. Learning from {{few:d}} prompts instead of fresh ones adds {{heart}} nats at the same KL, with the settings as tuned on fresh ones.
+# On prompts nobody trained on, after {{long:d}} steps, {{answer}}. Learning from {{few:d}} prompts instead of fresh ones adds {{heart}} nats at the same KL.
 # :::
 
 # %% tags=["parameters"]

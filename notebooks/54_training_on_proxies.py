@@ -13,8 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# On {{n_test:d}} test prompts {{turns}}; at its best in training it has this share of what its KL allows: {{answer}} (one network each). From {{n_samples:d}} base responses a prompt the KL of the peak is told in advance within a factor of two for {{n_close:d}} of
-# the {{n_turned:d}} whose gold turned.
+# As training moves a policy from its base, {{turns}}. At its peak gold has {{answer}}. {{n_samples:d}} base responses a prompt tell the KL of the peak within a factor of two for {{n_close:d}} of the {{n_turned:d}} whose gold turned.
 # :::
 
 # %% tags=["parameters"]

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}On {{n_prompts:d}} beginnings of verses that nobody trained on, paid by a lexicon of sentiment for {{steps:d}} steps with only the rate tuned, {{headline}}. Paid by a toxicity classifier instead (civility), {{civil_headline}}. That they lie below best-of-$N$ {{verdict}}.
+# {{standing}}On {{n_prompts:d}} beginnings of verses that nobody trained on, paid by sentiment, {{headline}}. Paid by civility, a toxicity classifier, {{civil_headline}}. That they lie below best-of-$N$ {{verdict}}, after {{steps:d}} steps with only the rate tuned.
 # :::
 
 # %% tags=["parameters"]
@@ -28,7 +28,7 @@ from alignlib.lm.words.results import WordsResults
 results = WordsResults.read("words_results")
 page, civil = (real_words.Page(results, reward, n_boot) for reward in ("sentiment", "civility"))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gain in sentiment and in civility against KL. Line and band: the limit on {{n_prompts:d}} held-out prompts, estimated from {{n_samples:d}} samples of the base to each, with its 95% interval; dashes: best-of-N. Filled: each method after {{steps:d}} steps at its middle penalty, {{seeds}}, with 95% intervals over prompts and seeds. Hollow, of sentiment: {{n_shown:d}} of the {{n_trials:d}} trials of tuning at {{n_rates:d}} rates, on {{n_trial_prompts:d}} other prompts; the others spend more KL than the samples support.", "name": "fig-real-words"}, "image": {"alt": "Two panels of gain against KL: the limit, best-of-N a little below it, and points of trained policies. {{spoken}}."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gain in sentiment and in civility against KL. Line and band: the limit on {{n_prompts:d}} held-out prompts, estimated from {{n_samples:d}} samples of the base to each, with its 95% interval; dashes: best-of-N. Filled: each method after {{steps:d}} steps at its middle penalty, {{seeds}}, with 95% intervals over prompts and seeds. Hollow: {{n_shown:d}} of the {{n_trials:d}} trials of tuning at {{n_rates:d}} rates, on {{n_trial_prompts:d}} other prompts; the others spend more KL than the samples support.", "name": "fig-real-words"}, "image": {"alt": "Two panels of gain against KL: the limit, best-of-N a little below it, and points of trained policies. {{spoken}}."}}
 real_words.figure(page, civil)
 # %% [markdown]
 # P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Every method at its middle penalty, on the held-out prompts, {{seeds}}. *KL* in nats; *share*: gain over the base in percent of the limit at that KL; *best-of-N*: the same for best-of-$N$ at that KL; *points*: the difference of the two, paired on the same prompts, with its 95 % interval.
@@ -37,7 +37,7 @@ real_words.figure(page, civil)
 real_words.numbers((page, civil), page.core)
 
 # %% [markdown]
-# Nothing but the rate was tuned, and training is short: this is what a method reaches with {{steps:d}} steps of {{responses_a_step:d}} responses, {{seconds}} seconds of one processor core, not what it can reach. The {{n_runs:d}} runs of the table took {{training_minutes:.0f}} minutes of processor time to train; what all of it takes: {doc}`../rerun`.
+# Nothing but the rate was tuned, and training is short: this is what a method reaches with {{steps:d}} steps of {{responses_a_step:d}} responses, {{seconds}} seconds of one processor core, not what it can reach. The {{n_runs:d}} runs that a processor trained took {{training_minutes:.0f}} minutes of its time; what all of it takes: {doc}`../rerun`.
 #
 # ## How far the enumerable worlds predicted it
 #
@@ -67,11 +67,11 @@ compared
 # **Rewards** are what people use and install by name. *Sentiment* is the compound score of VADER, a lexicon, times {{unit:g}}, on the response alone, each word counted once; its standard deviation is {{spread:.2f}}, and {{zero:.0%}} of the base's responses have exactly 0, so that best-of-2 spends less than its formula says. *Civility* is the
 # log-odds, by the classifier that alt-profanity-check ships, that a text is not offensive; {{civil}} {{second}}
 #
-# **Training** uses the classes of {doc}`51_safety_training`, which ask only for prompts and a reward: {{responses_a_step:d}} responses a step. Each method was tried for as many steps with the same {{n_rates:d}} rates on {{n_trial_prompts:d}} validation prompts, with a seed that is not used again, and judged by reward less KL. {{edges}}
-# Each method's trial at the rate that was taken, where sampling alone moves a gain by about {{trial_error:.2f}}:
+# **Training** uses the classes of {doc}`51_safety_training`, which ask only for prompts and a reward: {{responses_a_step:d}} responses a step. On each reward each method was tried for as many steps with the same {{n_rates:d}} rates on {{n_trial_prompts:d}} validation prompts, with a seed that is not used again, and judged by reward less KL. {{edges}}
+# Each trial at the rate that was taken, where sampling alone moves a gain by about {{trial_error:.2f}} (sentiment) and {{civil_error:.2f}} (civility):
 
 # %% tags=["hide-input"]
-real_words.trial_numbers(page)
+real_words.trial_numbers((page, civil))
 
 # %% [markdown]
 # Trials are chosen and judged on the same prompts, with one seed. Their difference to best-of-$N$ less that of the runs above, in points: {{flattered}}. {{machines}}

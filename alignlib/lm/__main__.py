@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 import click
 
 from alignlib.lm.experiment.grid import PROXIES, SIZE_STUDY, Run, grid, tuning_runs
-from alignlib.lm.experiment.processor_time import ProcessorTime, times_path
+from alignlib.lm.experiment.processor_time import ProcessorTime, Spent, Work, times_path, together
 from alignlib.lm.experiment.run_store import RunStore
 from alignlib.lm.experiment.runner import Place, run_all
 from alignlib.lm.experiment.tuning import write_tuning
@@ -132,24 +133,31 @@ def status(output: Path, results: Path, stage: tuple[str, ...]) -> None:
     tuned = tuning_path(results).is_file()  # before that, the grid is not known
     runs = (*tuning_runs(), *(_chosen(results, stage) if tuned else ()))
     times = ProcessorTime.read(results) if tuned and times_path(results).is_file() else None
-    spent: dict[str, float] = {}
+    taken = Tuning.read(results).taken if tuned else None
+    work: dict[str, Work] = {}
     for name in dict.fromkeys(r.stage for r in runs):
         group = [r for r in runs if r.stage == name]
         done = [ready[r.key] for r in group if r.key in ready]
         on = {device: sum(one["device"] == device for one in done) for device in ("cpu", "cuda")}
         line = f"{name:9s} {len(done):4d} of {len(group):4d} runs ({on['cpu']} on a processor, {on['cuda']} on a GPU)"
-        if times is not None:
-            spent[name] = times.of_all(group, Tuning.read(results).taken, ready)
-            line += f", {spent[name]:7,.0f} CPU-seconds on a processor"
+        if times is not None and taken is not None:
+            work[name] = times.of_all(group, taken)
+            line += f", {times.of_work(work[name]).seconds:7,.0f} CPU-seconds on a processor"
         click.echo(line)
     if times is not None:
         small = tuple(run for run in runs if run.stage not in SIZE_STUDY)
-        once, less = (sum(times.once(task, some) for task in TASKS) for some in (runs, small))
-        click.echo(f"once: deeper bases, reward models, laws, fixed points: {once:,.0f} CPU-seconds")
-        rest = sum(seconds for name, seconds in spent.items() if name not in SIZE_STUDY) + less
-        click.echo(f"without the study of sizes {rest:,.0f} CPU-seconds, {rest / 7200:.1f} hours on two cores")
-        total = sum(spent.values()) + once
-        click.echo(f"in all {total:,.0f} CPU-seconds, {total / 7200:.1f} hours on two cores")
+        once, less = (together(times.once(task, some) for task in TASKS) for some in (runs, small))
+        click.echo(
+            f"once: deeper bases, reward models, laws, fixed points: {times.of_work(once).seconds:,.0f} CPU-seconds"
+        )
+        rest = together((less, *(part for name, part in work.items() if name not in SIZE_STUDY)))
+        click.echo(f"without the study of sizes {_told(times.of_work(rest))}")
+        click.echo(f"in all {_told(times.of_work(together((once, *work.values()))))}")
+
+
+def _told(spent: Spent) -> str:
+    error = "" if math.isnan(spent.error) else f" ± {spent.error:,.0f}"
+    return f"{spent.seconds:,.0f}{error} CPU-seconds, {spent.seconds / 7200:.1f} hours on two cores"
 
 
 @main.command()

@@ -40,11 +40,11 @@ def interval(found: Interval, scale: float = 100.0, digits: int = 1) -> str:
 
 
 def full_length(standings: Standings) -> int:
-    """The longest training that the table has at every penalty of the methods of the headline."""
+    """The longest training that the table has of every method at all its penalties."""
     lengths = [
         n
         for n in standings.lengths()
-        if all(standings.compare(name, knob, n) is not None for name in _HEADLINE for knob in find(name).knobs)
+        if all(standings.compare(name, knob, n) is not None for name in compared() for knob in find(name).knobs)
     ]
     return max(lengths, default=standings.lengths()[-1])
 
@@ -131,13 +131,13 @@ def _said(found: dict[str, Comparison | None]) -> str:
     parts: list[str] = []
     for name, one in found.items():
         if one is not None:
-            of, at = ("", "") if parts else (" of the gain that its KL allows", " at that KL")
+            of, at = ("", "") if parts else (" of the limit", " at the same KL")
             low, high = 100 * one.over_share.low, 100 * one.over_share.high
             parts.append(
                 f"{find(name).label} gets {one.share.mean:.1%}{of} and best-of-$N$ {one.best_share.mean:.1%}{at} "
                 f"({100 * one.over_share.mean:+.1f} points, {low:.1f} to {high:.1f})"
             )
-    return "; ".join(parts)
+    return ". ".join(parts)
 
 
 def _differences(standings: Standings, steps: int) -> str:
@@ -261,6 +261,7 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
         alike=_alike(test, long),
         train_headline=_differences(train, long),
         train_verdict=claims.Markdown(_verdict(train, long)),
+        late_verdict=claims.Markdown(_verdict(test, longest)),
         early_verdict=claims.Markdown(_verdict(test, short)),
         early=_differences(test, short),
         late=_differences(test, longest),

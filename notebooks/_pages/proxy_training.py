@@ -276,11 +276,12 @@ def _in_short(results: Results, curves: list[ProxyCurve]) -> str:
     """The largest gold in training of each proxy as a share of the limit at its KL, task by task, in a clause."""
     parts: list[str] = []
     for task in TASKS:
-        there = []
+        there: list[str] = []
         for curve in (c for c in curves if c.task == task):
             kl, gold = curve.trained_peak if len(curve.policies) else curve.peak
             share = f"{gold / float(results.law(task).average.gain_at_kl(kl)):.0%}"
-            there.append(share if parts else f"{share} with {curve.label}")
+            of = "" if there else " of the limit"
+            there.append(share if parts else f"{share}{of} with {curve.label}")
         parts.append(f"{' and '.join(there)} on {task}")
     return ", ".join(parts)
 
@@ -339,8 +340,8 @@ def _turns(known: list[ProxyCurve]) -> str:
         return "policies trained on these reward models are not in the table yet"
     more = f" and for {sum(many) or 'none'} of {len(many)} that had more" if many else ""
     return (
-        f"gold reward rises and then falls as a policy moves from its base for {sum(few)} of {len(few)} reward models "
-        f"that learned from at most {_FEW_PAIRS:,d} pairs a network{more}"
+        f"gold rises and then falls for {sum(few)} of {len(few)} reward models that learned from at most "
+        f"{_FEW_PAIRS:,d} pairs{more}"
     )
 
 

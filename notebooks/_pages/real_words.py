@@ -25,7 +25,6 @@ from alignlib.lm.experiment.standings import Standings
 from alignlib.lm.methods import Settings, find
 from alignlib.lm.words.comparison import BestCurve, Comparison
 from alignlib.lm.words.corpus import SPLITS
-from alignlib.lm.words.rates import best_rates
 from alignlib.lm.words.results import WordsResults
 from alignlib.lm.words.rewards import UNIT
 from alignlib.rules import BestOfN
@@ -89,6 +88,12 @@ class Page:
         }
 
     @property
+    def tuning(self) -> pd.DataFrame:
+        """The trials of this reward."""
+        table = self.results.tuning
+        return table[table.paid == self.reward]
+
+    @property
     def core(self) -> int:
         """Steps of the runs that the verdict rests on: as many as the trials have."""
         return int(self.results.tuning.steps.iloc[0])
@@ -105,10 +110,10 @@ def interval(found: Interval, scale: float = 1.0, form: str = ".2f") -> str:
 
 
 def figure(page: Page, civil: Page) -> Axes:
-    """Draw limit, best-of-N and policies of two rewards; on the first, trials of tuning, too (hollow)."""
+    """Draw limit, best-of-N, policies (filled) and trials of tuning (hollow) of two rewards."""
     _, axes = plotting.new(rows=2, height=3.6)
-    for ax, one, tried in ((axes[0], page, trials(page)), (axes[1], civil, [])):
-        _panel(ax, one, [trial for trial in tried if trial.supported])
+    for ax, one in zip(axes, (page, civil), strict=True):
+        _panel(ax, one, [trial for trial in trials(one) if trial.supported])
     first: Axes = axes[0]
     first.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.1), ncols=3, handlelength=1.6)
     axes[0].set_xlabel("")
@@ -177,10 +182,10 @@ class Trial:
 
 def trials(page: Page) -> list[Trial]:
     """Return every trial; the limit is held at the end of its support."""
-    fit = fit_frontier(page.results.validation, "sentiment", n_boot=100, rng=0)
+    fit = fit_frontier(page.results.validation, page.reward, n_boot=100, rng=0)
     best, whole = BestCurve.of(fit), fit.weights[:1]
     found = []
-    table = page.results.tuning
+    table = page.tuning
     columns = (table[name].tolist() for name in ("method", "rate", "kl", "reward"))
     for method, rate, kl, reward in zip(*columns, strict=True):
         gain = reward - fit.base_reward
@@ -192,16 +197,15 @@ def trials(page: Page) -> list[Trial]:
 
 def taken(page: Page) -> dict[str, Trial]:
     """Each method's trial at the rate that was taken."""
-    rows = page.results.tuning[["method", "rate", "reward", "kl"]].itertuples(index=False, name=None)
-    rates = best_rates(rows)
-    return {one.method: one for one in trials(page) if rates[one.method] == one.rate}
+    rates = page.results.rates
+    return {one.method: one for one in trials(page) if rates[page.reward, one.method] == one.rate}
 
 
-def trial_numbers(page: Page) -> pd.DataFrame:
-    """One row a method: its trial at the rate taken."""
+def trial_numbers(pages: Sequence[Page]) -> pd.DataFrame:
+    """One row a reward and method: its trial at the rate taken."""
     rows = [
         {
-            "method": find(one.method).label,
+            "reward: method": f"{page.reward}: {find(one.method).label}",
             "rate": f"{one.rate:g}",
             "KL": f"{one.kl:.2f}",
             "gain": f"{one.gain:.2f}",
@@ -209,9 +213,10 @@ def trial_numbers(page: Page) -> pd.DataFrame:
             "best-of-N": f"{100 * one.best / one.limit:.0f}",
             "points": f"{100 * one.over:+.0f}",
         }
+        for page in pages
         for one in taken(page).values()
     ]
-    return pd.DataFrame(rows).set_index("method")
+    return pd.DataFrame(rows).set_index("reward: method")
 
 
 def prediction(page: Page, world: Results, resamples: int) -> tuple[pd.DataFrame, str, dict[str, float]]:
@@ -294,8 +299,8 @@ def _best_said(foreseen: list[BestForeseen]) -> str:
 
 def _settings_said(page: Page, world: Results) -> str:
     """What was tuned here and there, with passes over each batch, in sentences."""
-    rates = page.results.tuning.groupby("method").rate.nunique().max()
-    ours, names = Settings(1), [name for name in _METHODS if name in set(page.results.tuning.method)]
+    rates = page.tuning.groupby("method").rate.nunique().max()
+    ours, names = Settings(1), [name for name in _METHODS if name in set(page.tuning.method)]
     there = []
     for name in names:
         each = [world.tuning.taken(task, name) for task in ("summarisation", "safety")]
@@ -313,17 +318,20 @@ def _settings_said(page: Page, world: Results) -> str:
     )
 
 
-def _edges(page: Page) -> str:
+def _edges(pages: Sequence[Page]) -> str:
     """Methods whose rate is the smallest or largest that was tried: a better one may lie beyond."""
-    ends = page.results.tuning.groupby("method").rate.agg(["min", "max"])
-    found = []
-    for name, one in taken(page).items():
-        low, high = ends.loc[name, "min"], ends.loc[name, "max"]
-        if one.rate in (low, high):
-            found.append(f"{find(name).label} (the {'smallest' if one.rate == low else 'largest'})")
+    found: dict[str, list[str]] = {}
+    for page in pages:
+        ends = page.tuning.groupby("method").rate.agg(["min", "max"])
+        for name, one in taken(page).items():
+            low, high = ends.loc[name, "min"], ends.loc[name, "max"]
+            if one.rate in (low, high):
+                end = "smallest" if one.rate == low else "largest"
+                found.setdefault(page.reward, []).append(f"{find(name).label} (the {end})")
+    told = [f"on {reward} for {listed(labels)}" for reward, labels in found.items()]
     return (
-        f"The best rate lies at an end of those tried for {listed(found)}, so that a better one may lie beyond."
-        if found
+        f"The best rate lies at an end of those tried {listed(told)}: a better one may lie beyond."
+        if told
         else "No rate that was taken lies at an end of those tried."
     )
 
@@ -379,14 +387,14 @@ def proxy_numbers(page: Page) -> pd.DataFrame:
 
 
 def _headline(page: Page) -> str:
-    """What PPO and GRPO reach, beside best-of-N at their KL, in a clause for each."""
-    return " and ".join(
-        f"{find(name).label} has {'at most ' * (not one.supported)}{one.share.mean:.0%} of the limit and best-of-$N$ "
-        f"{one.best_share.mean:.0%} at the same KL ({100 * one.over_share.mean:+.0f} points, "
-        f"{100 * one.over_share.low:+.0f} to {100 * one.over_share.high:+.0f})"
-        for name, one in page.middle(page.core).items()
-        if name in _HEADLINE
+    """What PPO and GRPO reach, and best-of-N at the KL of each, in a clause."""
+    there = {find(name).label: one for name, one in page.middle(page.core).items() if name in _HEADLINE}
+    most = "at most " * any(not one.supported for one in there.values())
+    shares, best = (
+        listed([f"{getattr(one, name).mean:.0%}" for one in there.values()]) for name in ("share", "best_share")
     )
+    verb = "reaches" if len(there) == 1 else "reach"
+    return f"{listed(list(there))} {verb} {most}{shares} of the limit, best-of-$N$ {best} at the same KL"
 
 
 def _verdict(pages: Sequence[Page]) -> str:
@@ -425,7 +433,7 @@ def _seeds(page: Page) -> str:
     found: dict[int, list[str]] = {}
     for name, one in page.middle(page.core).items():
         found.setdefault(one.n_seeds, []).append(find(name).label)
-    if len(found) == 1:
+    if len(found) == 1 and set(page.middle(page.core)) == set(_METHODS):
         return f"{counted(next(iter(found)), 'seed')} of each method"
     return " and ".join(
         f"{counted(n, 'seed')} of {listed(labels)}" for n, labels in sorted(found.items(), reverse=True)
@@ -449,7 +457,12 @@ def _machines(page: Page) -> str:
         listed([names.get(one, one) for one in sorted(set(table.device))])
         for table in (page.results.tuning, page.results.runs)
     ]
-    return f"Trials ran on {there[0]}, the runs on {there[1]}."
+    on = page.results.runs.device.value_counts()
+    return (
+        f"Trials ran on {there[0]}, the runs on {there[1]}"
+        + (f" ({on['cuda']} of {on.sum()} on the GPU). " if len(on) > 1 else ". ")
+        + "A run draws the same prompts and random numbers on either."
+    )
 
 
 def _seconds(page: Page) -> str:
@@ -472,6 +485,7 @@ def glue(page: Page, civil: Page, predicted: str, foreseen: list[BestForeseen], 
     corr = np.corrcoef(base.column("sentiment"), base.column("proxy"))[0, 1]
     civil_rules = civil.fit.share(BestOfN.along(_NS))
     assert civil_rules.share is not None
+    on_processor = page.results.select(device="cpu")
     claims.glue(
         headline=claims.Markdown(_headline(page)),
         civil_headline=claims.Markdown(_headline(civil)),
@@ -479,12 +493,12 @@ def glue(page: Page, civil: Page, predicted: str, foreseen: list[BestForeseen], 
         second=claims.Markdown(_second(page, civil)),
         under_the_limit=claims.Markdown(_under_the_limit(page)),
         near=_NEAR,
-        seeds=_seeds(page),
+        seeds=f"{_seeds(page)} on sentiment, {_seeds(civil)} on civility",
         steps=page.core,
-        flattered=_trial_beside(page),
+        flattered=f"on sentiment {_trial_beside(page)}; on civility {_trial_beside(civil)}",
         seconds=_seconds(page),
-        training_minutes=float(page.results.runs.train_seconds.sum()) / 60.0,
-        n_runs=len(page.results.runs),
+        training_minutes=float(on_processor.train_seconds.sum()) / 60.0,
+        n_runs=len(on_processor),
         machines=_machines(page),
         kept=int(made["policy_samples"]),
         on_proxy=claims.Markdown(_on_proxy(page)),
@@ -492,6 +506,7 @@ def glue(page: Page, civil: Page, predicted: str, foreseen: list[BestForeseen], 
         n_trial_prompts=page.results.validation.n_prompts,
         standing=_standing(page),
         trial_error=_trial_error(page),
+        civil_error=_trial_error(civil),
         four=claims.Markdown(f"{rules.share[1]:.0%} of the limit at {rules.spent[1]:.2f} nats"),
         n_prompts=base.n_prompts,
         n_samples=rows.shape[1],
@@ -505,8 +520,8 @@ def glue(page: Page, civil: Page, predicted: str, foreseen: list[BestForeseen], 
         spoken=_headline(page).replace("$", ""),
         best_foreseen=claims.Markdown(_best_said(foreseen)),
         settings_said=_settings_said(page, world),
-        edges=_edges(page),
-        n_shown=sum(one.supported for one in trials(page)),
+        edges=_edges((page, civil)),
+        n_shown=sum(one.supported for some in (page, civil) for one in trials(some)),
         n_trials=len(page.results.tuning),
         n_rates=int(page.results.tuning.rate.nunique()),
         civil=claims.Markdown(_civil(civil.fit.supported_end, civil_rules.share)),
@@ -543,7 +558,7 @@ def _proxy_said(page: Page) -> str:
 
 def _trial_error(page: Page) -> float:
     """Half the 95 % interval that sampling alone leaves on the gain of a trial."""
-    spread = float(page.results.base.column("sentiment").std())
+    spread = float(page.results.base.column(page.reward).std())
     return 1.96 * spread / float(np.sqrt(_TRIAL_RESPONSES * page.results.validation.n_prompts))
 
 
@@ -585,26 +600,33 @@ def _second(page: Page, civil: Page) -> str:
             moved.append(f"{gain:+.2f} ({find(name).label})")
     return (
         f"On it, too, policies were trained by {listed(seeds)}, at the middle penalty and with the rate that trials on "
-        f"{page.reward} found. On the base's responses the two rewards correlate at {r:.2f}; training on "
+        f"it found. On the base's responses the two rewards correlate at {r:.2f}; training on "
         f"{page.reward} moves {civil.reward} by {listed(moved)}."
-        + (f" {listed(others)} were not trained on it (`make lm-words STAGE=wide` does)." if others else "")
+        + (
+            f" Of {listed(others)} there are trials alone (`make lm-words STAGE=wide` trains the rest)."
+            if others
+            else ""
+        )
     )
 
 
 def claims_of(page: Page, civil: Page, gaps: dict[str, float], foreseen: list[BestForeseen]) -> list[Claim]:
     """Return what the tables show, and P26's finding; ``gaps`` as `prediction` has them."""
     known = [one for some in (page, civil) for one in some.settings.values() if one.supported]
-    error = _trial_error(page)
+    tried = page.results.tuning.groupby(["paid", "method"])
     found = [
         claims.at_most(
             "below-the-limit", "no policy, run or trial, gains more than the limit at its KL beyond its error",
             "Y24, P26",
             [one.share.low for one in known]
-            + [(one.gain - error) / one.limit for one in trials(page) if one.supported], 1.0,
+            + [
+                (one.gain - _trial_error(some)) / one.limit
+                for some in (page, civil) for one in trials(some) if one.supported
+            ], 1.0,
         ),
         claims.true(
             "tuned-alike", "every method was tried with the same rates on validation prompts", "we derive",
-            (page.results.tuning.groupby("method").rate.apply(lambda rates: tuple(sorted(rates))).nunique() == 1),
+            tried.rate.apply(lambda rates: tuple(sorted(rates))).nunique() == 1,
         ),
     ]  # fmt: skip
     far = [one.share - share for one in foreseen for share in one.worlds.values()]

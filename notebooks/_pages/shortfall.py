@@ -229,8 +229,8 @@ _CAUSES = {
 }
 
 
-def _told_of(rows: pd.DataFrame) -> str:
-    """Say what a method wastes on each task beside best-of-N at the same KL, and what most of it is due to."""
+def _told_of(rows: pd.DataFrame, *, named: bool) -> str:
+    """Say what a method wastes on each task (named or not) beside best-of-N at the same KL, and mostly by what."""
     found = rows.to_dict("records")
     less = {row["total"] < row["best"] for row in found}
     side = "less than" if less == {True} else "more than" if less == {False} else "beside"
@@ -241,7 +241,8 @@ def _told_of(rows: pd.DataFrame) -> str:
     else:
         told = (f"on {row['task']} mostly {_CAUSES[part]}" for row, part in zip(found, largest, strict=True))
         cause = ", ".join(told)
-    return f"{found[0]['policy']} wastes {wasted} nats, {side} best-of-$N$ at the same KL ({best}), {cause}"
+    where = f" ({' and '.join(row['task'] for row in found)})" if named else ""
+    return f"{found[0]['policy']} wastes {wasted} nats{where}, {side} best-of-$N$ at the same KL ({best}), {cause}"
 
 
 def glue(
@@ -253,12 +254,13 @@ def glue(
 ) -> None:
     """Name every number that the text quotes."""
     fresh, few = table[table.kind == "fresh"], table[table.kind == "few"]
-    said = [_told_of(fresh[fresh.method == name]) for name in ("ppo", "grpo") if (fresh.method == name).any()]
+    there = [name for name in ("ppo", "grpo") if (fresh.method == name).any()]
+    said = [_told_of(fresh[fresh.method == name], named=name == there[0]) for name in there]
     heart = few.generalisation
     pools = sizes[(sizes.study == "prompts") & (sizes.value == FEW)].seeds
     gaps = [100 * (1 - one.mean) for one in sizes[sizes.study == "layers"]["share"]]
     claims.glue(
-        answer=claims.Markdown("; ".join(said) or "nothing is trained yet"),
+        answer=claims.Markdown(". ".join(said) or "nothing is trained yet"),
         tasks=" and ".join(dict.fromkeys(fresh.task)),
         heart=claims.Markdown(f"{heart.min():.2f} to {heart.max():.2f}" if len(heart) else "an unknown number of"),
         few=FEW,

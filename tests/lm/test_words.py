@@ -162,7 +162,7 @@ def test_from_text_to_table_and_check(place: Place, tmp_path: Path) -> None:
     run = grid("core", place.steps)[0].at(1e-3)
     place.make_proxy(lambda _: None)
     train(tuning(2)[:2], place, lambda _: None)
-    assert set(chosen_rates(place)) == {"rloo"}
+    assert set(chosen_rates(place)) == {("sentiment", "rloo")}
     train([run], place, lambda _: None)
     measure_run(run, place, kept=4, say=lambda _: None)
     sample_base(place, 8)

@@ -277,12 +277,12 @@ def _all(tuned: Tuned) -> Iterator[Run]:
 def _knobs(name: str, steps: int) -> tuple[float, ...]:
     """Penalties at which a method is trained for so many steps, for want of time not all.
 
-    Every method at all of its own for `LONG` steps, and at the middle one for the fewest; the methods studied at all
-    for the fewest too, where there is a verdict as well, and at the middle one for every length.
+    The methods of the verdicts at all of their own after every length; the others at all for `LONG` steps, and at the
+    middle one for the fewest.
     """
-    if steps == LONG or (name in _STUDIED and steps == LENGTHS[-1]):
+    if steps == LONG or name in _STUDIED:
         return find(name).knobs
-    return (find(name).middle,) if name in _STUDIED or steps == LENGTHS[-1] else ()
+    return (find(name).middle,) if steps == LENGTHS[-1] else ()
 
 
 def _controls() -> Iterator[Run]:

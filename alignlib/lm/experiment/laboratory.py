@@ -269,7 +269,7 @@ class Laboratory:
         """
         log_policy, log_base = self._law(weights, split), self.log_base(split, layers)
         gold, every = self.reward("gold", split), self.reward(reward_name, split)
-        # A few prompts at a time: on a processor all of them at once fall out of the cache, five times as slow.
+        # A few prompts at a time: on a processor the laws of all of them would fall out of the cache.
         n = PROMPTS_AT_ONCE[log_policy.device.type]
         parts = zip(log_policy.split(n), log_base.split(n), gold.split(n), every.split(n), strict=True)
         rows = [_moments(policy, base, true, paid, self._lengths, beta) for policy, base, true, paid in parts]

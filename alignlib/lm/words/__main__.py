@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from alignlib.lm.words.grid import grid, tuning
+from alignlib.lm.words.grid import GOLD, grid, tuning
 
 if TYPE_CHECKING:
     from alignlib.lm.words.place import Place
@@ -96,19 +96,17 @@ def train(
 ) -> None:
     """Tune every method on validation prompts, then train and measure what is missing; kill it at any moment."""
     from alignlib.lm.words.pool import train_all
-    from alignlib.lm.words.rates import best_rates
     from alignlib.lm.words.results import WordsResults
     from alignlib.lm.words.training import chosen_rates
 
     place = _place(output, text, device, toy)
     if like is None:
-        train_all(tuning(place.steps[1]), place, processes, fleet, kept)
+        train_all([run for reward in GOLD for run in tuning(place.steps[1], reward)], place, processes, fleet, kept)
         rates = chosen_rates(place)
     else:
-        trials = WordsResults.read(like).tuning
-        rates = best_rates(trials[["method", "rate", "reward", "kl"]].itertuples(index=False, name=None))
+        rates = WordsResults.read(like).rates
     if stage != "tuning":
-        runs = [run.at(rates[run.method]) for run in grid(stage, place.steps)]
+        runs = [run.at(rates[run.tuned_on, run.method]) for run in grid(stage, place.steps)]
         train_all(runs, place, processes, fleet, kept)
 
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 
 from alignlib.lm.methods import RESPONSES, find
 
-__all__ = ["CIVILITY", "FEW", "METHODS", "PROXY", "RATES", "SECOND", "STEPS", "Run", "fleets", "grid", "tuning"]
+__all__ = ["CIVILITY", "FEW", "GOLD", "METHODS", "PROXY", "RATES", "SECOND", "STEPS", "Run", "fleets", "grid", "tuning"]
 
 PROXY = "proxy"
 """The reward model trained on noisy preferences; the other rewards are functions of `alignlib.lm.words.rewards`."""
 CIVILITY = "civility"
+GOLD = ("sentiment", CIVILITY)
+"""The rewards that every method is tuned and trained on; on the reward model it takes the rates of the first."""
 METHODS = ("rloo", "ppo", "grpo", "dpo")
 SECOND = ("grpo",)
-"""Trained on a second gold reward, too, in the core: of the papers' verdict the cheaper one."""
+"""Trained on the second gold reward already in the core: of the papers' verdict the cheaper one; others are wide."""
 RATES = (1.5e-4, 3e-4, 6e-4, 1.2e-3, 2.4e-3)
 """What tuning tries, for every method alike; everything else is as the method comes."""
 STEPS = (40, 200, 600)
@@ -62,6 +64,11 @@ class Run:
         rate = f"-{self.rate:g}" if self.stage == "tuning" else ""
         return f"{self.reward}-{self.method}-{self.knob:g}-{self.steps}-{self.seed}{rate}"
 
+    @property
+    def tuned_on(self) -> str:
+        """The reward whose trials say its rate."""
+        return self.reward if self.reward in GOLD else GOLD[0]
+
     def at(self, rate: float) -> Run:
         """The same run at the rate that trials found; shorter ones than the trials take twice that.
 
@@ -107,7 +114,7 @@ def grid(stage: str = "wide", steps: tuple[int, int, int] = STEPS) -> list[Run]:
     Examples
     --------
     >>> [len(grid(stage)) for stage in ("quick", "core", "wide")]
-    [12, 18, 80]
+    [12, 18, 84]
     >>> {(run.steps, run.responses) for run in grid("quick")}
     {(40, 64)}
     """
@@ -128,12 +135,12 @@ def grid(stage: str = "wide", steps: tuple[int, int, int] = STEPS) -> list[Run]:
         return quick if stage == "quick" else core
     outer = [(method, knob) for method, there in middle for knob in find(method).knobs if knob != there]
     wide = [
+        *(Run(CIVILITY, method, knob, short, seed) for seed in range(4) for method, knob in middle),
         *(Run("sentiment", method, knob, long, seed) for method, knob in middle for seed in range(4)),
         *(Run(PROXY, "rloo", _PROXY_BETAS[-1], long, seed) for seed in range(3)),
         *(Run("sentiment", method, knob, short, seed) for method, knob in middle for seed in range(4)),
         *(Run(PROXY, "rloo", beta, short, seed) for beta in _PROXY_BETAS for seed in range(3)),
         *(Run("sentiment", method, knob, short, seed) for method, knob in outer for seed in range(3)),
-        *(Run(CIVILITY, method, knob, short, seed) for method, knob in middle for seed in range(3)),
     ]
     known = {run.key for run in core}
     return core + [replace(run, stage="wide") for run in wide if run.key not in known]

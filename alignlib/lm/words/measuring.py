@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from alignlib._core.errors import InputError
 from alignlib.lm.words.corpus import LENGTH
+from alignlib.lm.words.grid import GOLD
 from alignlib.lm.words.place import Place
 
 __all__ = ["REWARDS", "base_table", "command", "measure", "sample_and_score", "sample_base"]
@@ -56,7 +57,7 @@ def command(*arguments: str | Path) -> str:
 def sample_and_score(
     model: Path, place: Place, table: Path, *, n: int, seed: int, base: Path | None, part: str = "test"
 ) -> None:
-    """Draw responses to held-out prompts and write every reward beside them; for tuning, the one that tunes.
+    """Draw responses to held-out prompts and write every reward beside them; for tuning, those that tune.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def sample_and_score(
         "--max-new-tokens", str(LENGTH), "--seed", str(seed), "--batch-size", str(_BATCH[place.device]), *machine,
     )  # fmt: skip
     names = pq.read_schema(table).names
-    for reward in REWARDS if part == "test" else REWARDS[:1]:
+    for reward in REWARDS if part == "test" else GOLD:
         if f"reward_{reward}" not in names:
             command("score", table, "--scorer", f"alignlib.lm.words.rewards:{reward}")
     if "reward_proxy" not in names and part == "test":

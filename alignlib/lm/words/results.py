@@ -17,6 +17,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit, fit_frontier
 from alignlib.lm.words.comparison import BestCurve, Comparison, compare
+from alignlib.lm.words.rates import best_rates
 from alignlib.tables import RewardTable
 
 __all__ = ["COLUMNS", "REWARDS", "WordsResults"]
@@ -67,7 +68,7 @@ class WordsResults(SameFields):
         A row for each run (``COLUMNS``: KL in nats per response with its interval, the mean of every reward, and the
         share of the limit on the run's own reward as ``alignlib overlay`` has it, unknown where noise hides it).
     tuning : DataFrame
-        A row for each trial.
+        A row for each trial: what was ``paid``, and what was reached of it (``reward``) at which KL.
     settings : WordsSettings
         How everything was made.
     """
@@ -98,6 +99,7 @@ class WordsResults(SameFields):
         missing = [name for name in COLUMNS if name not in runs]
         require(not missing, f"runs.csv must have the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}.")
         tuning = pd.read_csv(place / "tuning.csv")
+        require("paid" in tuning, "tuning.csv must have the column paid; it does not: run make lm-words.")
         return cls(place, runs, tuning, json.loads((place / "settings.json").read_text(encoding="utf-8")))
 
     @cached_property
@@ -108,9 +110,16 @@ class WordsResults(SameFields):
 
     @cached_property
     def validation(self) -> RewardTable:
-        """Sentiment of the base's samples on the prompts of tuning."""
+        """What the base's samples on the prompts of tuning are worth by the rewards that tune."""
         with np.load(self.folder / "base.npz") as stored:
-            return RewardTable.from_arrays({"sentiment": stored["validation"].astype(np.float64)})
+            known = {name: f"validation_{name}" for name in REWARDS if f"validation_{name}" in stored}
+            return RewardTable.from_arrays({name: stored[key].astype(np.float64) for name, key in known.items()})
+
+    @cached_property
+    def rates(self) -> dict[tuple[str, str], float]:
+        """The rate that each method takes on each reward, see `best_rates`; on the reward model that of sentiment."""
+        columns = ["paid", "method", "rate", "reward", "kl"]
+        return best_rates(self.tuning[columns].itertuples(index=False, name=None))
 
     def fit(self, reward: str, n_boot: int = 400, seed: int = 0) -> Fit:
         """Estimate the limit of a reward from the base's samples.

@@ -20,7 +20,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.files import whole_file, write_whole
 from alignlib.lm.methods import RESPONSES
 from alignlib.lm.words.corpus import LENGTH, PROMPT_LENGTH
-from alignlib.lm.words.grid import grid, tuning
+from alignlib.lm.words.grid import GOLD, grid, tuning
 from alignlib.lm.words.measuring import base_table, command
 from alignlib.lm.words.place import Place
 from alignlib.lm.words.results import COLUMNS, REWARDS, WordsResults, WordsSettings
@@ -28,7 +28,7 @@ from alignlib.lm.words.training import result_file
 
 __all__ = ["Estimate", "KLAnswer", "assemble", "rao_blackwell", "size_of"]
 
-_TRIAL = ("method", "rate", "knob", "steps", "seed", "device", "reward", "kl")
+_TRIAL = ("paid", "method", "rate", "knob", "steps", "seed", "device", "reward", "kl")
 _LIBRARIES = ("torch", "transformers", "tokenizers", "vaderSentiment", "alt-profanity-check", "numpy")
 
 
@@ -68,11 +68,19 @@ def assemble(place: Place, results: Path) -> WordsResults:
         key = name if name == "kl" else f"reward_{name}"
         policies[name] = np.array([data["by_prompt"][key] for data in found], dtype=np.float32)
     _npz(results / "policies.npz", policies)
-    _npz(results / "base.npz", _base(place) | {"validation": _of_validation(place)})
+    _npz(results / "base.npz", _base(place) | _of_validation(place))
     trials = [
-        {"method": run.method, "rate": run.rate, "knob": run.knob, "steps": run.steps, "seed": run.seed}
+        {
+            "paid": run.reward,
+            "method": run.method,
+            "rate": run.rate,
+            "knob": run.knob,
+            "steps": run.steps,
+            "seed": run.seed,
+        }
         | {name: data[name] for name in ("device", "reward", "kl")}
-        for run in tuning(place.steps[1])
+        for reward in GOLD
+        for run in tuning(place.steps[1], reward)
         if result_file(place, run).is_file()
         for data in [json.loads(result_file(place, run).read_text(encoding="utf-8"))]
     ]
@@ -153,11 +161,13 @@ def _base(place: Place) -> dict[str, npt.NDArray[np.generic]]:
     return {name: _rows(table[f"reward_{name}"].to_numpy()[order], n) for name in REWARDS}
 
 
-def _of_validation(place: Place) -> npt.NDArray[np.float32]:
-    """Sentiment of the base's samples on the prompts of tuning, (prompts, samples)."""
-    table = pq.read_table(base_table(place, "validation"), columns=["prompt_id", "reward_sentiment"])
+def _of_validation(place: Place) -> dict[str, npt.NDArray[np.generic]]:
+    """What the base's samples on the prompts of tuning are worth, (prompts, samples) for each reward that tunes."""
+    columns = [f"reward_{name}" for name in GOLD]
+    table = pq.read_table(base_table(place, "validation"), columns=["prompt_id", *columns])
     prompt = table["prompt_id"].to_numpy()
-    return _rows(table["reward_sentiment"].to_numpy()[np.argsort(prompt, kind="stable")], len(np.unique(prompt)))
+    order, n = np.argsort(prompt, kind="stable"), len(np.unique(prompt))
+    return {f"validation_{name}": _rows(table[f"reward_{name}"].to_numpy()[order], n) for name in GOLD}
 
 
 def _rows(values: FloatArray, n_prompts: int) -> npt.NDArray[np.float32]:

@@ -15,7 +15,7 @@ from alignlib.lm.methods import Settings, find
 from alignlib.lm.stack import Stack
 from alignlib.lm.torch_runtime import one_thread, quiet
 from alignlib.lm.words.base import load_model, save_model
-from alignlib.lm.words.grid import Run, tuning
+from alignlib.lm.words.grid import GOLD, Run, tuning
 from alignlib.lm.words.measuring import measure
 from alignlib.lm.words.place import Place
 from alignlib.lm.words.rates import best_rates
@@ -142,8 +142,8 @@ def _trial(run: Run, policy: dict[str, torch.Tensor], place: Place) -> dict[str,
     return {"kl": kl, "reward": reward, "said": f"reward {reward:.3f} at {kl:.3f} nats"}
 
 
-def chosen_rates(place: Place) -> dict[str, float]:
-    """Return each method's best rate of the trials that lie here, see `best_rates`.
+def chosen_rates(place: Place) -> dict[tuple[str, str], float]:
+    """Return each method's best rate on each reward of the trials that lie here, see `best_rates`.
 
     Parameters
     ----------
@@ -151,9 +151,9 @@ def chosen_rates(place: Place) -> dict[str, float]:
         Where all lies.
     """
     trials = []
-    for run in tuning(place.steps[1]):
+    for run in (run for reward in GOLD for run in tuning(place.steps[1], reward)):
         path = result_file(place, run)
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
-            trials.append((run.method, run.rate, float(found["reward"]), float(found["kl"])))
+            trials.append((run.reward, run.method, run.rate, float(found["reward"]), float(found["kl"])))
     return best_rates(trials)
