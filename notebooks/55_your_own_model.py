@@ -52,6 +52,11 @@ if run is not None:
     }
     with called(kl="run_kl", reward="run_reward", length="run_length", run="run_column"):
         log = read_training_log(run, kl_unit=kl_unit, evaluation=evaluation, **options)
+    need(
+        log.kl_low is None,
+        f"run must tell its KL per sequence; {run} has KLs per token that were averaged response by response, which "
+        "bound it only: `alignlib overlay` says how far, and responses with their log-probabilities tell it.",
+    )
     if table is not None:
         samples = RewardTable.read(table, prompt=prompt, reward=reward, min_samples=3)
         overlay(log, fit_frontier(samples, reward, n_boot=100, rng=0), base=number_or_name(base))

@@ -87,6 +87,9 @@ def test_runs_are_compared_where_all_have_surely_been() -> None:
     truth = 0.3 * np.sqrt(2.0 * found.kl)
     assert (found.difference_low[1] <= truth).all()
     assert (truth <= found.difference_high[1]).all()
+    exact = compare_runs({"a": opened(a, 0.999, 1.001, 1.3), "b": b}, at=found.kl)  # no ends hold a KL between
+    assert (exact.difference_low[1] <= truth).all()
+    assert (truth <= exact.difference_high[1]).all()
     wider = found.difference_high - found.difference_low
     same = compare_runs({"a": a, "b": b}, at=found.kl)
     assert (wider[1] > (same.difference_high - same.difference_low)[1]).all()

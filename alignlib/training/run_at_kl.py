@@ -119,9 +119,10 @@ def _places(log: TrainingLog, budget: float) -> tuple[float, float]:
         return budget, 0.0
     low, high = log.ends
     order = np.argsort(log.kl, kind="stable")
+    before, after = np.flatnonzero(high[order] < budget), np.flatnonzero(low[order] > budget)
     may = np.flatnonzero((low[order] <= budget) & (budget <= high[order]))
-    first, last = max(int(may.min()) - 1, 0), min(int(may.max()) + 1, order.size - 1)
-    ends = log.kl[order][[first, last]]
+    held = [*before[-1:], *after[:1], *np.clip([may.min() - 1, may.max() + 1] if may.size else [], 0, order.size - 1)]
+    ends = log.kl[order][[int(min(held)), int(max(held))]]
     places = np.linspace(math.sqrt(ends[0]), math.sqrt(ends[1]), _PLACES) ** 2
     at = min(max(budget, float(ends[0])), float(ends[1]))
     rewards = [float(local_weights(log.kl, float(one))[0] @ log.reward) for one in (at, *places)]
@@ -303,6 +304,11 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
     more = [f"{few[0]!r} is too short to tell its noise, so its intervals are unknown."] if few else []
     if "prompts" not in told_by and all(log.per_prompt is not None for _, log in every):
         more.append("A checkpoint with responses to one prompt alone says nothing of other prompts.")
+    between = [title for title, log in every if log.kl_low is not None]
+    if between:
+        more.append(
+            f"The KL of {between[0]!r} is known between ends only: intervals hold whatever reward it may have had at a KL."
+        )
     if noisy:
         title, part = max(noisy, key=lambda one: one[1])
         more.append(

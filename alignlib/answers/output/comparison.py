@@ -77,7 +77,7 @@ def _points(found: Comparison) -> list[dict[str, Any]]:
     if found.placed is not None:
         return rows + overlay.points(found.placed)
     log = found.log
-    columns = {"run": log.run, "step": log.step, "kl": log.kl, "logged_kl": log.logged_kl, "reward": log.reward}
+    columns = {"run": log.run, **overlay.of_log(log)}
     return rows + [{"what": "checkpoint", **row} for row in by_point(columns, log.kl.size)]
 
 

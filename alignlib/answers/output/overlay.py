@@ -12,9 +12,10 @@ from alignlib._core.shown import between
 from alignlib.answers.output.render import Row, by_point, interval_name, percent
 from alignlib.estimation import RuleEstimate
 from alignlib.training.envelope import Floor
+from alignlib.training.logs import TrainingLog
 from alignlib.training.placing import Overlay
 
-__all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
+__all__ = ["COLUMNS", "headlines", "lines", "of_log", "points", "record"]
 
 _ROUNDING = 1e-9  # of the KL, of what is wasted
 _SHOWN = 12  # vertices of the floor that lines name
@@ -107,11 +108,23 @@ def points(found: Overlay | Floor) -> list[dict[str, Any]]:
     return rows + [{"what": "rule", **row} for row in rules]
 
 
+def of_log(log: TrainingLog) -> dict[str, Any]:
+    """Return step, KL or its ends, and reward of every checkpoint, by column.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        Its KL is unknown where only ends of it are known.
+    """
+    columns: dict[str, Any] = {name: getattr(log, name) for name in _OF_LOG}
+    if log.kl_low is not None:
+        columns["kl"] = np.where(log.ends[0] == log.ends[1], log.kl, np.nan)
+    return columns
+
+
 def _checkpoints(found: Overlay | Floor) -> list[dict[str, Any]]:
     log = found.log
-    columns: dict[str, Any] = {"run": log.run, **{name: getattr(log, name) for name in _OF_LOG}}
-    if log.kl_low is not None:
-        columns["kl"] = np.full(log.kl.size, np.nan)
+    columns: dict[str, Any] = {"run": log.run, **of_log(log)}
     if isinstance(found, Overlay):
         columns |= {name: getattr(found, name) for name in _OF_OVERLAY}
     else:
