@@ -41,6 +41,7 @@ _CONTAINER = """<?xml version="1.0" encoding="utf-8"?>
 # What a table or a cell said in attributes that XHTML no longer has, and roles that a reading system does not know.
 _OLD = (
     "align",
+    "halign",  # of pandas, where a heading spans columns
     "valign",
     "border",
     "cellpadding",
