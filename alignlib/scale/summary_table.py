@@ -28,6 +28,7 @@ Piece = Callable[[], Summary]  # loads a part of the summary; it pickles where o
 _GROUPS = 50  # of a single prompt in bins
 _AT_ONCE = 32  # pieces that a worker gets together, at most
 _MOST_KNOWN = 256  # prompts in bins of a piece whose samples are kept as estimates take them, some 300 kB each
+_LEAST_OF_A_PROMPT = 64  # samples, for which a block has room: many prompts of few want a number for each λ too
 _MOST_GATHERED = 1 << 26  # samples that are put together in memory for what asks for all of them at once
 
 
@@ -500,7 +501,7 @@ def _blocks(summary: Summary, places: Sequence[int], most: int | None) -> Iterat
     different = np.unique(sizes)
     for size in different.tolist():
         where = np.flatnonzero(sizes == size)
-        step = max(1, where.size if most is None else most // size)
+        step = max(1, where.size if most is None else most // max(size, _LEAST_OF_A_PROMPT))
         for first in range(0, where.size, step):
             some = where[first : first + step]
             if len(different) == 1:
