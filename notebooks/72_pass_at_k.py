@@ -34,6 +34,7 @@ import itertools
 import numpy as np
 import scipy.stats
 
+from _pages.beyond_coverage import counted
 from alignbook import claims
 from alignlib import plotting
 from alignlib.answers.pictures import draw_pass_at_k
@@ -148,6 +149,8 @@ plotting.legend(ax)
 # `alignlib passk` (on a made-up table of `alignlib example --kind answers`, or on yours) estimates pass@k, pass^k, maj@k (with a column of answers) and best-of-k by a verifier's score (with a column of scores) from a table of checked responses. Each is the mean over all subsets of
 # $k$ responses to a prompt, and has no bias; ties of votes are broken at random, equal scores share. The interval is for prompts like these. It is that of {cite:t}`LearnedMiller2019` for means of values in
 # $[0,1]$, which they conjecture to hold for every law; on zeros and ones it is Clopper and Pearson's. It has a width also where every prompt has the same value.
+# `python -m benchmarks.coverage` counts on {{n_kinds:d}} kinds of answers, half of them drawn by a rule, and tables of {{counted_shape}}: {{counted_pass:.1%}} of the intervals of pass@k and pass^k hold, {{counted_maj:.1%}} of those of
+# maj@k, and {{counted_picked:.1%}} for a verifier and its difference from the majority. They are wider than they need be.
 #
 # {numref}`fig-pass-sampled` is such an estimate from {{n_samples:d}} responses to each prompt, drawn from four answers of which one is right, with a verifier that gives right answers a score
 # {{skill:g}} standard deviations higher. The verifier's pick and the majority vote use the same responses.
@@ -222,6 +225,11 @@ else:
     verdict = "No."
     spends = "It spends its KL on prompts that the base model seldom gets right."
 claims.glue(
+    n_kinds=counted("^pass@").laws,
+    counted_shape=counted("^pass@").shapes,
+    counted_pass=counted("^pass[@^]").held,
+    counted_maj=counted("^maj@").held,
+    counted_picked=counted("by a verifier").held,
     verdict=verdict,
     spends=spends,
     kl_unit="nat" if kl_shown == 1.0 else "nats",

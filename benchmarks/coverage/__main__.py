@@ -54,7 +54,7 @@ def main() -> int:
         summary.write(rows, asked.to)
         widths.write(rows, asked.to.with_name("widths.csv"))
     if asked.what == "pooled":
-        summary.write_pooled(summary.latest(summary.read(asked.out)), asked.to.with_name("beyond.csv"))
+        summary.write_pooled(summary.latest(summary.read(asked.out), asked.before), asked.to.with_name("beyond.csv"))
         return 0
     print(summary.text(summary.read(asked.out)))
     return 0

@@ -132,7 +132,7 @@ def write_pooled(rows: Iterable[Row], path: Path) -> None:
         for names, some in sorted(groups.items()):
             sums = (sum(getattr(one, name) for one in some) for name in ("tried", "claimed", "held_claimed"))
             least = min(some, key=lambda one: (one.given if one.claimed else 1.0, -one.claimed, one.law))
-            kind = least.law.rsplit(", ", 1)[0]
+            kind = least.law if names[0] == "answers" else least.law.rsplit(", ", 1)[0]  # else with its question
             out.writerow([*names, len(some), *sums, kind, least.held_claimed, least.claimed])
 
 

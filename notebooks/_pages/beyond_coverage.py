@@ -14,10 +14,11 @@ _TABLE = Path("coverage_results/beyond.csv")
 
 @dataclass(frozen=True)
 class Counted:
-    """Statements put together: tables of the fewest and of the most, intervals claimed, those that hold, and the least.
+    """Statements put together: how many tables, intervals claimed, those that hold, and the least.
 
-    ``least`` is the smallest part that holds of any statement; ``weakest`` says how many held on the one kind of
-    prompts where fewest did, and ``where`` names statement and kind.
+    Tables are those of the statement with fewest and of that with most. ``least`` is the smallest part that holds of
+    any statement; ``weakest`` says how many held on the one kind of prompts where fewest did, and ``where`` names
+    statement and kind.
     """
 
     tables_low: int
@@ -31,24 +32,30 @@ class Counted:
     where: str
 
 
-def counted(pattern: str, shape: str = "25 × 16") -> Counted:
-    """Put together the statements whose name matches a regular expression, on tables of one shape."""
+def counted(pattern: str) -> Counted:
+    """Put together the statements whose name matches a regular expression, over all shapes of tables."""
     table = pd.read_csv(_TABLE)
-    rows = table[table.statement.str.contains(pattern, regex=True) & (table["shape"] == shape)]
+    rows = table[table.statement.str.contains(pattern, regex=True)]
     if rows.empty:
-        raise ValueError(f"pattern must match a statement that was counted on {shape}; {pattern!r} matches none.")
-    told = rows[rows.claimed >= 100]  # of fewer a share says little
-    part = told.held / told.claimed
-    some = told[told.least_claimed >= 15]
+        raise ValueError(f"pattern must match a statement that was counted; {pattern!r} matches none.")
+    of_each = rows.groupby("statement")[["tables", "claimed", "held"]].sum()
+    told = of_each[of_each.claimed >= min(100, of_each.claimed.max())]  # of fewer a share says little
+    some = rows[rows.least_claimed >= min(15, rows.least_claimed.max())]
     worst = some.iloc[int((some.least_held / some.least_claimed).to_numpy().argmin())]
     return Counted(
         tables_low=int(told.tables.min()),
         tables_high=int(told.tables.max()),
         claimed=int(rows.claimed.sum()),
         held=float(rows.held.sum() / rows.claimed.sum()),
-        least=float(part.min()),
-        laws=int(told.laws.max()),
-        shapes=shape.replace(" × ", " prompts with ") + " responses each",
+        least=float((told.held / told.claimed).min()),
+        laws=int(rows.laws.max()),
+        shapes=_in_words(rows["shape"].unique().tolist()),
         weakest=f"{worst.least_held} of {worst.least_claimed}",
         where=f"“{worst.statement}” on “{worst.least_law.removeprefix('blind by rule: ')}”",
     )
+
+
+def _in_words(shapes: list[str]) -> str:
+    """Such as 25 prompts with 16 responses each or 100 with 16."""
+    first, *more = [shape.split(" × ") for shape in shapes]
+    return " or ".join([f"{first[0]} prompts with {first[1]} responses each", *(f"{p} with {n}" for p, n in more)])
