@@ -50,6 +50,7 @@ def test_intervals_hold_the_truth_whatever_the_product(world, product: float) ->
     assert open_.needed[last] == pytest.approx(told.needed[last])
     assert open_.share_high[last] - open_.share_low[last] > told.share_high[last] - told.share_low[last]
     (said,) = headlines(open_)
+    assert "nan" not in said
     low, high = (end[-1] for end in open_.log.ends)
     assert f"for {low:.2g} to {high:.2g} nats per sequence, for its log has means of KL and length only" in said
     assert record(open_)["points"][-1]["kl"] is None

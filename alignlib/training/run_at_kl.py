@@ -307,7 +307,7 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
     between = [title for title, log in every if log.kl_low is not None]
     if between:
         more.append(
-            f"The KL of {between[0]!r} is known between ends only: intervals hold all rewards that it may have had there."
+            f"The KL of {between[0]!r} is known between ends only: intervals hold all rewards it may have had there."
         )
     if noisy:
         title, part = max(noisy, key=lambda one: one[1])

@@ -198,7 +198,8 @@ def _headline(found: Overlay, run: str) -> str:
     if told or not found.share_high[i] - found.share_low[i] < 1.0 or found.share[i] >= 1.0 or found.share[i] < 0.0:
         return said
     before = f"At step {log.step[i]:g} ({_nats(found, i)} nats), the last within the samples' support, it had"
-    return f"{said} {before} {percent(found.share[i])} ({_ends(found, i)}) of what any method can gain there."
+    share = f"{percent(found.share[i])} ({_ends(found, i)})" if np.isfinite(found.share[i]) else _ends(found, i)
+    return f"{said} {before} {share} of what any method can gain there."
 
 
 def _nats(found: Overlay | Floor, i: int) -> str:
