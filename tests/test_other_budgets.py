@@ -47,7 +47,7 @@ def test_prices_give_the_dual_of_the_frontier(divergence: Divergence) -> None:
 
 @pytest.mark.parametrize("divergence", [CHI_SQUARED, Renyi(1.5), Renyi(3.0)], ids=["chi2", "renyi_1.5", "renyi_3"])
 def test_every_row_of_a_table_has_its_price(divergence: Divergence) -> None:
-    """Where rewards drop out the slope of the sum jumps, and Newton's steps alone go to and fro for ever."""
+    """Where rewards drop out the slope of the sum jumps, and Newton's steps alone go back and forth for ever."""
     rng = np.random.default_rng(0)
     rows = np.round(rng.standard_normal((400, 12)) * np.exp(rng.standard_normal((400, 1))), 2)
     gap = rows.max(axis=1, keepdims=True) - rows

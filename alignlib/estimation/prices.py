@@ -132,7 +132,7 @@ def _solve(
     Newton on the logarithm of the sum, which is a straight line for KL, inside a bracket. Where ratios grow like a
     power of the price, as for Rényi's divergences, it is one in the logarithm of the price: a rare top reward puts the
     end of the range beyond 1e80, from where halving would not come back. Where rewards drop out the slope jumps, and
-    Newton's steps may go to and fro between two prices: a step that did not halve what is missed is followed by a
+    Newton's steps may go back and forth between two prices: a step that did not halve what is missed is followed by a
     halving of the bracket.
     """
     low, high = low.copy(), high.copy()
