@@ -222,7 +222,7 @@ plotting.legend(ax, loc="lower left")
 # Where $f(t)/t$ is bounded (reverse KL, Hellinger, Jensen–Shannon, total variation, Rényi below order 1), no sample shows where the upper tail ends, and without an end there is no finite optimum. The command then
 # asks for known bounds of the reward. Win rates have them by themselves. Where some prompts show no response of the largest reward, the limit presumes that one exists, and the command calls it an upper limit, without an interval; a rule then
 # has at least so much of it. In total variation no share is told from samples: it is a mean of absolute values, which few samples or ties overstate.
-# Orders of Rényi's above 10 are refused from samples: their best policy turns on which response is just kept. For a known law any order up to 100 is solved.
+# For the reward itself orders of Rényi's above 10 are refused from samples: their best policy turns on which response is just kept. For a known law any order up to 100 is solved.
 #
 # On {{n_tables:d}} tables of {{n_prompts:d}} prompts with {{n_samples:d}} gamma rewards each, of scales that differ from prompt to prompt, the intervals of {{level:.0%}} hold the exact limit in {{held_chi2:.0%}} of cases for χ²
 # and in {{held_renyi:.0%}} for the Rényi divergence of order {{order:g}}. `python -m benchmarks.coverage` counts on other laws: {{n_kinds:d}} kinds, half of them drawn by a rule, on

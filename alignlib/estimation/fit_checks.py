@@ -47,10 +47,10 @@ def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bo
     if divergence != TOTAL_VARIATION:  # whose optimum is known by another way
         divergence.check_strictly_convex()
     require(
-        not isinstance(divergence, Renyi) or divergence.alpha <= _LARGEST_ORDER,
+        win_rate or not isinstance(divergence, Renyi) or divergence.alpha <= _LARGEST_ORDER,
         f"divergence must be Rényi's of an order up to {_LARGEST_ORDER:g} where it is estimated from samples; got "
         f"{divergence.called}. Of higher orders the best policy rests on which response is just kept, which samples do "
-        "not tell. Take a lower order, or FiniteLaw(...).frontier for rewards whose law is known.",
+        "not tell. Take a lower order, count wins with win_rate=True, or take FiniteLaw(...).frontier for a known law.",
         "divergence",
     )
     require(
