@@ -6,7 +6,7 @@ error of Python's is looked at once more, and where an argument does not have th
 the sentence. Nothing is looked at before something has failed, so whatever works goes on to work, at the price of a
 call. Two slips that would not fail are looked at first: text where a list of names belongs, and a flag that is none.
 
-A checker of annotations (beartype 0.23, typeguard 4) was tried in its place and does another thing: as `ArrayLike` it
+A checker of annotations (beartype 0.23) was tried in its place and does another thing: as `ArrayLike` it
 takes text, ragged lists and arrays of words, and it refuses ``3`` where a float belongs and numpy's whole numbers,
 which work here. It would also look at every argument of every call, and its sentences would have to be written anew.
 """
