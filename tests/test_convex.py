@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.bootstrap import Cells, studentised_interval
-from alignlib.estimation.convex import made_convex
+from alignlib.estimation.curve import made_convex
 
 
 @given(st.lists(st.integers(0, 8), min_size=6, max_size=12), st.lists(st.integers(0, 8), min_size=6, max_size=12))

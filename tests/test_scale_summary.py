@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from alignlib import InputError
 from alignlib.estimation import fit_frontier
-from alignlib.estimation.counted import counted_rules, jackknife_of_counts
+from alignlib.estimation.best_of_n_in_bins import counted_rules
 from alignlib.estimation.jackknife import jackknife_log_partition
+from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN, prepare
 from alignlib.scale import (

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib.divergences import Divergence
+from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.rule_values import cell_values
 from alignlib.rules import BestOfN, Rule
+from alignlib.tables import RewardTable
 
-__all__ = ["rules_along", "upper_hull"]
+__all__ = ["attained", "rules_along", "upper_hull"]
 
 
 def rules_along(most: int) -> list[Rule]:
@@ -68,3 +73,39 @@ def upper_hull(spent: FloatArray, gain: FloatArray) -> tuple[FloatArray, FloatAr
 
 def _slope(one: tuple[float, float], other: tuple[float, float]) -> float:
     return (other[1] - one[1]) / (other[0] - one[0])
+
+
+def attained(
+    table: RewardTable,
+    column: str,
+    rules: Sequence[Rule],
+    divergence: Divergence,
+    *,
+    win_rate: bool,
+) -> tuple[FloatArray, FloatArray]:
+    """Return what rules that pick by a column spend and gain on average.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward that picks and counts.
+    rules : sequence of Rule
+        What picks.
+    divergence : Divergence
+        What is spent is measured in.
+    win_rate : bool
+        Whether win rates count.
+
+    Returns
+    -------
+    spent : array (rules,)
+        ``E_p f``.
+    gain : array (rules,)
+        In the unit of the reward, or the win rate above one half.
+    """
+    prompts = table.n_prompts
+    together = Cells(np.zeros(prompts, dtype=np.int64), np.array([float(prompts)]))
+    spent, gain, win, _ = cell_values(table, column, column, rules, together, divergence, bounds=win_rate)
+    return spent[0], (win - 0.5 if win_rate else gain)[0]

@@ -10,27 +10,27 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from alignlib._core.array_likes import as_array
 from alignlib._core.checks import BoolArray, FloatArray, as_number, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.divergences import KL, TOTAL_VARIATION, Divergence
-from alignlib.estimation.attained import rules_along, upper_hull
+from alignlib.estimation.attained import attained, rules_along, upper_hull
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.fit_checks import single_column
+from alignlib.estimation.fixed_prompts import fixed_prompts_half_width
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
 from alignlib.estimation.per_prompt import PerPromptCurve
-from alignlib.estimation.rules import RuleEstimate, as_rules, attained, evaluate_rules
+from alignlib.estimation.rules import RuleEstimate, as_rules, evaluate_rules
 from alignlib.estimation.sensitivity import Sensitivity, sensitivity
 from alignlib.estimation.tails import TailShape
 from alignlib.estimation.win_rate_curve import WinRateCurve
 from alignlib.laws import Uniform, largest_win_rate
 from alignlib.rules import BestOfN, Rule
-from alignlib.tables import CountedSamples, RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["Fit"]
 
@@ -126,13 +126,7 @@ class Fit:
         if self.win_rate:
             return 0.5, 0.5
         if self.fixed_prompts:
-            prompts, each = self.table.n_prompts, list[float]()
-            for _, rows in self.table.blocks(self.reward, held_only=True):
-                each += (rows.var(axis=1, ddof=1) / rows.shape[1]).tolist()
-            each += [its for _, its in self.table.each_counted(_error_of_counted, self.reward)]
-            error = math.sqrt(math.fsum(each)) / prompts
-            samples = int(self.table.n_samples.sum())
-            half = float(scipy.special.stdtrit(samples - prompts, 0.5 + self.level / 2.0)) * error
+            half = fixed_prompts_half_width(self.table, self.reward, self.level)
             return self.base_reward - half, self.base_reward + half
         means = self.cells.mean(self.table.prompt_means(self.reward))[:, None]
         low, high = studentised_interval(
@@ -474,9 +468,3 @@ class Fit:
 def _furthest(fit: Fit) -> float:
     """Return where the frontier of a fit ends at the latest: all that can be spent, of a divergence that ends."""
     return math.inf if fit.divergence == KL else Uniform().max_spent(fit.divergence)
-
-
-def _error_of_counted(samples: CountedSamples) -> float:
-    """Return the variance of the mean of a prompt whose samples are in bins."""
-    n = samples.size
-    return float(samples.count @ np.square(samples.value - samples.mean)) / (n - 1.0) / n

@@ -7,15 +7,18 @@ Clopper and Pearson's interval for 0/1 rewards under every rule of ranks, and ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import Cells, student_interval
 from alignlib.rules import RankRule, Rule
+from alignlib.tables import CountedSamples, RewardTable
 
-__all__ = ["fixed_prompts_interval", "rank_rule_ends"]
+__all__ = ["fixed_prompts_half_width", "fixed_prompts_interval", "rank_rule_ends"]
 
 _DRAWS, _LEAST_DRAWS = 400, 100  # of a single prompt, and of each of several, whose errors even out
 _MANY = 20_000  # samples; from there on groups left out say the same
@@ -46,6 +49,39 @@ def fixed_prompts_interval(
     """
     mean, error = weights[0] @ pseudo, cells.standard_error(weights[:1], pseudo)[0]
     return student_interval(mean, error, level, len(pseudo) - cells.n_fixed + 1)
+
+
+def fixed_prompts_half_width(table: RewardTable, column: str, level: float) -> float:
+    """Return half the t-interval of the mean reward over these very prompts, by the spread of each one's samples.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+    level : float
+        Coverage aimed at, in (0, 1).
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0, 1.0, 2.0]])
+    >>> round(fixed_prompts_half_width(RewardTable.from_arrays(reward=rows), "reward", 0.95), 3)
+    2.484
+    """
+    prompts, each = table.n_prompts, list[float]()
+    for _, rows in table.blocks(column, held_only=True):
+        each += (rows.var(axis=1, ddof=1) / rows.shape[1]).tolist()
+    each += [its for _, its in table.each_counted(_variance_of_mean, column)]
+    error = math.sqrt(math.fsum(each)) / prompts
+    samples = int(table.n_samples.sum())
+    return float(scipy.special.stdtrit(samples - prompts, 0.5 + level / 2.0)) * error
+
+
+def _variance_of_mean(samples: CountedSamples) -> float:
+    """Return that of a prompt whose samples are in bins."""
+    n = samples.size
+    return float(samples.count @ np.square(samples.value - samples.mean)) / (n - 1.0) / n
 
 
 def rank_rule_ends(

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.errors import quoted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.divergences import KL, Divergence
 from alignlib.estimation.bootstrap import Cells, student_interval
-from alignlib.estimation.counted import counted_rules
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.fixed_prompts import fixed_prompts_interval, rank_rule_ends
-from alignlib.estimation.in_groups import in_groups
+from alignlib.estimation.rule_values import LeftOpen, cell_values, further_kl
 from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, Share, share_of_limit
-from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
-from alignlib.tables import CountedSamples, RewardTable
+from alignlib.rules import BestOfN, Rule, Rules
+from alignlib.tables import RewardTable
 
-__all__ = ["RuleEstimate", "attained", "check_needs", "evaluate_rules"]
-
-_BLOCK = 1 << 18  # samples in work at a time
-_FEW_SAMPLES, _ENOUGH_PROMPTS = 16, 20_000
-_NEEDS_EVERY_SAMPLE = (
-    "gold needs every sample of a prompt, and some prompts have theirs in bins; pass a larger exact_up_to to keep them."
-)
+__all__ = ["RuleEstimate", "as_rules", "check_needs", "evaluate_rules"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,7 +145,7 @@ def evaluate_rules(
         If a rule draws too many, or win rates are asked of another reward.
     """
     check_needs(rules, int(table.n_samples.min()))
-    kl, gain, win, open_ = _cell_values(table, picking, counted, rules, cells, divergence)
+    kl, gain, win, open_ = cell_values(table, picking, counted, rules, cells, divergence)
     if win_rate:
         require(picking == counted, "picked_by must be the fit's own reward where win rates count.", "picked_by")
         gain = win - 0.5
@@ -182,7 +174,7 @@ def evaluate_rules(
             gain,
             level,
             float(divergence.mean_of(np.asarray(supported_end))),
-            _further_kl(table, picking, rules, divergence) + open_.spent,
+            further_kl(table, picking, rules, divergence) + open_.spent,
         )
         if curve is not None and known
         else NOTHING_KNOWN
@@ -221,54 +213,8 @@ def evaluate_rules(
     )
 
 
-def attained(
-    table: RewardTable,
-    column: str,
-    rules: Sequence[Rule],
-    divergence: Divergence,
-    *,
-    win_rate: bool,
-) -> tuple[FloatArray, FloatArray]:
-    """Return what rules that pick by a column spend and gain on average.
-
-    Parameters
-    ----------
-    table : RewardTable
-        The samples.
-    column : str
-        The reward that picks and counts.
-    rules : sequence of Rule
-        What picks.
-    divergence : Divergence
-        What is spent is measured in.
-    win_rate : bool
-        Whether win rates count.
-
-    Returns
-    -------
-    spent : array (rules,)
-        ``E_p f``.
-    gain : array (rules,)
-        In the unit of the reward, or the win rate above one half.
-    """
-    prompts = table.n_prompts
-    together = Cells(np.zeros(prompts, dtype=np.int64), np.array([float(prompts)]))
-    spent, gain, win, _ = _cell_values(table, column, column, rules, together, divergence, bounds=win_rate)
-    return spent[0], (win - 0.5 if win_rate else gain)[0]
-
-
-@dataclass(frozen=True, eq=False)
-class _Open(SameFields):
-    """What bins leave open of the averages over prompts, each of shape (rules,); see `CountedRules`."""
-
-    spent: FloatArray
-    gain_below: FloatArray
-    gain_above: FloatArray
-    win_below: FloatArray
-
-
 def _opened(
-    limit: Share, low: FloatArray, high: FloatArray, open_: _Open, win_rate: bool
+    limit: Share, low: FloatArray, high: FloatArray, open_: LeftOpen, win_rate: bool
 ) -> tuple[Share, FloatArray, FloatArray]:
     """Widen the intervals of share and gain by what bins leave open of the gain."""
     less, more = (open_.win_below, np.zeros_like(low)) if win_rate else (open_.gain_below, open_.gain_above)
@@ -345,111 +291,3 @@ def check_needs(rules: Any, fewest: int) -> None:
         f"n must not exceed {fewest}, what the fewest samples of a prompt allow; got {most}. "
         "Draw more samples or lower n.",
     )
-
-
-def _cell_values(
-    table: RewardTable,
-    picking: str,
-    counted: str,
-    rules: Sequence[Rule],
-    cells: Cells,
-    divergence: Divergence = KL,
-    *,
-    bounds: bool = True,
-) -> tuple[FloatArray, FloatArray, FloatArray, _Open]:
-    """Return ``E_p f`` (KL by default), gain and win rate of every rule on every cell, each of shape (cells, rules).
-
-    The last is what bins leave open; without ``bounds`` prompts in bins have no win rate.
-    """
-    size = cells.n_fixed or len(cells.size)
-    index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
-    values = np.zeros((3, size, len(rules)))
-    work = partial(_of_cells, rules=rules, divergence=divergence, size=size)
-    columns = [picking] if counted == picking else [picking, counted]
-    for _, (some,) in table.each(work, columns, _BLOCK, index, add=True):
-        values += some
-    of_bins = np.zeros((4, len(rules)))
-    require(counted == picking or table.all_held, _NEEDS_EVERY_SAMPLE, "gold")
-    of_counted = partial(_of_counted, rules=rules, divergence=divergence, bounds=bounds)
-    for where, found in table.each_counted(of_counted, picking):
-        values[:, index[where]] += found[:3]
-        of_bins += found[3:] / table.n_prompts
-    open_ = _Open(*of_bins)
-    if not cells.fixed_prompts:
-        values /= cells.size[:, None]
-        return values[0], values[1], values[2], open_
-    if not table.all_held:
-        dealt = in_groups(table, picking, len(cells.size) // cells.n_fixed)
-        each = [one.cells.about(one.rules_without(rules), values[:, x]) for x, one in enumerate(dealt)]
-        pseudo = cells.joined(each)
-        return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2], open_
-    picked, gold = table.column(picking), table.column(counted)
-
-    def of_prompt(where: slice, own: Cells, whole: FloatArray) -> FloatArray:
-        proxy, other = picked[where], gold[where]
-
-        def without(kept: IntArray) -> FloatArray:
-            rows = proxy[kept]
-            return _prompt_values(rows, rows if counted == picking else other[kept], rules, divergence).swapaxes(0, 1)
-
-        return own.pseudo_values(without, whole, np.argsort(-proxy, kind="stable"))
-
-    pseudo = cells.joined([of_prompt(*each, values[:, x]) for x, each in enumerate(cells.of_each)])
-    return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2], open_
-
-
-def _of_counted(samples: CountedSamples, *, rules: Sequence[Rule], divergence: Divergence, bounds: bool) -> FloatArray:
-    """Return what `CountedRules.rows` does of one prompt whose samples are in bins."""
-    return counted_rules(samples, rules, divergence, bounds=bounds).rows()
-
-
-def _of_cells(*blocks: Any, rules: Sequence[Rule], divergence: Divergence, size: int) -> tuple[FloatArray]:
-    """Return sums over the prompts of a block by cell, (3, cells, rules); the last of ``blocks`` tells their cells."""
-    *columns, index = blocks
-    rows = columns[0]
-    if len(columns) == 1:
-        rows = np.sort(rows, axis=1)[:, ::-1]  # as the rules would, but faster
-    values = _prompt_values(rows, columns[1] if len(columns) > 1 else rows, rules, divergence)
-    place = (index.astype(np.int64)[:, None] * len(rules) + np.arange(len(rules))).reshape(-1)
-    sums = [np.bincount(place, one.reshape(-1), size * len(rules)).reshape(size, len(rules)) for one in values]
-    return (np.array(sums),)
-
-
-def _further_kl(table: RewardTable, picking: str, rules: Sequence[Rule], divergence: Divergence = KL) -> FloatArray:
-    """Return how far each rule's KL may be off, where few samples of a prompt tie: by leaving one out.
-
-    A bias of ``c/n²`` changes by ``-2c/n³`` from n - 1 samples to n; twice the rest of its way is taken, to either
-    side, for of so few samples it is not yet regular.
-    """
-    further, prompts = np.zeros(len(rules)), 0
-    for _, rewards in table.blocks(picking, _BLOCK, held_only=True):  # of bins they are many
-        if prompts >= _ENOUGH_PROMPTS:
-            break
-        prompts, n = prompts + len(rewards), rewards.shape[1]
-        rows = np.sort(rewards, axis=1)[:, ::-1]
-        if not 2 < n < _FEW_SAMPLES or not (np.diff(rows, axis=1) == 0.0).any():
-            continue
-        fits = [k for k, rule in enumerate(rules) if rule.needs < n]
-        whole = prepare(rows)
-        parts = [prepare(np.delete(rows, i, axis=1)) for i in range(n)]
-        for k in fits:
-            less = np.mean([_spent(rules[k], part, divergence) for part in parts], axis=0)
-            further[k] += (n - 1.0) * float((_spent(rules[k], whole, divergence) - less).sum())
-    return np.abs(further) / max(prompts, 1)
-
-
-def _spent(rule: Rule, samples: Prepared, divergence: Divergence) -> FloatArray:
-    return divergence.mean_of(rule.evaluate(samples, divergence).spent)
-
-
-def _prompt_values(
-    rows: FloatArray, gold: FloatArray, rules: Sequence[Rule], divergence: Divergence = KL
-) -> FloatArray:
-    samples = prepare(rows, None if gold is rows else gold)
-    base = gold.mean(axis=1)
-    none = np.zeros(len(rows))
-    found = [
-        (none, none, none + 0.5) if rule.is_base else (divergence.mean_of(v.spent), v.mean - base, v.win_rate)
-        for rule, v in ((rule, rule.evaluate(samples, divergence)) for rule in rules)
-    ]
-    return np.array([np.stack(part, axis=1) for part in zip(*found, strict=True)])

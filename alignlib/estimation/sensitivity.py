@@ -10,8 +10,8 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import FEWEST_PROMPTS
-from alignlib.estimation.counted import jackknife_of_counts
 from alignlib.estimation.jackknife import jackknife_log_partition
+from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
 from alignlib.tables import CountedSamples, RewardTable
 
 __all__ = ["Sensitivity", "sensitivity"]

@@ -1,0 +1,145 @@
+"""The jackknife of log-partition functions for a prompt whose samples are in bins: a count for each reward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.tilted_weights import Weights
+from alignlib.estimation.jackknife import LogPartitionEstimate, of_numbers
+
+__all__ = ["jackknife_of_counts"]
+
+_TERMS = 400  # of many samples a few do
+_ENOUGH, _NOTHING = 1e-15, 1e-40
+_SMALL = 1e-3  # weights of one sample: their sixth powers are no more
+_LARGE = 0.5  # odds p/(1 - p) of one sample
+
+
+def jackknife_of_counts(value: FloatArray, count: FloatArray, lam: FloatArray) -> LogPartitionEstimate:
+    """Estimate ``Λ(λ)`` of one prompt with ``count[i]`` samples at ``value[i]``; arrays of shape (L, 1).
+
+    The jackknives of `jackknife_log_partition`, where a sample that comes c times counts c times in every sum.
+
+    Parameters
+    ----------
+    value, count : array (k,)
+        Rewards from the top down, and numbers of samples > 0, which need not be whole.
+    lam : array (L,)
+        λ ≥ 0.
+
+    Examples
+    --------
+    >>> from alignlib.estimation.jackknife import jackknife_log_partition
+    >>> plain = jackknife_log_partition(np.array([[2.0, 1.0, 1.0, 0.0, 0.0, 0.0]]), np.array([0.5]))
+    >>> counted = jackknife_of_counts(np.array([2.0, 1.0, 0.0]), np.array([1.0, 2.0, 3.0]), np.array([0.5]))
+    >>> bool(np.allclose(plain.second_order, counted.second_order, rtol=0, atol=1e-13))
+    True
+    """
+    n = float(count.sum())
+    of_one, of_two = of_numbers(round(n))
+    below = value - value[0]
+    found = np.empty((6, lam.size, 1))
+    weights = Weights(below)
+    for j, one in enumerate(lam.tolist()):
+        weight = weights.at(one)
+        number, under = count[: len(weight)], below[: len(weight)]
+        times = number * weight
+        total = float(times.sum())
+        largest = 1.0 / total
+        singles, pairs, squares = _sums_of(weight, number, times, largest)
+        plug_in = math.log(total / n)
+        found[:, j, 0] = (
+            plug_in,
+            plug_in + of_one - (n - 1.0) / n * singles,
+            plug_in + of_two - (2.0 * n - 3.0) / n * singles + (n - 2.0) ** 2 / (n * (n - 1.0)) * pairs,
+            1.0 / squares,
+            largest,
+            max(one * largest * float(times @ under) - plug_in, 0.0),
+        )
+    found[:3] += (lam * value[0])[:, None]
+    return LogPartitionEstimate(*found)
+
+
+def _sums_of(weight: FloatArray, number: FloatArray, times: FloatArray, largest: float) -> tuple[float, float, float]:
+    """Return `_singles`, `_pairs` and ``Σ p²`` for ``p = largest·weight``; of small p by sums of their powers."""
+    if largest / max(1.0 - largest, 1e-16) > _LARGE:
+        p = weight * largest
+        return _singles(p, number), _pairs(p, number), float(number @ np.square(p))
+    large = int(np.searchsorted(-weight, -_SMALL / largest, side="left"))
+    s = _power_sums(weight[large:], times[large:], largest)
+    # Of small p, power sums of the odds p + p² + … are sums of these.
+    of_odds = (
+        s[1] + s[2] + s[3] + s[4] + s[5] + s[6],
+        s[2] + 2.0 * s[3] + 3.0 * s[4] + 4.0 * s[5] + 5.0 * s[6],
+        s[3] + 3.0 * s[4] + 6.0 * s[5] + 10.0 * s[6],
+        s[4] + 4.0 * s[5] + 10.0 * s[6],
+        s[5] + 5.0 * s[6],
+        s[6],
+    )
+    singles = -sum(s[k] / k for k in range(2, 7))
+    if not large:
+        pairs = sum((of_odds[2 * k - 1] - of_odds[k - 1] ** 2) / (2 * k) for k in (1, 2, 3))
+        return singles, pairs, s[2]
+    p = weight[:large] * largest
+    singles += _singles(p, number[:large])
+    pairs = _pairs(p, number[:large], of_odds)
+    return singles, pairs, s[2] + float(number[:large] @ np.square(p))
+
+
+def _power_sums(weight: FloatArray, times: FloatArray, largest: float) -> list[float]:
+    """Return ``Σ p^k`` over samples for k = 0, …, 6, where every p is small; those that are nothing as 0."""
+    found = [0.0] * 7
+    if not len(weight):
+        return found
+    found[1] = float(times.sum()) * largest
+    most, up = float(weight[0]) * largest, weight
+    for k in range(2, 7):
+        found[k] = float(times @ up) * largest**k
+        if most**k < _ENOUGH * 1e-3:  # the next is no more
+            break
+        if k < 6:
+            up = up * weight
+    return found
+
+
+def _singles(p: FloatArray, count: FloatArray) -> float:
+    """Return ``Σ (log(1 - p) + p)`` over samples, for p from the top down; of small p by five powers."""
+    large = int(np.searchsorted(-p, -_SMALL, side="right"))
+    first, rest = p[:large], p[large:]
+    total = float(count[:large] @ (np.log1p(-np.minimum(first, 1.0 - 1e-16)) + first))
+    series = 1.0 / 2.0 + rest * (1.0 / 3.0 + rest * (1.0 / 4.0 + rest * (1.0 / 5.0 + rest / 6.0)))
+    return total - float(count[large:] @ (np.square(rest) * series))
+
+
+def _pairs(p: FloatArray, count: FloatArray, more: Sequence[float] = ()) -> float:
+    """Return ``Σ_{i<j} log(1 - q_i q_j)`` over samples, with ``q = p/(1 - p)``, by power sums.
+
+    A sample of large odds is kept apart. ``more`` are the first power sums of the odds of further samples, whose later
+    ones are nothing.
+    """
+    odds = p / np.maximum(1.0 - p, 1e-16)
+    apart = 0.0
+    if len(odds) and odds[0] > _LARGE:  # its powers would cancel; no other sample has odds above 1 then
+        count = np.append(max(count[0] - 1.0, 0.0), count[1:])
+        apart = float(count @ np.log1p(-np.minimum(odds[0] * odds, 1.0 - 1e-16)))
+        kept = count > 0.0
+        odds, count = odds[kept], count[kept]
+    total, power = apart, np.ones_like(odds)
+    for k in range(1, _TERMS + 1):
+        power = power * odds
+        sum_k, sum_2k = float(count @ power), float(count @ np.square(power))
+        if more:
+            sum_k += more[k - 1] if k <= len(more) else 0.0
+            sum_2k += more[2 * k - 1] if 2 * k <= len(more) else 0.0
+        term = (sum_k**2 - sum_2k) / (2 * k)
+        total -= term
+        if term <= _ENOUGH:
+            break
+        if len(power) and power[-1] < _NOTHING:  # they fall from the first to the last
+            some = int(np.searchsorted(-power, -_NOTHING))
+            power, odds, count = power[:some], odds[:some], count[:some]
+    return total
