@@ -553,7 +553,7 @@ class _Killing:
         name = getattr(work, "__qualname__", "other")
         once = (
             partial(_dies_once, work, str(self._places / name))
-            if name in ("Store.summarise", "_Task.__call__")
+            if name in ("Store.summarise", "PassOverBlocks.__call__")
             else work
         )
         yield from self._engine.map(once, items, at_once=at_once)
@@ -581,7 +581,7 @@ def test_workers_give_what_one_process_does_and_one_that_is_killed_changes_nothi
             found.append([*fit.at(kl).gain_low, *fit.at(kl).gain, *fit.share().gain_high])
     assert found[1] == pytest.approx(found[0], rel=0.0, abs=1e-12)
     assert (tmp_path / "Store.summarise").exists()
-    assert (tmp_path / "_Task.__call__").exists()
+    assert (tmp_path / "PassOverBlocks.__call__").exists()
 
 
 def test_a_sweep_runs_on_the_workers_of_a_scheduler(dask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

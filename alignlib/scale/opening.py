@@ -15,13 +15,16 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
-from alignlib.scale.copies import equal_prompts, shared_rows
 from alignlib.scale.engine import Engine, Here
-from alignlib.scale.parts import Part, Question, first_ranges, list_parts
+from alignlib.scale.heads import Head
+from alignlib.scale.notes_on_parts import looked_at, repeated_responses, written_twice
+from alignlib.scale.parts import Part, list_parts
+from alignlib.scale.passes import Held, Piece
+from alignlib.scale.reading_parts import Question, first_ranges
 from alignlib.scale.store import Again, Done, Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
-from alignlib.scale.summary_table import Head, Held, Piece, SummaryTable
-from alignlib.tables import check_fits, without_repeats
+from alignlib.scale.summary_table import SummaryTable
+from alignlib.tables import check_fits
 
 __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
 
@@ -120,7 +123,7 @@ def open_parts(
         pieces = [Held(load()) for load in pieces]
     notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
     if question.sample is None:
-        notes += _written_twice(pieces[0](), location, stores[-1].first_range(done))
+        notes += written_twice(pieces[0](), location, stores[-1].first_range(done))
     dropped = sum(one.dropped for one in done)
     table = SummaryTable(
         pieces, list(heads.values()), pieces[0]().columns, dropped=dropped, notes=tuple(notes), engine=engine
@@ -143,7 +146,7 @@ def _joined(
 ) -> tuple[list[Done], dict[int, Head], list[str]]:
     """Summarise the parts and join their prompts; return what became of parts, the pieces in order, and notes."""
     done = _summarised(store, parts, engine, tell)
-    notes = _looked_at(done, skip_corrupt)
+    notes = looked_at(done, skip_corrupt)
     files = tuple(file for one in done for file in one.files)
     require(bool(files), f"{location} has a header but no rows; give samples of each prompt.", "table")
     heads: dict[int, Head] = {}
@@ -166,7 +169,7 @@ def _joined(
             firsts[bucket] = first
         tell("join", len(heads), len(buckets))
     if repeated:
-        raise _repeated(done, [repeated[bucket] for bucket in sorted(repeated)], store.question.wide)
+        raise repeated_responses(done, [repeated[bucket] for bucket in sorted(repeated)], store.question.wide)
     if small:
         require(prompts > 0, f"drop_below must leave a prompt: none of {small} has {drop_below} samples.", "drop_below")
         notes.append(
@@ -202,27 +205,6 @@ def _coarse(heads: Sequence[Head], width: float) -> list[str]:
         f"Bins of width {width:g} cut the rewards of a prompt into {counted(number, 'part')}, too few: intervals do "
         f"not hold all that these leave open, those of best-of-N nothing of it. Take a bin width of "
         f"{width_for(0.0, float(np.median(spans))):g} or less."
-    )
-    return [said]
-
-
-def _written_twice(first: Summary, location: str, parts: Sequence[tuple[str, Summary]]) -> list[str]:
-    """Say where rows of the first piece come two or more times, as of a part that was written twice, or half of one."""
-    held = ~first.binned
-    if not held.any():
-        return []
-    sizes, columns = first.sizes[held], dict(zip(first.columns, first.values, strict=True))
-    once, _, some = without_repeats(sizes, columns, location)
-    times = int(sizes[0]) // int(once[0])
-    if times == 1:
-        several = len(parts) > 1
-        if some:
-            return [" ".join(filter(None, [some, shared_rows(parts) if several else ""]))]
-        return [said] if several and (said := equal_prompts(parts)) else []
-    said = (
-        f"Every prompt and reward of {location} comes {times} times or a multiple of it, and each counts, as if they "
-        "were different responses. Where a part was written several times, keep one copy; else name the column that "
-        "tells responses apart (sample)."
     )
     return [said]
 
@@ -339,86 +321,3 @@ def _sizes(parts: Sequence[Part]) -> list[int]:
     """Return the bytes of each part, of a slice its share."""
     slices = Counter(part.path for part in parts)
     return [part.size // slices[part.path] for part in parts]
-
-
-def _looked_at(done: Sequence[Done], skip_corrupt: bool) -> list[str]:
-    """Say what parts are corrupt, empty or twice the same, or refuse them."""
-    notes = []
-    corrupt = [one for one in done if one.corrupt]
-    if corrupt and not skip_corrupt:
-        more = f" (and {len(corrupt) - 1} more of {len(done)} parts)" if len(corrupt) > 1 else ""
-        raise InputError(
-            f"{corrupt[0].corrupt.rstrip('.')}{more}, or pass skip_corrupt=True to go on without it.", argument="table"
-        )
-    if corrupt:
-        notes.append(
-            f"{len(corrupt)} of {counted(len(done), 'part')} could not be read and are left out, the first "
-            f"{corrupt[0].path}."
-        )
-    empty = [one for one in done if not one.corrupt and not one.samples]
-    if empty:
-        notes.append(f"{len(empty)} of {counted(len(done), 'part')} have no rows, the first {empty[0].path}.")
-    notes.extend(_of_kinds(done))
-    seen: dict[str, str] = {}
-    for one in done:
-        if one.fingerprint in seen:
-            raise InputError(
-                f"{seen[one.fingerprint]} and {one.path} hold the same rewards of the same prompts; remove one of "
-                "them, or its samples count twice.",
-                argument="table",
-            )
-        if one.fingerprint:
-            seen[one.fingerprint] = one.path
-    dropped = [one for one in done if one.dropped]
-    if dropped:
-        lost, every = (sum(count) for count in zip(*((d.dropped, d.dropped + d.samples) for d in done), strict=True))
-        notes.append(
-            f"Dropped: {lost} of {every} samples lack a finite value, in {counted(len(dropped), 'part')}, "
-            f"the first {dropped[0].path}."
-        )
-    return notes
-
-
-def _of_kinds(done: Sequence[Done]) -> list[str]:
-    """Refuse parts that write prompts in different ways; say where rewards are truth values in some parts alone."""
-    kinds = {kind: one.path for one in reversed(done) for kind in one.kinds}
-    whole = kinds.get("integers") or kinds.get("spelled integers")
-    for one, other in (
-        ("integers in {}, text in {}", (kinds.get("integers"), kinds.get("text"))),
-        ("spelled like 7 in {}, like 7.0 in {}", (whole, kinds.get("decimals"))),
-    ):
-        if None not in other:
-            raise InputError(
-                f"The parts do not agree in what a prompt is: {one.format(*other)}; write it in one way, or the "
-                "samples of one prompt may count as those of two.",
-                argument="prompt",
-            )
-    having = [one for one in done if one.samples]
-    truths = [one for one in having if one.truths]
-    if truths and len(truths) < len(having):
-        said = (
-            f"Rewards are true or false in {len(truths)} of {counted(len(having), 'part')}, the first "
-            f"{truths[0].path}, and count as 1 and 0 beside the numbers of the others."
-        )
-        return [said]
-    return []
-
-
-def _repeated(done: Sequence[Done], found: Sequence[Again], wide: bool) -> InputError:
-    """Say which responses come twice, as the reader of one file does."""
-    paths = {file: one.path for one in done for file in one.named}
-    count = sum(one.count for one in found)
-    two = list(dict.fromkeys(paths[file] for file in found[0].files))
-    where = f"{two[0]} and {two[1]}" if len(two) == 2 else f"{two[0]}, twice"
-    if wide:
-        return InputError(
-            f"Prompt {found[0].prompt} has a row in {where}, and {counted(count, 'sample')} in all repeat an earlier "
-            "one; the wide layout has one row per prompt: merge them, or leave out wide=True.",
-            argument="prompt",
-        )
-    return InputError(
-        f"{counted(count, 'sample')} of the parts repeat an earlier (prompt, sample), the first of prompt "
-        f"{found[0].prompt} in {where}; remove the repeats, or name in sample the column that tells the samples of a "
-        "prompt apart.",
-        argument="sample",
-    )

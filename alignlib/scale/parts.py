@@ -1,4 +1,4 @@
-"""The parts of a table: files of a folder, a pattern or an address, each summarised by itself."""
+"""The parts of a table: files of a folder, of a pattern or at an address, as they were when they were listed."""
 
 from __future__ import annotations
 
@@ -6,48 +6,22 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from alignlib._core.checks import BoolArray, IntArray, require
+from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
-from alignlib.scale.responses import Responses
-from alignlib.scale.summary import Summary
-from alignlib.scale.summary_file import holds_summary
-from alignlib.tables import TableFile, is_table_name, open_pieces, read_samples, row_groups
+from alignlib.tables import is_table_name, row_groups
 
-__all__ = [
-    "CorruptPartError",
-    "Part",
-    "Question",
-    "Reading",
-    "first_file",
-    "first_ranges",
-    "is_many",
-    "list_parts",
-    "summaries",
-]
+__all__ = ["Part", "is_many", "list_parts", "opened"]
 
 _LARGE = 1 << 27  # bytes of a Parquet file that are worth a task of their own
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=.)")
-_DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float
-
-
-class CorruptPartError(InputError):
-    """A part that cannot be read at all.
-
-    Examples
-    --------
-    >>> issubclass(CorruptPartError, InputError)
-    True
-    """
 
 
 @dataclass(frozen=True)
@@ -75,7 +49,7 @@ class Part:
         """Return a large Parquet file as several, each with some of its row groups: it need not be read by one."""
         if self.size < 2 * _LARGE:
             return [self]
-        with _opened(self) as source:
+        with opened(self) as source:
             rows = row_groups(self.path, source)
         number = min(self.size // _LARGE, len(rows))
         if number < 2:
@@ -104,37 +78,6 @@ class Part:
                 f"{self.path} changed while it was read (size {self.size}, now {now.size}); wait until it is written, "
                 "then give the same command: other parts that were done are kept."
             )
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is read of each part.
-
-    Parameters
-    ----------
-    prompt : str, optional
-        Column that names the prompt; None where all rows are of one.
-    rewards : tuple of str
-        Rewards, as in `RewardTable.read`.
-    sample : str, optional
-        Column that tells the samples of a prompt apart.
-    wide : bool
-        Whether a row has all samples of a prompt.
-    drop_missing : bool
-        Whether to go on without rows that lack a finite value.
-    widths : tuple of float
-        Width of the bins of each reward, powers of two.
-    exact_up_to : int
-        The most samples of a prompt that are kept one by one.
-    """
-
-    prompt: str | None
-    rewards: tuple[str, ...]
-    sample: str | None = None
-    wide: bool = False
-    drop_missing: bool = False
-    widths: tuple[float, ...] = ()
-    exact_up_to: int = 0
 
 
 def is_many(location: str) -> bool:
@@ -225,220 +168,6 @@ def _matching(pattern: str) -> list[str]:
     return [str(path) for path in found if seen or not any(p[0] == "." for p in path.relative_to(root).parts)]
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What is read of a piece of a part.
-
-    Attributes
-    ----------
-    summary : Summary
-        Its samples.
-    dropped : int
-        Rows that were left out.
-    responses : Responses, optional
-        What names its rows, where that is asked.
-    kind : str
-        What its prompts are: integers, text, or, of a file where all is text, ``spelled integers``, ``decimals`` such
-        as 7.0, or nothing that is known.
-    truths : bool
-        Whether rewards are truth values.
-    """
-
-    summary: Summary
-    dropped: int = 0
-    responses: Responses | None = None
-    kind: str = ""
-    truths: bool = False
-
-
-def summaries(part: Part, question: Question) -> Iterator[Reading]:
-    """Yield the summary of each piece of a part, and what tells it apart from others.
-
-    Parameters
-    ----------
-    part : Part
-        The file.
-    question : Question
-        What is read of it.
-
-    Raises
-    ------
-    CorruptPartError
-        Where the part cannot be read.
-    InputError
-        Where it can, and does not hold what is asked: the sentence names it.
-    """
-    for file in _pieces(part, question):
-        yield _of_piece(file, question)
-
-
-def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, float]], int, int] | None:
-    """Return the ends of each reward in the first piece that has any, and how many samples and runs of prompts it has.
-
-    Parameters
-    ----------
-    part : Part
-        The file.
-    question : Question
-        What is read of it.
-
-    Returns
-    -------
-    ranges : list of (float, float)
-        Ends of each reward in the first piece that has any.
-    samples, runs : int
-        How many samples it has, and runs of prompts.
-
-    Raises
-    ------
-    InputError
-        As `summaries`.
-    """
-    for file in _pieces(part, question):
-        samples = read_samples(
-            file, question.prompt, question.rewards, sample=question.sample, wide=question.wide, named=True
-        )
-        rewards = np.array(list(samples.rewards.values()))
-        finite = np.isfinite(rewards).all(axis=0)  # what lacks a value is dropped, or refused when its turn comes
-        if finite.any():
-            ends = [(float(one.min()), float(one.max())) for one in rewards[:, finite]]
-            return ends, samples.size, len(_runs(samples.identifiers.drop_null())[1])
-    return None
-
-
-def _pieces(part: Part, question: Question) -> Iterator[TableFile]:
-    with _opened(part) as source:
-        groups = None if part.groups is None else range(*part.groups)
-        pieces = open_pieces(part.path, lambda file: _needed(file, question), source, groups)
-        while True:
-            try:
-                file = next(pieces, None)
-            except InputError as error:
-                if isinstance(error, _Asked):
-                    raise InputError(str(error), argument=error.argument, column=error.column) from error
-                raise CorruptPartError(str(error)) from error
-            if file is None:
-                return
-            yield file
-
-
-def first_file(parts: Sequence[Part]) -> TableFile:
-    """Return the first piece of the first part that can be read and has rows, which tells what columns there are.
-
-    Parameters
-    ----------
-    parts : sequence of Part
-        In the order in which they are tried.
-
-    Raises
-    ------
-    InputError
-        Where none can be read.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "a.csv").write_text("prompt_id,reward\\n1,1\\n", encoding="utf-8")
-    ...     first_file(list_parts(folder)).names
-    ('prompt_id', 'reward')
-    """
-    problem: InputError | None = None
-    for part in parts:
-        try:
-            with _opened(part) as source:
-                for file in open_pieces(part.path, lambda file: list(file.names[:1]), source):
-                    _check_no_summary(file)
-                    return file
-        except InputError as error:
-            problem = problem or error
-    raise problem or InputError(f"{parts[0].path} has a header but no rows; give samples of each prompt.")
-
-
-class _Asked(InputError):
-    """What is asked is not there; the part itself is whole."""
-
-
-def _needed(file: TableFile, question: Question) -> list[str]:
-    """Return the columns that reading a table will load, by reading it without rows."""
-    _check_no_summary(file)
-    asked: list[str] = []
-
-    def read(columns: list[str]) -> pa.Table:
-        asked.extend(columns)
-        return file.read(columns)
-
-    empty = TableFile(file.path, file.names, read, nested=file.nested)
-    try:
-        read_samples(empty, question.prompt, question.rewards, sample=question.sample, wide=question.wide)
-    except InputError as error:
-        if not asked:
-            raise _Asked(str(error), argument=error.argument, column=error.column) from error
-    return list(dict.fromkeys(asked))
-
-
-def _check_no_summary(file: TableFile) -> None:
-    if holds_summary(file.names):
-        raise _Asked(
-            f"{file.path} is a summary, not a part of a table of rewards; ask for it by itself, and keep summaries "
-            "elsewhere. Those of several tables are joined by alignlib.scale.Summary.merged.",
-            argument="table",
-        )
-
-
-def _of_piece(file: TableFile, question: Question) -> Reading:
-    samples = read_samples(
-        file, question.prompt, question.rewards, sample=question.sample, wide=question.wide, named=True
-    )
-    rewards = list(samples.rewards.values())
-    if question.drop_missing and not (np.isfinite(rewards).all(axis=0) & _named(samples.identifiers)).any():
-        nothing = {name: np.empty(0) for name in samples.rewards}
-        none = Summary.of(
-            pa.array([], pa.int64()), np.empty(0, dtype=np.int64), nothing, widths=question.widths or None
-        )
-        return Reading(replace(none, exact_up_to=question.exact_up_to), samples.size)
-    kept = samples.without_gaps(question.drop_missing)
-    prompts, sizes = _runs(kept.identifiers)
-    columns = {name: np.asarray(values) for name, values in kept.rewards.items()}
-    widths = question.widths or None
-    found = Summary.of(prompts, sizes, columns, widths=widths, exact_up_to=question.exact_up_to)
-    responses = None if kept.told_apart is None else Responses.of(prompts, sizes, kept.told_apart)
-    kind = "" if question.prompt is None else _kind(prompts, file.is_text)
-    return Reading(found, samples.size - kept.size, responses, kind, _truths(file, question))
-
-
-def _runs(names: pa.Array) -> tuple[pa.Array, IntArray]:
-    """Return the names of runs of one prompt, and how many rows each has."""
-    if pa.types.is_integer(names.type) and len(names):  # a quarter of the time
-        values = names.to_numpy()
-        starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
-        return pa.array(values[starts]), np.diff(starts, append=len(values))
-    runs = pc.run_end_encode(names, run_end_type=pa.int64())
-    return runs.values, np.diff(runs.run_ends.to_numpy(), prepend=0)
-
-
-def _kind(names: pa.Array, is_text: bool) -> str:
-    """Say what names are; a file where all is text tells less."""
-    if pa.types.is_integer(names.type):
-        return "spelled integers" if is_text else "integers"
-    if not is_text:
-        return "text"
-    first = names.slice(0, 1)
-    if not pc.all(pc.match_substring_regex(first, _DECIMAL)).as_py():  # most names are no numbers
-        return ""
-    return "decimals" if pc.all(pc.match_substring_regex(names, _DECIMAL)).as_py() else ""
-
-
-def _truths(file: TableFile, question: Question) -> bool:
-    """Tell whether a reward is a column of truth values, which count as 1 and 0."""
-    plain = [name for name in question.rewards if name in file.names]
-    return not file.is_text and any(pa.types.is_boolean(one.type) for one in file.load(plain).columns)
-
-
-def _named(identifiers: pa.Array) -> BoolArray:
-    return np.asarray(identifiers.is_valid().to_numpy(zero_copy_only=False))
-
-
 def _stat(path: str) -> Part:
     if _URL.match(path):
         fs, inside = _fsspec(path)
@@ -494,8 +223,24 @@ def _listed(location: str) -> list[str]:
 
 
 @contextmanager
-def _opened(part: Part) -> Iterator[IO[bytes] | None]:
-    """Open a part where fsspec does; else the reader opens it by name."""
+def opened(part: Part) -> Iterator[IO[bytes] | None]:
+    """Open a part where fsspec does; else the reader opens it by name.
+
+    Parameters
+    ----------
+    part : Part
+        The file.
+
+    Yields
+    ------
+    file or None
+        None where the reader opens it.
+
+    Raises
+    ------
+    InputError
+        Where an address cannot be opened.
+    """
     if not part.url:
         yield None
         return

@@ -22,11 +22,12 @@ import pyarrow as pa
 from alignlib._core.checks import IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.files import whole_file, write_whole
-from alignlib.scale.parts import CorruptPartError, Part, Question, summaries
+from alignlib.scale.heads import Head
+from alignlib.scale.parts import Part
+from alignlib.scale.reading_parts import CorruptPartError, Question, summaries
 from alignlib.scale.responses import Responses, repeats
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import from_batch, to_batch
-from alignlib.scale.summary_table import Head
 
 __all__ = ["Again", "Done", "Store", "load_piece", "only"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,145 +14,19 @@ import pyarrow as pa
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib._core.same import SameFields
-from alignlib.scale.bounds import counted_samples, of_prompt
 from alignlib.scale.engine import Engine, Here
-from alignlib.scale.expand import expanded, shared
+from alignlib.scale.expand import shared
+from alignlib.scale.heads import Head, measured, once, together
+from alignlib.scale.passes import Held, PassOverBins, PassOverBlocks, Piece, blocks_of
 from alignlib.scale.summary import EXACT_UP_TO, Summary
-from alignlib.tables import CountedSamples, RewardTable
+from alignlib.tables import RewardTable
 
-__all__ = ["Head", "Held", "Piece", "SummaryTable"]
+__all__ = ["SummaryTable"]
 
-Piece = Callable[[], Summary]  # loads a part of the summary; it pickles where other processes are to load it
 
 _GROUPS = 50  # of a single prompt in bins
 _AT_ONCE = 32  # pieces that a worker gets together, at most
-_MOST_KNOWN = 256  # prompts in bins of a piece whose samples are kept as estimates take them, some 300 kB each
-_LEAST_OF_A_PROMPT = 64  # samples, for which a block has room: many prompts of few want a number for each λ too
 _MOST_GATHERED = 1 << 26  # samples that are put together in memory for what asks for all of them at once
-
-
-@dataclass(frozen=True, eq=False)
-class Head(SameFields):
-    """What is known of the prompts of a piece without it: a few bytes for each.
-
-    Attributes
-    ----------
-    prompts : int
-        Their number.
-    kind : DataType
-        What their names are in Arrow.
-    sizes : array of int (prompts,) or (1,)
-        Their numbers of samples, one where all are the same.
-    binned : array of bool (prompts,) or (1,)
-        Which of them are in bins, one where all are, or none.
-    means : array (columns, prompts)
-        Mean rewards.
-    ends : array (columns, 2)
-        The least and the largest reward of all.
-    alike : array of int (columns,)
-        Prompts whose samples have one reward.
-    spans : array (k,)
-        The range of the first reward of each prompt in bins.
-    """
-
-    prompts: int
-    kind: pa.DataType
-    sizes: IntArray
-    binned: BoolArray
-    means: FloatArray
-    ends: FloatArray
-    alike: IntArray
-    spans: FloatArray
-
-    @classmethod
-    def of(cls, summary: Summary) -> Head:
-        """Measure a summary once.
-
-        Parameters
-        ----------
-        summary : Summary
-            Samples of prompts.
-        """
-        of_columns = _measured(summary)
-        least, most = of_columns[:, 1], of_columns[:, 2]
-        ends = np.stack([least.min(axis=1, initial=np.inf), most.max(axis=1, initial=-np.inf)], axis=1)
-        return cls(
-            len(summary.sizes),
-            summary.names.type,
-            _once(summary.sizes),
-            _once(summary.binned),
-            of_columns[:, 0].copy(),
-            ends,
-            (least == most).sum(axis=1),
-            (most - least)[0, summary.binned],
-        )
-
-
-def _once(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the one value of an array where there is only one."""
-    return values[:1].copy() if len(values) and (values == values[0]).all() else values.copy()
-
-
-def _together(parts: Sequence[npt.NDArray[Any]], sizes: Sequence[int]) -> npt.NDArray[Any]:
-    """Join arrays of these sizes, each given once where all of it is one value; no memory where all of all is."""
-    parts = [part for part, size in zip(parts, sizes, strict=True) if size]
-    sizes = [size for size in sizes if size]
-    if parts and all(len(part) == 1 and part[0] == parts[0][0] for part in parts):
-        return np.broadcast_to(parts[0], sum(sizes))
-    return np.concatenate([np.broadcast_to(part, size) for part, size in zip(parts, sizes, strict=True)])
-
-
-def _measured(summary: Summary) -> FloatArray:
-    """Return mean, least and largest reward of each prompt, shape (columns, 3, prompts)."""
-    found = np.empty((len(summary.columns), 3, len(summary.sizes)))
-    exact = np.flatnonzero(~summary.binned)
-    sizes = summary.sizes[exact]
-    starts = np.cumsum(sizes) - sizes
-    for j, values in enumerate(summary.values):
-        if len(exact):
-            found[j][:, exact] = (
-                np.add.reduceat(values, starts) / sizes,
-                np.minimum.reduceat(values, starts),
-                np.maximum.reduceat(values, starts),
-            )
-    first = np.flatnonzero(np.diff(summary.bins.row, prepend=-1))
-    bins, rows = summary.bins, summary.bins.row[first]
-    for j, width in enumerate(summary.widths):
-        if not len(first):
-            continue
-        mean = bins.mean(width) if j == 0 else bins.other_mean(j - 1, width)
-        least, most = (bins.least, bins.most) if j == 0 else (mean, mean)
-        found[j][:, rows] = (
-            np.add.reduceat(mean * bins.count, first) / summary.sizes[rows],
-            np.minimum.reduceat(least, first),
-            np.maximum.reduceat(most, first),
-        )
-    return found
-
-
-class Held:
-    """A piece that is in memory.
-
-    Parameters
-    ----------
-    summary : Summary
-        Samples of prompts.
-
-    Examples
-    --------
-    >>> summary = Summary.of(pa.array(["a"]), np.array([2]), {"reward": np.array([0.0, 1.0])})
-    >>> Held(summary)() is summary
-    True
-    """
-
-    def __init__(self, summary: Summary) -> None:
-        self._summary = summary
-        self.counted: dict[int, CountedSamples] = {}
-
-    def __call__(self) -> Summary:
-        """Return it."""
-        return self._summary
 
 
 class _Names(Sequence[Any]):
@@ -254,7 +128,7 @@ class SummaryTable(RewardTable):
             pieces, heads, note = _dealt(pieces, heads)
             notes = (*notes, note)
         numbers = [head.prompts for head in heads]
-        sizes = _together([head.sizes for head in heads], numbers)
+        sizes = together([head.sizes for head in heads], numbers)
         ends = np.cumsum(numbers)
         put = partial(object.__setattr__, self)
         put("prompts", _Names(pieces, heads))
@@ -267,7 +141,7 @@ class SummaryTable(RewardTable):
         put("_means", np.concatenate([head.means for head in heads], axis=1))
         put("_ends", np.array([head.ends for head in heads]))
         put("_alike", sum(head.alike for head in heads))
-        put("_apart", _together([_once(head.binned & (head.sizes > EXACT_UP_TO)) for head in heads], numbers))
+        put("_apart", together([once(head.binned & (head.sizes > EXACT_UP_TO)) for head in heads], numbers))
         put("_engine", Here() if engine is None else engine)
         put("_kept", {})
 
@@ -366,7 +240,7 @@ class SummaryTable(RewardTable):
         if not held_only:
             self._check_held(column)
         for piece, (start, _) in zip(self._pieces, self._bounds, strict=True):
-            for where, rows in _blocks(piece(), [place], most):
+            for where, rows in blocks_of(piece(), [place], most):
                 yield where + start, rows[0]
 
     def each(
@@ -377,9 +251,9 @@ class SummaryTable(RewardTable):
         tasks, starts = [], []
         for piece, (low, high) in zip(self._pieces, self._bounds, strict=True):
             if not self._apart[low:high].all():
-                tasks.append(_Task(piece, places, most, work, add, tuple(array[low:high] for array in arrays)))
+                tasks.append(PassOverBlocks(piece, places, most, work, add, tuple(array[low:high] for array in arrays)))
                 starts.append(low)
-        for k, found in self._in_order(_Task.__call__, tasks):
+        for k, found in self._in_order(PassOverBlocks.__call__, tasks):
             for where, result in found:
                 yield where + starts[k], result
 
@@ -406,9 +280,9 @@ class SummaryTable(RewardTable):
         for piece, (low, high) in zip(self._pieces, self._bounds, strict=True):
             rows = np.flatnonzero(self._apart[low:high])
             if rows.size:
-                tasks.append(_OfBins(piece, rows, work, tuple(array[low:high] for array in arrays)))
+                tasks.append(PassOverBins(piece, rows, work, tuple(array[low:high] for array in arrays)))
                 starts.append(low)
-        for k, found in self._in_order(_OfBins.__call__, tasks):
+        for k, found in self._in_order(PassOverBins.__call__, tasks):
             for row, result in found:
                 yield starts[k] + row, result
 
@@ -419,7 +293,7 @@ class SummaryTable(RewardTable):
     def _measured(self, column: str, what: int) -> FloatArray:
         """Return the least or the largest reward of each prompt, from their pieces."""
         place = self._place(column)
-        return np.concatenate([_measured(piece())[place, what] for piece in self._pieces])
+        return np.concatenate([measured(piece())[place, what] for piece in self._pieces])
 
     def prompt_minima(self, column: str) -> FloatArray:
         """Return the least reward of each prompt."""
@@ -444,73 +318,6 @@ class SummaryTable(RewardTable):
     def with_at_least(self, n: int) -> RewardTable:
         """Refuse: prompts are left out where the parts are read."""
         raise InputError("drop_below is taken where the parts are read; pass it there.", argument="drop_below")
-
-
-@dataclass(frozen=True, eq=False)
-class _Task(SameFields):
-    """A pass over one piece, wherever it is done."""
-
-    piece: Piece
-    places: list[int]
-    most: int
-    work: Callable[..., Any]
-    add: bool
-    arrays: tuple[npt.NDArray[Any], ...]
-
-    def __call__(self) -> list[tuple[IntArray, Any]]:
-        found: list[tuple[IntArray, Any]] = []
-        for where, rows in _blocks(self.piece(), self.places, self.most):
-            result = self.work(*rows, *(array[where] for array in self.arrays))
-            if self.add and found:
-                for total, more in zip(found[0][1], result, strict=True):
-                    total += more
-            else:
-                found.append((where, result))
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class _OfBins(SameFields):
-    """A pass over the prompts of one piece that are in bins, wherever it is done."""
-
-    piece: Piece
-    rows: IntArray
-    work: Callable[..., Any]
-    arrays: tuple[npt.NDArray[Any], ...]
-
-    def __call__(self) -> list[tuple[int, Any]]:
-        summary = self.piece()
-        known = self.piece.counted if isinstance(self.piece, Held) else {}
-        found = []
-        for row in self.rows.tolist():
-            samples = known.get(row)
-            if samples is None:
-                samples = counted_samples(of_prompt(summary.bins, row), summary.widths[0])
-                if len(known) < _MOST_KNOWN:
-                    known[row] = samples
-            found.append((row, self.work(samples, *(array[row] for array in self.arrays))))
-        return found
-
-
-def _blocks(summary: Summary, places: Sequence[int], most: int | None) -> Iterator[tuple[IntArray, list[FloatArray]]]:
-    """Yield prompts of one number of samples: positions, and for each column (prompts, samples)."""
-    summary = expanded(summary, EXACT_UP_TO)
-    here = np.flatnonzero(~summary.binned)
-    sizes = summary.sizes[here]
-    starts = np.cumsum(sizes) - sizes
-    different = np.unique(sizes)
-    for size in different.tolist():
-        where = np.flatnonzero(sizes == size)
-        step = max(1, where.size if most is None else most // max(size, _LEAST_OF_A_PROMPT))
-        for first in range(0, where.size, step):
-            some = where[first : first + step]
-            if len(different) == 1:
-                low, high = first * size, (first + some.size) * size
-                rows = [summary.values[j][low:high].reshape(some.size, size) for j in places]
-            else:
-                inside = starts[some][:, None] + np.arange(size)
-                rows = [summary.values[j][inside] for j in places]
-            yield here[some], rows
 
 
 def _dealt(pieces: Sequence[Piece], heads: Sequence[Head]) -> tuple[list[Piece], list[Head], str]:
