@@ -33,6 +33,7 @@ class Held:
 
     Examples
     --------
+    >>> import pyarrow as pa
     >>> summary = Summary.of(pa.array(["a"]), np.array([2]), {"reward": np.array([0.0, 1.0])})
     >>> Held(summary)() is summary
     True

@@ -176,6 +176,7 @@ def first_file(parts: Sequence[Part]) -> TableFile:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from alignlib.scale.parts import list_parts
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "a.csv").write_text("prompt_id,reward\\n1,1\\n", encoding="utf-8")
