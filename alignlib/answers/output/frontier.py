@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
 from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib._core.plain import plain
@@ -14,6 +13,13 @@ from alignlib._core.shown import level_shown
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import beyond_kl, gold_promise, hacking
+from alignlib.answers.output.frontier_sentences import (
+    constant_sentence,
+    first_term_lines,
+    limit_lines,
+    shown_terms,
+    wanted_sentence,
+)
 from alignlib.answers.output.headline import headline
 from alignlib.answers.output.render import (
     beside,
@@ -22,10 +28,9 @@ from alignlib.answers.output.render import (
     capital,
     interval_name,
     listed,
-    over_prompts,
     percent,
 )
-from alignlib.estimation import EstimatedFrontier, FirstTerms, Sensitivity, Wanted
+from alignlib.estimation import EstimatedFrontier, FirstTerms, Sensitivity
 from alignlib.tables import RewardTable
 
 __all__ = ["COLUMNS", "lines", "points", "record"]
@@ -43,9 +48,6 @@ COLUMNS = (
 )  # fmt: skip
 _WANTED = ("kl", "samples", "prompts")
 _POINT = ("spent", "gain", "gain_low", "gain_high")
-_SERIES = [step * 10.0**power for power in (-3, -2, -1, 0) for step in (1, 2, 5)]
-_MOST_SHOWN = 4
-_BEYOND_REACH = 1e7  # samples of a prompt
 _TELLING = 16  # samples of a prompt: fewer do not tell a rare large reward from one that the prompt has often
 
 
@@ -158,17 +160,12 @@ def _record(answer: Answer) -> dict[str, Any]:
 
 
 def _first_terms(terms: FirstTerms) -> dict[str, Any]:
-    at = _shown_terms(terms)
+    at = shown_terms(terms)
     shown = terms.at(at) if at.size else None
     return {
         **listed(terms, ("slope", "slope_low", "slope_high", "curvature", "trusted_end")),
         "points": [] if shown is None else by_point({name: getattr(shown, name) for name in _POINT}, at.size),
     }
-
-
-def _shown_terms(terms: FirstTerms) -> FloatArray:
-    """Budgets of the 1-2-5 series up to where the terms are trusted, the last few of them."""
-    return np.array([kl for kl in _SERIES if kl <= terms.trusted_end][-_MOST_SHOWN:])
 
 
 def _limit(limit: EstimatedFrontier | None, free: tuple[float, ...] | None = None) -> list[dict[str, Any]]:
@@ -224,7 +221,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     heading, entries = best.rules.column
     one, wide = heading != "rule", max(8, *map(len, entries))
     said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
-    said += [f"unknown: {_why(answer)}"] if answer.limit is None else _limit_lines(answer.limit)
+    said += [f"unknown: {_why(answer)}"] if answer.limit is None else limit_lines(answer.limit)
     said += [] if answer.assumed is None else [_assumption(table, answer.assumed)]
     if answer.limit is None:
         like = "" if best.fixed_prompts else f", and that other prompts are like these {table.n_prompts}"
@@ -233,11 +230,11 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
         left = ", ".join(f"{kl:g}" for kl in answer.unsupported)
         said.append(f"Left out, for more than that: {left} {_unit(answer.unsupported[-1])}.")
     if answer.wanted is not None:
-        said.append(_wanted_sentence(answer.wanted, table.n_prompts))
+        said.append(wanted_sentence(answer.wanted, table.n_prompts))
     if answer.first_terms is not None:
-        said += _first_term_lines(answer.first_terms)
+        said += first_term_lines(answer.first_terms)
     if answer.constant_prompts:
-        said.append(_constant_sentence(table, answer))
+        said.append(constant_sentence(table, answer))
     by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
     said += [
         "",
@@ -252,7 +249,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
             f"{entry:>{wide}} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
             f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
-    said += [_wanted_sentence(one, table.n_prompts) for one in answer.wanted_by_rules]
+    said += [wanted_sentence(one, table.n_prompts) for one in answer.wanted_by_rules]
     if best.fixed_prompts and (4.0 * best.n > table.n_samples.min()).any():
         said.append(
             "N above a quarter of the samples of a prompt rests on a few of the largest: the value is unbiased, "
@@ -274,75 +271,6 @@ def _why(answer: Answer) -> str:
 
 def _unit(kl: float) -> str:
     return "nat" if kl == 1.0 else "nats"
-
-
-def _wanted_sentence(wanted: Wanted, n_prompts: int) -> str:
-    """Say what the largest budget left out, or the share of a rule, would take.
-
-    >>> _wanted_sentence(Wanted(2.0, 2900.0, 8), 5)
-    'For 2 nats about 2,900 samples a prompt would be needed, of 8 prompts or more.'
-    >>> _wanted_sentence(Wanted(2.5, 1e9, 8, "best-of-32"), 9)
-    'For the share of best-of-32 (2.5 nats) more than 10,000,000 samples a prompt would be needed.'
-    """
-    prompts = "" if n_prompts >= wanted.prompts else f", of {wanted.prompts} prompts or more"
-    nats = "1 nat" if wanted.kl == 1.0 else f"{wanted.kl:.3g} nats"
-    what = f"the share of {wanted.rule} ({nats})" if wanted.rule else nats
-    many = f"about {wanted.samples:,.0f}"
-    if wanted.samples > _BEYOND_REACH:
-        many = f"more than {_BEYOND_REACH:,.0f}"
-    return f"For {what} {many} samples a prompt would be needed{prompts}."
-
-
-def _first_term_lines(terms: FirstTerms) -> list[str]:
-    """Say what the first terms of the limit give, and how far they can be trusted."""
-    span = f"{terms.slope_low:.3g} to {terms.slope_high:.3g}"
-    slope = f"{terms.slope:.3g} √KL ({interval_name(terms.level)} of the factor {span})"
-    if terms.curvature is None:
-        unknown = "they do not tell how soon the next one matters"
-        return [f"Its first term, which two samples of a prompt give without bias: {slope}; {unknown}."]
-    sign = "+" if terms.curvature >= 0.0 else "-"
-    series = f"{terms.slope:.3g} √KL {sign} {abs(terms.curvature):.3g} KL"
-    trusted = f"to be trusted up to {terms.trusted_end:.3g} nats, as far as the next term can be told"
-    said = [f"Its first terms, which few samples of a prompt give without bias: {series}, {trusted}."]
-    if not (budgets := _shown_terms(terms)).size:
-        return said
-    at = terms.at(budgets)
-    for i in range(at.spent.size):
-        said.append(f"{at.spent[i]:>8.4g} {at.gain[i]:>10.4g}  {bounds(at.gain_low[i], at.gain_high[i]):<22}")
-    return said
-
-
-def _constant_sentence(table: RewardTable, answer: Answer) -> str:
-    """Say how many prompts do not vary, and what they may add."""
-    same = (
-        f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every sample"
-    )
-    if answer.constant_most is None or answer.limit is None:
-        return f"{same}: what could be gained there does not show in these samples."
-    if answer.constant_most == 0.0:
-        return f"{same}, the largest there is: nothing can be gained there."
-    sure = f"{percent(answer.rules.level)} sure, prompt by prompt"
-    return (
-        f"{same}. The limit counts no gain there; with at most the chance of something better that so many samples "
-        f"leave open ({sure}), and no reward above the largest seen, they may add up to {answer.constant_most:.3g} at "
-        f"{answer.limit.spent[-1]:.3g} nats."
-    )
-
-
-def _limit_lines(limit: EstimatedFrontier) -> list[str]:
-    up_to = (
-        "the rewards are bounded"
-        if limit.supported_end == np.inf
-        else f"the samples support it up to {limit.supported_end:.3g}"
-    )
-    if not len(limit.spent):
-        return [f"No budget asked for is supported: {up_to} nats."]
-    said = [f"{'KL':>8} {'gain':>10}  {interval_name(limit.level):<22} {'reward':>9} {'λ = 1/β':>9}"]
-    for i in range(len(limit.spent)):
-        interval = bounds(limit.gain_low[i], limit.gain_high[i])
-        reward = beside(limit.reward[i], limit.gain[i])
-        said.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {reward:>9} {limit.lam[i]:>9.4g}")
-    return [*said, f"KL is in nats{over_prompts(limit)}; {up_to}."]
 
 
 def _assumption(table: RewardTable, found: Sensitivity) -> str:
