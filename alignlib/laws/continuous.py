@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,6 @@ from alignlib._core.errors import InputError
 from alignlib.divergences import CHI_SQUARED, TOTAL_VARIATION, Divergence, Renyi
 from alignlib.laws.law import Law
 from alignlib.laws.optima import optima
-from alignlib.laws.quadrature import rank_nodes
 
 __all__ = ["ContinuousLaw", "check_unit"]
 
@@ -22,6 +22,11 @@ __all__ = ["ContinuousLaw", "check_unit"]
 _LARGEST, _LEAST_SPAN = 1e305, 1e-300  # in size, as of the rewards of a `FiniteLaw`
 _LARGEST_LOG, _FURTHEST = 690.0, 90.0  # of a moment of the ratio; nats to which the ranks of `nodes` reach
 _REFINED = 2  # times that the place where outcomes are dropped becomes the end of a panel
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+_OCTAVES = 160  # of the mass of a tail: down to 2^-160
+_SPLIT = 4  # parts of an octave, near the middle
+_FINE = 12  # octaves in parts
+_BESIDE = 0.5 ** np.arange(2, 42, 2)  # of a break's mass: panels shrink towards it from both sides
 
 
 class ContinuousLaw(Law):
@@ -74,7 +79,7 @@ class ContinuousLaw(Law):
         weights : array (m,)
             The base mass that each stands for; together 1.
         """
-        below, above, weight = rank_nodes(tuple(breaks))
+        below, above, weight = _rank_nodes(tuple(breaks))
         return np.concatenate([self._deviation(below, False), self._deviation(above, True)]), weight
 
     def _max_spent(self, divergence: Divergence) -> float:
@@ -172,3 +177,41 @@ def check_unit(name: str, scale: float, *places: float) -> None:
     far = max(map(abs, places), default=0.0)
     if far > _LARGEST:
         raise InputError(f"rewards must lie in [-{_LARGEST:g}, {_LARGEST:g}]; got {far:g}. Choose another unit.")
+
+
+@lru_cache(maxsize=2)
+def _rank_nodes(breaks: tuple[float, ...] = ()) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return nodes and weights for integrals over ranks, in rising order.
+
+    Within an octave of a tail's mass the rule is exact for polynomials of degree 23.
+
+    Parameters
+    ----------
+    breaks : tuple of float
+        Masses of the lower tail at which an integrand may have a kink.
+
+    Returns
+    -------
+    below : array (m,)
+        The lower tail's mass at nodes below the median.
+    above : array (n,)
+        The upper tail's mass at those above it.
+    weights : array (nodes,)
+        Of all nodes; together 1.
+    """
+    edges = 0.5 * 2.0 ** -np.concatenate([np.arange(0, _FINE, 1.0 / _SPLIT), np.arange(_FINE, _OCTAVES + 1)])
+    low = _with_breaks(edges, [b for b in breaks if 0.0 < b < 0.5])
+    high = _with_breaks(edges, [1.0 - b for b in breaks if 0.5 <= b < 1.0])
+    parts = []
+    for ends in (low, high):
+        half = 0.5 * np.diff(ends)
+        place = (ends[:-1] + half)[:, None] + half[:, None] * _NODES
+        parts.append((place.ravel(), (half[:, None] * _WEIGHTS).ravel()))
+    weight = np.concatenate([parts[0][1], parts[1][1][::-1]])
+    return parts[0][0], parts[1][0][::-1], weight / weight.sum()
+
+
+def _with_breaks(edges: FloatArray, breaks: list[float]) -> FloatArray:
+    beside = [b * (1.0 + sign * _BESIDE) for b in breaks for sign in (-1.0, 1.0)]
+    inside = np.concatenate([*beside, breaks, edges])
+    return np.unique(inside[(inside > 0.0) & (inside <= 0.5)])
