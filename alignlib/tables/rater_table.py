@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,10 @@ from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted, look_alike
 from alignlib._core.same import SameFields
-from alignlib.tables.as_identifiers import spelled_number, texts
-from alignlib.tables.bins import check_kinds, in_bins
+from alignlib.tables.as_identifiers import texts
 from alignlib.tables.columns import require_column
 from alignlib.tables.crowd import with_truth
+from alignlib.tables.kinds import categories, check_kinds, in_bins, renumbered
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.reading import open_frame, open_table_file
 from alignlib.tables.table_file import TableFile, load, short
@@ -269,7 +268,7 @@ class RaterTable(SameFields):
             notes = (f"{said} were left out for want of a value.",)
         nobody = ("all",), np.zeros(whole.num_rows, dtype=np.int64)
         found: dict[str, tuple[tuple[str, ...], IntArray]] = {
-            what: _categories(whole[what]) if what in named else nobody for what in wanted
+            what: categories(whole[what]) if what in named else nobody for what in wanted
         }
         binned: list[str] = []
         for what in ("target", "label"):
@@ -349,7 +348,7 @@ class RaterTable(SameFields):
             f"({counted(int((~kept).sum()), 'label')}): what tells targets apart cannot be seen there."
         )
         context, target, label, rater = (
-            _kept(names, codes[kept])
+            renumbered(names, codes[kept])
             for names, codes in (
                 (self.contexts, self.context),
                 (self.targets, self.target),
@@ -368,25 +367,3 @@ class RaterTable(SameFields):
             rater[1],
             (*self.notes, said),
         )
-
-
-def _kept(names: tuple[str, ...], codes: IntArray) -> tuple[tuple[str, ...], IntArray]:
-    """Number anew what is left."""
-    held, places = np.unique(codes, return_inverse=True)
-    return tuple(names[code] for code in held.tolist()), places.astype(np.int64)
-
-
-def _categories(column: pa.ChunkedArray) -> tuple[tuple[str, ...], IntArray]:
-    """Number the texts; where all are numbers in their order, and 1 and 1.0 are one. No digit is lost."""
-    encoded = column.combine_chunks().dictionary_encode()
-    values: list[str] = encoded.dictionary.to_pylist()
-    numbers = [spelled for value in values if (spelled := spelled_number(value)) is not None]
-    if len(numbers) == len(values):
-        names = sorted(set(numbers), key=Decimal)
-        place = {name: code for code, name in enumerate(names)}
-        places = np.array([place[number] for number in numbers], dtype=np.int64)
-    else:
-        names = sorted(values)
-        place = {name: code for code, name in enumerate(names)}
-        places = np.array([place[value] for value in values], dtype=np.int64)
-    return tuple(names), places[encoded.indices.to_numpy()]

@@ -1,19 +1,82 @@
-"""Measured numbers put into bins of about equal size, where a channel needs a few kinds of target or label."""
+"""The few kinds of target or label that a channel needs: texts numbered, measured numbers put into bins."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
+import pyarrow as pa
 
 from alignlib._core.checks import IntArray, as_whole
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.tables.as_identifiers import spelled_number
 
-__all__ = ["check_kinds", "in_bins"]
+__all__ = ["categories", "check_kinds", "in_bins", "renumbered"]
 
 _FEW_ROWS = 20  # of so few any column is all different
 _ALIKE = 2  # rows a value on average, below which nothing is a kind
 _MANY, _ALIKE_OF_MANY = 30, 10  # different measured numbers, and rows a value below which they are not counted
+
+
+def categories(column: pa.ChunkedArray) -> tuple[tuple[str, ...], IntArray]:
+    """Number the texts; where all are numbers in their order, and 1 and 1.0 are one. No digit is lost.
+
+    Parameters
+    ----------
+    column : ChunkedArray
+        Text, without gaps.
+
+    Returns
+    -------
+    names : tuple of str
+        The different values in order.
+    codes : array of int (rows,)
+        Their places in the names.
+
+    Examples
+    --------
+    >>> categories(pa.chunked_array([["10", "9", "9.0"]]))
+    (('9', '10'), array([1, 0, 0]))
+    """
+    encoded = column.combine_chunks().dictionary_encode()
+    values: list[str] = encoded.dictionary.to_pylist()
+    numbers = [spelled for value in values if (spelled := spelled_number(value)) is not None]
+    if len(numbers) == len(values):
+        names = sorted(set(numbers), key=Decimal)
+        place = {name: code for code, name in enumerate(names)}
+        places = np.array([place[number] for number in numbers], dtype=np.int64)
+    else:
+        names = sorted(values)
+        place = {name: code for code, name in enumerate(names)}
+        places = np.array([place[value] for value in values], dtype=np.int64)
+    return tuple(names), places[encoded.indices.to_numpy()]
+
+
+def renumbered(names: tuple[str, ...], codes: IntArray) -> tuple[tuple[str, ...], IntArray]:
+    """Number anew what is left.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The different values.
+    codes : array of int (rows,)
+        Their places in the names, some of which may no longer come.
+
+    Returns
+    -------
+    names : tuple of str
+        Those that come.
+    codes : array of int (rows,)
+        Their places.
+
+    Examples
+    --------
+    >>> renumbered(("a", "b", "c"), np.array([2, 0]))
+    (('a', 'c'), array([1, 0]))
+    """
+    held, places = np.unique(codes, return_inverse=True)
+    return tuple(names[code] for code in held.tolist()), places.astype(np.int64)
 
 
 def in_bins(column: str, names: tuple[str, ...], codes: IntArray, bins: int) -> tuple[tuple[str, ...], IntArray, str]:
