@@ -17,8 +17,9 @@ import pytest
 from alignlib._core.errors import InputError
 from alignlib.models import chat_template
 from alignlib.models.chat_template import laid_out
+from alignlib.models.folder_checks import _named_code, check_counts, check_shards
 from alignlib.models.guest import Guest
-from alignlib.models.loading import _check_counts, _check_shards, _ends, _named_code
+from alignlib.models.loading import _ends
 from alignlib.models.texts import encode_prompts
 
 CONFIGS: list[dict[str, Any]] = [
@@ -39,14 +40,14 @@ NAMING: list[dict[str, Any]] = [
 def test_a_config_that_promises_too_much_is_one_sentence(tmp_path: Path, config: dict[str, Any]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"promises 1e\+\d+ of '\w+', and the folder holds weights of 0 names"):
-        _check_counts(str(tmp_path), "model")
+        check_counts(str(tmp_path), "model")
 
 
 @pytest.mark.parametrize("config", [{"n_head": -2}, {"text_config": {"num_hidden_layers": -1}}, {"num_heads": 0}])
 def test_a_config_of_fewer_than_no_parts_is_one_sentence(tmp_path: Path, config: dict[str, Any]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"The config of model=.* has -?\d as '\w+'; correct config\.json"):
-        _check_counts(str(tmp_path), "model")
+        check_counts(str(tmp_path), "model")
 
 
 @pytest.mark.parametrize("config", NAMING, ids=str)
@@ -59,7 +60,7 @@ def test_a_config_that_names_code_on_the_hub_is_seen(config: dict[str, Any]) -> 
 @pytest.mark.parametrize("content", ["", "[" * 10_000, "{", '"x"', "\0"], ids=repr)
 def test_a_config_that_is_none_is_left_to_whoever_loads_it(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
-    _check_counts(str(tmp_path), "model")
+    check_counts(str(tmp_path), "model")
 
 
 @pytest.mark.parametrize("shard", ["../other.safetensors", "/etc/passwd", "a/../../b.safetensors"])
@@ -67,10 +68,10 @@ def test_an_index_of_weights_stays_in_its_folder(tmp_path: Path, shard: str) -> 
     index = tmp_path / "model.safetensors.index.json"
     for held in ("[]", "{", '{"weight_map": {"a": "model-1.safetensors"}}'):
         index.write_text(held)
-        _check_shards(str(tmp_path), "model")
+        check_shards(str(tmp_path), "model")
     index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors", "b": shard}}))
     with pytest.raises(InputError, match=r"model\.safetensors\.index\.json of model=.* leads out of its folder"):
-        _check_shards(str(tmp_path), "model")
+        check_shards(str(tmp_path), "model")
 
 
 @pytest.mark.parametrize("given", ["x", [[0]], [None], {}, True], ids=str)

@@ -1,0 +1,177 @@
+"""What is refused of a model's folder before it is loaded: code to fetch, absurd sizes, paths that lead out of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from alignlib._core.errors import InputError, quoted
+
+__all__ = ["check_counts", "check_name", "check_shards", "refuse_named_code"]
+
+_NAMES_CODE = ("attn_implementation", "attn_implementation_internal", "experts_implementation", "kernel_config")
+_COUNTS = re.compile(r"(?:layers?|blocks?|experts?|labels|heads?|depths?)$")  # keys of a config for numbers of parts
+_MANY_PARTS = 2000  # built within a minute
+_LONGEST_HEADER = 100 * 2**20  # bytes, as safetensors itself allows
+
+
+def check_name(name: str, role: str) -> None:
+    """Refuse a path that is not the folder of a model.
+
+    Parameters
+    ----------
+    name : str
+        Folder, or name on the hub.
+    role : str
+        The argument that messages name.
+
+    Raises
+    ------
+    InputError
+        If the folder is not there, or not one.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        if not any((folder / file).is_file() for file in ("config.json", "adapter_config.json")):
+            raise InputError(
+                f"{role}={name} is a folder without config.json; name the folder that save_pretrained wrote, such as "
+                "a checkpoint inside it."
+            )
+    elif folder.exists():
+        raise InputError(f"{role}={name} is a file; name the folder that save_pretrained wrote.")
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"{role}={name}: there is no such folder; check the path.")
+
+
+def refuse_named_code(name: str, role: str) -> None:
+    """Refuse a config that names attention or experts on the hub, ``owner/kernel``: that is code, fetched and run.
+
+    Parameters
+    ----------
+    name : str
+        Folder, or name on the hub.
+    role : str
+        The argument that messages name.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    from transformers import PretrainedConfig
+
+    try:
+        config, _ = PretrainedConfig.get_config_dict(name)
+    except Exception:  # said where it is loaded
+        return
+    found = _named_code(config)
+    if found is not None:
+        key, value = found
+        raise InputError(
+            f"The config of {role}={name} names code on the hub ({key}: {quoted(value)}), which is not run; take that "
+            "line out of config.json, or pass remote_code=True."
+        )
+
+
+def check_counts(name: str, role: str) -> None:
+    """Refuse a config that promises far more layers, experts or labels than its folder has weights for.
+
+    Each is built, one by one, before the weights are looked at: a billion of them is a process without end.
+
+    Parameters
+    ----------
+    name : str
+        Folder, or name on the hub.
+    role : str
+        The argument that messages name.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    try:
+        config = json.loads((Path(name) / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):  # said where it is loaded; of the hub it is not ours to read
+        return
+    for key, count in _counts(config):
+        if count < 0 or (count == 0 and key.endswith(("head", "heads"))):
+            raise InputError(f"The config of {role}={name} has {count} as {quoted(key)}; correct config.json.")
+        if count > _MANY_PARTS and count > (held := _held_weights(Path(name))):
+            raise InputError(
+                f"The config of {role}={name} promises {count:.4g} of {quoted(key)}, and the folder holds weights of "
+                f"{held} names; correct config.json."
+            )
+
+
+def _counts(config: object) -> Iterator[tuple[str, int]]:
+    """Yield what a config says of how many parts a model has, at any depth.
+
+    >>> list(_counts({"n_layer": 2, "text_config": {"num_experts": 8, "eos_token_id": 9}}))
+    [('n_layer', 2), ('num_experts', 8)]
+    """
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if type(value) is int and _COUNTS.search(str(key)):
+                yield str(key), value
+    inner = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    for value in inner:
+        yield from _counts(value)
+
+
+def _held_weights(folder: Path) -> int:
+    """Return how many tensors the safetensors of a folder name; their headers alone are read."""
+    count = 0
+    for path in folder.glob("*.safetensors"):
+        with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            count += len(json.loads(file.read(min(size, _LONGEST_HEADER))))
+    return count
+
+
+def _named_code(config: object) -> tuple[str, str] | None:
+    """Return the key and value that names code to fetch, at any depth.
+
+    >>> _named_code({"text_config": {"_attn_implementation": {"": "owner/kernel"}}})
+    ('_attn_implementation', 'owner/kernel')
+    >>> _named_code({"attn_implementation": "sdpa", "architectures": ["A"]})
+    """
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if str(key).endswith(_NAMES_CODE):
+                for said in value.values() if isinstance(value, dict) else [value]:
+                    if isinstance(said, str) and "/" in said:
+                        return str(key), said
+    inner = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    return next((found for value in inner if (found := _named_code(value)) is not None), None)
+
+
+def check_shards(name: str, role: str) -> None:
+    """Refuse an index of weights that leads out of its folder: a model is what lies in it.
+
+    Parameters
+    ----------
+    name : str
+        Folder, or name on the hub.
+    role : str
+        The argument that messages name.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    for path in Path(name).glob("*.index.json"):
+        try:
+            shards = set(json.loads(path.read_bytes())["weight_map"].values())
+        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):  # said where it is loaded
+            continue
+        for shard in sorted(map(str, shards)):
+            if Path(shard).is_absolute() or ".." in Path(shard).parts:
+                raise InputError(
+                    f"{path.name} of {role}={name} leads out of its folder, to {quoted(shard)}; put the weights beside "
+                    "it, and give their names there."
+                )
