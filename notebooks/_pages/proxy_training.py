@@ -340,7 +340,7 @@ def _turns(known: list[ProxyCurve]) -> str:
         return "policies trained on these reward models are not in the table yet"
     more = f" and for {sum(many) or 'none'} of {len(many)} that had more" if many else ""
     return (
-        f"gold rises and then falls for {sum(few)} of {len(few)} reward models that learned from at most "
+        f"gold falls in the end for {sum(few)} of {len(few)} reward models that learned from at most "
         f"{_FEW_PAIRS:,d} pairs{more}"
     )
 

@@ -228,7 +228,7 @@ def test_a_peak_at_the_largest_kl_is_none(table: results.Results) -> None:
     assert replace(curve, policies=rising.assign(gold_gain=-rising.kl)).turned
     assert not replace(curve, policies=rising.iloc[:0]).turned
     known = [replace(curve, policies=some) for some in (rising, rising.assign(gold_gain=-rising.kl))]
-    assert "falls as a policy moves from its base for 1 of 2 reward models" in proxy_training._turns(known)
+    assert "gold falls in the end for 1 of 2 reward models" in proxy_training._turns(known)
     assert "in the table yet" in proxy_training._turns([])
     share = known[0].trained_peak[1] / float(table.law(curve.task).average.gain_at_kl(known[0].trained_peak[0]))
     assert f"{share:.0%} with 300 pairs" in proxy_training._what_helps(table, known[:1])
