@@ -26,7 +26,7 @@ def opened(log: TrainingLog, low: float, high: float, product: float = 1.0) -> T
     """The log as one of means: its KL is ``product`` times what it was, known between multiples of what it was."""
     with np.errstate(invalid="ignore"):  # 0 times infinity
         most = np.where(log.kl == 0.0, 0.0, log.kl * high)
-    return replace(log, kl=log.kl * product, kl_low=log.kl * low, kl_high=most)
+    return replace(log, kl=log.kl * product, kl_low=log.kl * low, kl_high=most, remedy="say what bounds it")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_without_an_upper_end_share_and_waste_are_refused_and_the_rest_is_said(w
     (said,) = headlines(found)
     assert "what share of the limit that is cannot be told" in said
     assert "Best-of-N with N = 8 gains as much for 1.20 nats" in said
-    assert "least and largest tokens of a response (lengths) bound the KL" in said
+    assert "say what bounds it." in said
     point = record(found)["points"][-1]
     assert point["kl"] is point["kl_high"] is point["share"] is point["wasted"] is None
     assert record(found)["points"][3]["needed"] > 0.0
@@ -149,7 +149,7 @@ def test_the_commands_say_it_everywhere(tmp_path: Path) -> None:
     ]
     assert row["kl"] == ""
     assert 0.0 < float(row["kl_low"]) < float(row["kl_high"])
-    assert "Give the least and largest tokens of a response (--lengths)" in said("overlay")
+    assert "The least and largest tokens of a response (--lengths) bound the KL" in said("overlay")
     assert "-o draws rewards along KL, which this log" in said("overlay", "-o", str(tmp_path / "x.png"))
     assert "concave envelope" in said("overlay", "--lengths", "1,1024")
     kept = said("pick", "--run-gold", "reward", "--json")

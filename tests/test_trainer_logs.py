@@ -258,14 +258,80 @@ def test_a_mean_over_responses_is_bounded_by_the_lengths(tmp_path: Path) -> None
     """Two responses: 50 tokens at 1 nat each and 1,000 at 0.05: 50 nats each, where mean times mean says 276."""
     row = {"step": 1, "critic/kl": 0.525, "critic/score/mean": 1.0, "response_length/mean": 525.0}
     (tmp_path / "a.jsonl").write_text(lines([row]))
-    log = read_training_log(tmp_path / "a.jsonl")
+    log = read_training_log(tmp_path / "a.jsonl", estimator="k3")
     assert [end.tolist() for end in log.ends] == [[0.525], [np.inf]]
     assert "least and largest tokens of a response bound it (lengths)" in log.notes[-1]
-    given = read_training_log(tmp_path / "a.jsonl", lengths=(50, 1000))
+    given = read_training_log(tmp_path / "a.jsonl", lengths=(50, 1000), estimator="k3")
     (tmp_path / "a.jsonl").write_text(lines([row | {"response_length/min": 50.0, "response_length/max": 1000.0}]))
-    log = read_training_log(tmp_path / "a.jsonl")
+    log = read_training_log(tmp_path / "a.jsonl", estimator="k3")
     assert [end.tolist() for end in log.ends] == [[26.25], [525.0]] == [end.tolist() for end in given.ends]
     assert "lies between 26.2 and 525 nats" in log.notes[-1]
+
+
+@pytest.mark.parametrize("stops", [0.2, 0.8])  # the policy writes longer responses, or stops early
+def test_lengths_bound_no_mean_of_log_ratios(tmp_path: Path, stops: float) -> None:
+    """Responses of 20 or 200 tokens, as likely under the base: the exact KL lies outside what k3's ends would be."""
+    n, policy = np.array([20.0, 200.0]), np.array([stops, 1.0 - stops])
+    ratio = np.log(policy / 0.5)
+    kl, mean = float(policy @ ratio), float(policy @ (ratio / n))
+    assert not 20.0 * mean <= kl <= 200.0 * mean
+    row = {"critic/kl": mean, "critic/score/mean": 0.5, "response_length/mean": float(policy @ n)}
+    row |= {"response_length/min": 20.0, "response_length/max": 200.0}
+    (tmp_path / "a.jsonl").write_text(lines([{"step": at, **row} for at in range(9)]))
+    for estimator in (None, "k1", "k2"):
+        log = read_training_log(tmp_path / "a.jsonl", estimator=estimator)
+        assert all(low <= kl < high == np.inf for low, high in zip(*log.ends, strict=True))
+        assert (log.kl >= 0.0).all()
+        assert "nor does a least or largest length bound it" in log.notes[-1]
+        assert ("say so (estimator)" in log.remedy) == (estimator is None and mean > 0.0)
+    notes = " ".join(read_training_log(tmp_path / "a.jsonl").notes)
+    assert ("its sign tells nothing of the KL" in notes) == (mean < 0.0)
+    assert "impossible" not in notes
+    done = CliRunner().invoke(main, ["overlay", str(tmp_path / "a.jsonl")])
+    assert done.exit_code == 0
+    assert "what KL that took is not told" in done.output
+    one = {"response_length/mean": 50.0, "response_length/min": 50.0, "response_length/max": 50.0}
+    (tmp_path / "a.jsonl").write_text(lines([{"step": at, **row, **one} for at in range(9)]))
+    log = read_training_log(tmp_path / "a.jsonl")
+    assert log.kl_low is None
+    np.testing.assert_allclose(log.kl, 50.0 * mean)
+
+
+def test_a_loss_on_an_unknown_scale_is_no_kl_unless_said(tmp_path: Path) -> None:
+    """verl's versions divide it by the micro-batches, or sum it over updates."""
+    (tmp_path / "a.jsonl").write_text(lines(VERL))
+    log = read_training_log(tmp_path / "a.jsonl")
+    assert np.isinf(log.ends[1]).all()
+    assert not log.ends[0].any()
+    assert "versions of the trainer log on several scales" in log.notes[-1]
+    said = read_training_log(tmp_path / "a.jsonl", kl_unit="token")
+    assert said.kl_low is None
+    np.testing.assert_allclose(said.kl, PER_TOKEN)
+    again = read_training_log(tmp_path / "a.jsonl", kl_unit="sequence")
+    assert "as you said, though verl logs it per token" in again.notes[0]
+
+
+def test_lengths_that_count_tools_tokens_give_no_lower_end(tmp_path: Path) -> None:
+    """verl's response_length counts what tools wrote; its KL is a mean over what the policy wrote."""
+    row = {"critic/score/mean": 0.5, "response_length/mean": 400.0, "response_length/min": 320.0,
+           "response_length/max": 500.0, "num_turns/max": 6, "num_turns/mean": 4.5}  # fmt: skip
+    for key, unit in (("critic/kl", None), ("actor/kl_loss", "token")):
+        (tmp_path / "a.jsonl").write_text(lines([{"step": at, key: 0.0101234, **row} for at in range(9)]))
+        log = read_training_log(tmp_path / "a.jsonl", estimator="k3", kl_unit=unit)
+        assert log.ends[0][0] == pytest.approx(0.0101234)
+        assert log.ends[1][0] == pytest.approx(500.0 * 0.0101234)
+        assert any("counts the tokens of tools too" in note for note in log.notes)
+        own = read_training_log(tmp_path / "a.jsonl", estimator="k3", kl_unit="token", length=110.0)
+        assert not any("tools" in note for note in own.notes)
+
+
+def test_a_unit_is_said_of_those_logs_whose_unit_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "trl.jsonl").write_text(lines(TRL))
+    (tmp_path / "own.csv").write_text(as_csv(rows("kl", "reward", "tokens")))
+    both = ["overlay", str(tmp_path / "trl.jsonl"), "--also", str(tmp_path / "own.csv"), "--kl-unit", "sequence"]
+    done = CliRunner().invoke(main, [*both, "--json"])
+    point = json.loads(done.stdout)["points"]
+    assert [one["kl"] for one in point] == pytest.approx([*PER_TOKEN, *KL])
 
 
 SCHEMES = {  # how a log's KL per token is made of responses, a part of a batch to each
@@ -301,7 +367,8 @@ def test_the_bound_holds_whatever_the_responses(responses: list[tuple[float, int
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.jsonl")
         path.write_text(lines([{"step": 3, kl: float(logged), reward: 0.5, tokens: float(length.mean())}]))
-        low, high = read_training_log(path, lengths=(float(length.min()), float(length.max()))).ends
+        ends = (float(length.min()), float(length.max()))
+        low, high = read_training_log(path, lengths=ends, estimator="k3").ends
     truth = float((each * length).mean())
     assert low[0] <= truth * (1 + 1e-9) + 1e-9
     assert truth <= high[0] * (1 + 1e-9) + 1e-9
@@ -315,7 +382,7 @@ def test_batches_of_one_response_average_within_responses(tmp_path: Path) -> Non
     for size, every, ends in ((1, 1, (0.2, 1.8)), (1, 10, (0.02, np.inf)), (8, 1, (1.0, 1.0))):
         state = {"train_batch_size": size, "logging_steps": every, "log_history": rows_}
         path.write_text(json.dumps(state))
-        log = read_training_log(path)
+        log = read_training_log(path, estimator="k3")
         assert tuple(float(end[1]) for end in log.ends) == pytest.approx(ends)
         assert any("train_batch_size is 1" in note for note in log.notes) == (size == 1)
     assert "averaged first" in log.notes[-1]
@@ -345,7 +412,11 @@ def test_lengths_that_cannot_be_are_refused(tmp_path: Path, lengths: tuple[float
     [
         ([0.1, -1e-9, 0.2], "trl", "which is rounding: taken as 0"),
         ([0.1, -0.01, 0.2], "trl", "by chance, where the KL is small; k2 and k3 (as trl's GRPO logs it) never are"),
-        ([-0.31, -0.29, -0.3], "trl", "that is impossible, for their mean over the run is below 0"),
+        (
+            [-0.31, -0.29, -0.3],
+            "trl",
+            "that is impossible of a mean over all tokens, for their mean over the run is below 0",
+        ),
         ([0.1, -0.01, 0.2], "NeMo-RL", "impossible by k3, which is never negative"),
         ([0.0, 0.0, 0.0], "trl", "Every logged KL is exactly 0. Either the policy is still its base"),
     ],
@@ -606,12 +677,18 @@ def test_few_decimals_are_said_with_what_they_leave_open(tmp_path: Path) -> None
     for digits in (3, 6):
         text = "".join(line.format(i, one, digits) for i, one in enumerate(kl))
         (tmp_path / f"{digits}.log").write_text(text)
-    rounded = read_training_log(tmp_path / "3.log")
+    rounded = read_training_log(tmp_path / "3.log", kl_unit="token")
     (said,) = (note for note in rounded.notes if "decimals" in note)
     assert "more than 3 decimals" in said
     assert "at step 4 the KL is 0.9 nats per sequence up to 0.15" in said
     assert np.abs(rounded.kl - 300.0 * kl).max() <= 0.15
     assert not any("decimals" in note for note in read_training_log(tmp_path / "6.log").notes)
+    text = (tmp_path / "3.log").read_text().replace("actor/kl_loss", "critic/kl")
+    (tmp_path / "3.log").write_text(text)
+    ends = read_training_log(tmp_path / "3.log", estimator="k3", lengths=(100, 500)).ends
+    for per_token in (kl, np.round(kl, 3) - 0.00049, np.round(kl, 3) + 0.00049):
+        assert (ends[0] <= 100.0 * np.maximum(per_token, 0.0)).all()
+        assert (500.0 * per_token <= ends[1]).all()
 
 
 def test_dumps_of_responses_without_log_probabilities_say_what_they_lack(tmp_path: Path) -> None:
@@ -623,6 +700,9 @@ def test_dumps_of_responses_without_log_probabilities_say_what_they_lack(tmp_pat
         read_training_log(tmp_path)
 
 
+EACH = 1.0372e-4  # nats per token a step, with more decimals than a console would round to
+
+
 def slime(steps_each: int, rollouts: int = 6) -> list[tuple[str, int, dict[str, float]]]:
     """What slime logs: two rows a rollout, by one counter, and one a training step, by another."""
     made: list[tuple[str, int, dict[str, float]]] = []
@@ -631,7 +711,7 @@ def slime(steps_each: int, rollouts: int = 6) -> list[tuple[str, int, dict[str, 
                                     "rollout/response_len/max": 900.0, "rollout/step": r}))  # fmt: skip
         made.append(("rollout", r, {"rollout/raw_reward": 0.2 + 0.02 * r, "rollout/kl": 0.0, "rollout/step": r}))
         for t in range(r * steps_each, (r + 1) * steps_each):
-            made.append(("step", t, {"train/kl_loss": 1e-4 * t, "train/ppo_kl": 1e-5, "train/step": t}))
+            made.append(("step", t, {"train/kl_loss": EACH * t, "train/ppo_kl": 1e-5, "train/step": t}))
     return made
 
 
@@ -644,12 +724,14 @@ def printed(made: list[tuple[str, int, dict[str, float]]]) -> str:
 
 
 @pytest.mark.parametrize("steps_each", [1, 4])
-@pytest.mark.parametrize("kind", ["console", "jsonl", "csv", "events", "by first step", "sorted"])
+@pytest.mark.parametrize("kind", ["console", "jsonl", "csv", "events", "by first step", "sorted", "ahead"])
 def test_rollouts_are_joined_with_their_first_training_step(tmp_path: Path, kind: str, steps_each: int) -> None:
     made = slime(steps_each)
     path = tmp_path / {"console": "run.log", "csv": "run.csv"}.get(kind, "run.jsonl")
     if kind == "by first step":  # as wandb_always_use_train_step counts rollouts
         made = [(w, n, row | ({"rollout/step": n * steps_each} if w == "rollout" else {})) for w, n, row in made]
+    if kind == "ahead":  # each rollout is logged before the training on the one before it
+        made = sorted(made, key=lambda one: one[1] - 1.5 if one[0] == "rollout" else one[1] // steps_each)
     if kind == "sorted":
         made = sorted(made, key=lambda one: one[0])
     if kind == "events":  # a step of TensorBoard is one or the other
@@ -663,11 +745,11 @@ def test_rollouts_are_joined_with_their_first_training_step(tmp_path: Path, kind
         path.write_text(as_csv([{"_step": i, **row} for i, (_, _, row) in enumerate(made)]))
     else:
         path.write_text(lines([row for _, _, row in made]))
-    log = read_training_log(path)
+    log = read_training_log(path, estimator="k3")
     assert log.step.tolist() == [r * (steps_each if kind == "by first step" else 1) for r in range(6)]
-    np.testing.assert_allclose(log.logged_kl, [1e-4 * r * steps_each for r in range(6)])
+    np.testing.assert_allclose(log.logged_kl, [EACH * r * steps_each for r in range(6)])
     np.testing.assert_allclose(log.reward, [0.2 + 0.02 * r for r in range(6)])
-    np.testing.assert_allclose(log.ends[1], [900 * 1e-4 * r * steps_each for r in range(6)])
+    np.testing.assert_allclose(log.ends[1], [900 * EACH * r * steps_each for r in range(6)])
     left = any(f"{6 * (steps_each - 1)} later training steps" in note for note in log.notes)
     assert left == (steps_each > 1)
     assert not any("may be meant as well" in note for note in log.notes)
@@ -681,7 +763,7 @@ def test_a_resumed_run_of_two_counters_keeps_the_later_rows(tmp_path: Path) -> N
     (tmp_path / "run.log").write_text(printed(made[:cut] + again))
     log = read_training_log(tmp_path / "run.log")
     np.testing.assert_allclose(log.reward, [0.2, 0.22, 0.24, 0.76, 0.78, 0.8])
-    np.testing.assert_allclose(log.logged_kl, [4e-4 * r for r in range(6)])
+    np.testing.assert_allclose(log.logged_kl, [4.0 * EACH * r for r in range(6)])
     assert any("The rollouts run back 1 time (to 3)" in note and "2 earlier ones" in note for note in log.notes)
 
 

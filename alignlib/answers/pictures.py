@@ -158,18 +158,23 @@ def draw_overlay(found: Overlay, ax: Axes) -> Axes:
     """
     log, best, curve = found.log, found.rules, found.frontier
     furthest = float(log.ends[1][np.isfinite(log.ends[1])].max(initial=0.0))
-    if furthest <= _FAR * curve.supported_end:
+    if found.own is not None:
+        ax.plot([], [], color=plotting.BASE, linewidth=1.8, alpha=0.5, label="pale: the limit on a run's own prompts")
+    elif furthest <= _FAR * curve.supported_end:
         plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
     else:  # next to the axis there is no room for words
         plotting.frontier(ax, curve, None, note=False)
         ax.plot([], [], color=plotting.LIMIT, label="the limit")
-    shown = best.optimises & (best.spent <= max(1.15 * curve.supported_end, furthest))
+    shown = best.optimises & (found.own is None) & (best.spent <= max(1.15 * curve.supported_end, furthest))
     names = [rule.label for rule, drawn in zip(best.rules, shown, strict=True) if drawn]
     plotting.points(ax, best.spent[shown], best.gain[shown], names, offset=(6, -5))
     colors = [plotting.THIRD, plotting.FOURTH, *plotting.CYCLE[4:]]
     for k, name in enumerate(log.runs):
         mine = log.run == name
         color = colors[k % len(colors)]
+        if found.own is not None:
+            one = found.own[name]
+            plotting.curve(ax, one.spent, one.gain, color=color, label=None, linewidth=1.8, alpha=0.5)
         kl = _told(
             ax, log.keep(mine), found.gain[mine], color, max(furthest, min(curve.supported_end, curve.spent[-1]))
         )
@@ -178,7 +183,8 @@ def draw_overlay(found: Overlay, ax: Axes) -> Axes:
             high=found.gain_high[mine], linestyle="-", linewidth=1.0, markersize=4.0,
             label=for_picture(name) if len(log.runs) > 1 else "the run",
         )  # fmt: skip
-    ax.plot([], [], "o", color=plotting.BEST_OF_N, label=best.rules.name)
+    if found.own is None:
+        ax.plot([], [], "o", color=plotting.BEST_OF_N, label=best.rules.name)
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(found.measured_in)}")
 

@@ -66,13 +66,20 @@ def run_options(command: F) -> F:
             option(
                 "--lengths",
                 type=NUMBERS,
-                help="Least and largest tokens of a response, such as 1,1024: they bound a KL that was averaged "
+                help="Least and largest tokens of a response, such as 1,1024: they bound a KL by k3 that was averaged "
                 "response by response.",
+            ),
+            option(
+                "--kl-estimator",
+                argument="estimator",
+                type=click.Choice(["k1", "k2", "k3"]),
+                help="How the trainer estimates the KL of a token, where its key does not tell: log-ratio, half its "
+                "square, or k3 (verl's low_var_kl).",
             ),
             option(
                 "--kl-unit",
                 type=click.Choice(["sequence", "token"]),
-                help="Nats per what; known of a trainer's own keys.",
+                help="Nats per what; known of a trainer's own keys. Of several logs those whose unit is not known.",
             ),
             option("--run", "run_column", help="Column of RUN that names the run, where there are several."),
             option("--only", help="Runs to keep, such as 'dpo_*'; needs --run."),
@@ -233,7 +240,9 @@ def base_fit(table: Path, columns: Sequence[str], asked: dict[str, Any], **typed
     return fit_frontier(data, reward, level=asked["level"], rng=asked["seed"], bounded=asked["bounded"])
 
 
-def read_run(path: Path, asked: dict[str, Any], reward: str = "--run-reward") -> TrainingLog:
+def read_run(
+    path: Path, asked: dict[str, Any], reward: str = "--run-reward", one_of_several: bool = False
+) -> TrainingLog:
     """Read the log of a run as the options say; ``reward`` is the one that names what is read as its reward.
 
     Parameters
@@ -244,15 +253,18 @@ def read_run(path: Path, asked: dict[str, Any], reward: str = "--run-reward") ->
         Values of the command's parameters.
     reward : str
         The option that says what is read as reward.
+    one_of_several : bool
+        Whether other logs are read by the same options: the unit is then said of those of which it is not known.
 
     Returns
     -------
     TrainingLog
         Its checkpoints in order.
     """
+    from alignlib._core.errors import InputError
     from alignlib.training.logs.training_log import read_training_log
 
-    with naming(reward=reward, run="--run"):
+    def read(unit: str | None) -> TrainingLog:
         return read_training_log(
             path,
             kl=asked["run_kl"],
@@ -260,10 +272,20 @@ def read_run(path: Path, asked: dict[str, Any], reward: str = "--run-reward") ->
             step=asked["run_step"],
             length=number_or_name(asked["run_length"]),
             lengths=asked["lengths"],
-            kl_unit=asked["kl_unit"],
+            kl_unit=unit,
+            estimator=asked["kl_estimator"],
             run=asked["run_column"],
             only=asked["only"],
             evaluation=asked["evaluation"],
             splits=asked.get("splits", False),
             drop_missing=asked["drop_missing"],
         )
+
+    with naming(reward=reward, run="--run"):
+        if one_of_several and asked["kl_unit"] is not None:
+            try:
+                return read(None)
+            except InputError as error:
+                if error.argument != "kl_unit":
+                    raise
+        return read(asked["kl_unit"])

@@ -79,7 +79,7 @@ def command(
 
     logs: dict[str, list[TrainingLog]] = {}
     for name, path in named:
-        logs.setdefault(name, []).append(read_run(path, asked))
+        logs.setdefault(name, []).append(read_run(path, asked, one_of_several=True))
     base = number_or_name(asked["run_base"])
     found = (compare_splits if asked["splits"] else compare_runs)(
         logs,

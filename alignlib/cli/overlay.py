@@ -74,9 +74,12 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
         if table is None:
             raise BadInput("--bounded needs TABLE: without base samples there is no limit to bound.")
         check_bounded(asked["bounded"])
-    log = read_run(run, asked)
+    several = bool(asked["also"])
+    log = read_run(run, asked, one_of_several=several)
     if asked["also"]:
-        log = _side_by_side([run, *asked["also"]], [log, *(read_run(one, asked) for one in asked["also"])])
+        log = _side_by_side(
+            [run, *asked["also"]], [log, *(read_run(one, asked, one_of_several=True) for one in asked["also"])]
+        )
     found = _floor(log, asked) if table is None else _overlay(log, table, asked)
     if picture is not None:
         if getattr(found, "envelope", found) is None:
@@ -120,9 +123,10 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
     base = number_or_name(asked["run_base"])
     known = base if isinstance(base, float) else None
     if (log.kl < 0.0).all():
+        mean = ", nor a mean of KLs over all tokens" if log.kl_unit == "token" else ""
         raise BadInput(
             f"{log.path}: all KLs are negative, {log.kl.min():.3g} to {log.kl.max():.3g} nats per sequence, which no "
-            "KL is: their sign is turned, or the log-probabilities are not of the policy that sampled (another "
+            f"KL is{mean}: their sign is turned, or the log-probabilities are not of the policy that sampled (another "
             "temperature, top-k or top-p, precision or engine); correct the log."
         )
     most = log.ends[1]

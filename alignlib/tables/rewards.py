@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from alignlib._core.array_likes import as_array
-from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_float_array, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -325,18 +325,34 @@ class RewardTable(SameFields):
         if kept.all():
             return self
         first = int(np.flatnonzero(~kept)[0])
-        rows = np.repeat(kept, sizes)
         few = int((~kept).sum())
         note = (
             f"{few} of {counted(self.n_prompts, 'prompt')} left out, which {'have' if few > 1 else 'has'} fewer than "
             f"{n} samples, the first {self.prompts[first]!r} with {sizes[first]}: what is said holds for the others."
         )
+        return replace(self.only(kept), notes=(*self.notes, note))
+
+    def only(self, kept: BoolArray) -> RewardTable:
+        """Return the table with some of its prompts.
+
+        Parameters
+        ----------
+        kept : array of bool (n_prompts,)
+            True for those that stay.
+
+        Examples
+        --------
+        >>> RewardTable.from_arrays([[0.0, 1.0], [4.0, 2.0]]).only(np.array([False, True])).column("reward").tolist()
+        [4.0, 2.0]
+        """
+        sizes = self.n_samples
+        rows = np.repeat(kept, sizes)
         return RewardTable(
             self.prompts[kept],
             np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64),
             {name: values[rows] for name, values in self.columns.items()},
             self.dropped,
-            (*self.notes, note),
+            self.notes,
         )
 
     def constant_prompts(self, column: str) -> npt.NDArray[np.bool_]:

@@ -15,9 +15,10 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import between
-from alignlib.estimation import Fit
+from alignlib.estimation import EstimatedFrontier, Fit
 from alignlib.training.kl_course import kl_course
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
+from alignlib.training.own_limit import own_limits
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.run_at_kl import NOT_TOLD_APART, TAKEN_OUT, Errors, along, told
 from alignlib.training.run_prompts import pair_prompts
@@ -59,13 +60,13 @@ class Comparison(SameFields):
         How much more it is than that of the first run.
     base_reward : float, optional
         Mean reward of the base.
-    limit, limit_low, limit_high : array (k,), optional
-        The most that any policy gains at that KL.
+    limit, limit_low, limit_high : array (runs, k), optional
+        The most that any policy gains at that KL, on the prompts of the run where the logs tell them.
     gain : array (runs, k), optional
         Reward above the base's.
     share, share_low, share_high : array (runs, k), optional
         The part of the limit that it is.
-    supported : array of bool (k,), optional
+    supported : array of bool (runs, k), optional
         Where the base samples know the limit.
     placed : Overlay, optional
         Every run beside the limit.
@@ -208,10 +209,11 @@ def compare_runs(
         share_high=None,
         supported=None,
         placed=None,
-        notes=(*notes, *told(errors.told_by, every, list(logs.values())), *_starts(every)),
+        notes=(*notes, *told(errors.told_by, every, list(logs.values()))),
     )
     if fit is None:
-        return replace(found, notes=(*joined.notes, *found.notes))
+        starts = _starts(every, " and base samples of these (table), would take prompts out of it")
+        return replace(found, notes=(*joined.notes, *found.notes, *starts))
     return _beside_limit(found, logs, fit, base, check)
 
 
@@ -297,12 +299,18 @@ def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None)
         raise InputError(
             f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} is in nats per token and was averaged "
             "response by response, so its KL per sequence is known between ends only, "
-            f"{between(*_widest(log))} nats at its furthest, and none is known to be passed by all. Least and largest "
-            "tokens of a response (lengths) may narrow these ends; responses with their log-probabilities tell the KL.",
+            f"{between(*_widest(log))} nats at its furthest, and none is known to be passed by all: "
+            f"{log.remedy}.",
             argument="runs",
         )
     first = max(ends, key=lambda title: ends[title][0])
     least = min(ends, key=lambda title: ends[title][1])
+    require(
+        low < high or first != least,
+        f"runs cannot be compared at equal KL: the KL of {first!r} scatters so much around its course that none is "
+        "known to be passed. Log more checkpoints, or more responses at each.",
+        "runs",
+    )
     require(
         low < high,
         f"runs have no KL in common: {first!r} begins at {low:.3g} nats, where {least!r} has ended at {high:.3g}. "
@@ -360,8 +368,11 @@ def _apart(value: FloatArray, errors: Errors, size: int, names: Sequence[str]) -
     return value - value[:1], apart
 
 
-def _starts(every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
-    """Point out runs that differ at the base itself, where methods cannot: by prompts, base or reward."""
+def _starts(every: Sequence[tuple[str, TrainingLog]], remedy: str | None) -> list[str]:
+    """Point out runs that differ at the base itself, where methods cannot: by prompts, base or reward.
+
+    ``remedy`` ends the sentence on single responses; None where rewards are gains over the base's on the same prompts.
+    """
     known = []
     for title, log in every:
         i, noise = int(np.argmin(np.abs(log.kl))), log.noise()
@@ -371,14 +382,16 @@ def _starts(every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
     for i, one in enumerate(known):
         for other in known[:i]:
             if abs(one[1] - other[1]) > _SURE * math.hypot(one[3], other[3]) + one[4] + other[4]:
+                over = " over the base on its prompts" if remedy is None else ""
                 ends = [
-                    f"{title!r} has {reward:.4g} at {max(kl, 0.0):.2g} nats" for title, reward, kl, *_ in (one, other)
+                    f"{title!r} has {reward:.4g}{over} at {max(kl, 0.0):.2g} nats"
+                    for title, reward, kl, *_ in (one, other)
                 ]
-                said = (
-                    f"{ends[0]}, {ends[1]}: further apart than chance where both are still the base. Their prompts, "
-                    "base or reward are not the same, and that is part of every difference. Single responses with the "
-                    "names of prompts, and base samples of these (table), would take prompts out of it."
-                )
+                said = f"{ends[0]}, {ends[1]}: further apart than chance. Unless one gained so much within so few "
+                which = "base or reward" if remedy is None else "prompts, base or reward"
+                said += f"nats, their {which} are not the same, and that is part of every difference."
+                if remedy is not None:
+                    said += f" Single responses with the names of prompts{remedy}."
                 return [said]
     return []
 
@@ -407,10 +420,17 @@ def _beside_limit(
     found: Comparison, logs: Mapping[str, Sequence[TrainingLog]], fit: Fit, base: float | str, check: bool
 ) -> Comparison:
     placed = overlay(found.log, fit, base=base, pool=1, check=check)
-    at = fit.at(found.kl, strict=False)
+    limits = [_limit_of(name, some, found, fit) for name, some in logs.items()]
+    limit, least, most = (
+        np.array([getattr(one, part) for one in limits]) for part in ("gain", "gain_low", "gain_high")
+    )
+    supported = np.array([one.supported for one in limits])
     gains, paired = _gains(found, logs, placed, fit, base)
     gain, half, errors = _at(gains, found.kl, found.level)
     notes = found.notes
+    titled = [(_title(name, i, len(some)), log) for name, some in (gains if paired else logs).items()
+              for i, log in enumerate(some)]  # fmt: skip
+    starts = _starts(titled, None if paired else " that are the table's would take prompts out of it")
     if paired:
         difference, apart = _apart(gain, errors, found.kl.size, found.names)
         raw = float(np.abs(difference - found.difference).max())
@@ -422,6 +442,10 @@ def _beside_limit(
                 "Differences are of gains over the base's mean reward on each run's own prompts, which are not the "
                 f"same ones: the rewards themselves differ by up to {raw:.3g} more or less."
             )
+            if not (limit == limit[:1]).all():
+                said += (
+                    " How much can be gained on them differs as well: shares are of the limit on a run's own prompts."
+                )
             notes = (said, *(note.replace(NOT_TOLD_APART, TAKEN_OUT) for note in notes))
     z = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
     reach = half if paired else np.hypot(half, z * placed.base_error)
@@ -431,14 +455,21 @@ def _beside_limit(
             found,
             measured_in=fit.reward,
             base_reward=placed.base_reward,
-            limit=np.where(at.supported, at.gain, np.nan),
-            limit_low=at.gain_low,
-            limit_high=at.gain_high,
+            limit=np.where(supported, limit, np.nan),
+            limit_low=least,
+            limit_high=most,
             gain=gain,
-            share=np.where(at.supported, gain / at.gain, np.nan),
-            share_low=low / np.where(low > 0.0, at.gain_high, at.gain_low),
-            share_high=high / np.where(high > 0.0, at.gain_low, at.gain_high),
-            supported=at.supported,
+            share=np.where(supported, gain / limit, np.nan),
+            share_low=low / np.where(low > 0.0, most, least),
+            share_high=high / np.where(high > 0.0, least, most),
+            supported=supported,
             placed=placed,
-            notes=(*placed.notes, *notes),
+            notes=(*placed.notes, *notes, *starts),
         )
+
+
+def _limit_of(name: str, logs: Sequence[TrainingLog], found: Comparison, fit: Fit) -> EstimatedFrontier:
+    """Return the limit on the prompts of a run, of all its seeds together."""
+    whole = joined_logs(logs, [str(i) for i in range(len(logs))], name)
+    whole = replace(whole, run=np.full(whole.kl.size, name, dtype=object))
+    return own_limits(whole, fit).of(name).at(found.kl, strict=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy
@@ -16,7 +18,8 @@ from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.rules import BestOfN
 from alignlib.training.impossible import impossible_points
-from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.logs.training_log import TrainingLog, joined_logs
+from alignlib.training.own_limit import OwnLimits, own_limits
 from alignlib.training.run_base import NEAR_BASE, base_of_run, check_scale
 from alignlib.training.run_prompts import pair_prompts
 
@@ -24,6 +27,10 @@ __all__ = ["Overlay", "overlay"]
 
 _GRID = 160
 _POINTS = 12
+_PER_POINT = (
+    "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
+    "wasted", "wasted_low", "wasted_high", "supported", "above", "equal_n", "equal_n_kl",
+)  # fmt: skip
 _TOLD = 0.1  # of the largest KL: of less the scatter is another
 _SEVERAL = 24  # best-of-N, for a gain equal to the run's
 
@@ -72,11 +79,13 @@ class Overlay(SameFields):
     doubted : bool
         Whether the run's reward, prompts or base may not be the table's; the notes tell why.
     frontier : EstimatedFrontier
-        The limit at the checkpoints.
+        The limit along the KL, on the prompts of the runs where the log tells them.
     rules : RuleEstimate
         Best-of-N at the same KL.
     notes : tuple of str
         Sentences on what was left out and what is doubted.
+    own : mapping of str to EstimatedFrontier, optional
+        The limit of each run, where runs are on different prompts.
     """
 
     log: TrainingLog
@@ -107,6 +116,7 @@ class Overlay(SameFields):
     frontier: EstimatedFrontier
     rules: RuleEstimate
     notes: tuple[str, ...]
+    own: Mapping[str, EstimatedFrontier] | None = None
 
     def __repr__(self) -> str:
         """Return the size and the ends of KL, gain and share."""
@@ -126,12 +136,15 @@ def overlay(
 ) -> Overlay:
     """Put the checkpoints of a run on the frontier estimated from samples of its base model.
 
+    Where the log holds single responses to a part of the table's prompts, the limit is that of this part, for each run
+    by itself.
+
     Parameters
     ----------
     log : TrainingLog
         KL in nats per sequence and mean reward of each checkpoint.
     fit : Fit
-        The run's reward, fitted on samples of the base model on the run's prompts.
+        The run's reward, fitted on samples of the base model on the run's prompts, or on more.
     base : "table", "first" or float
         What gains are measured from: the mean of the table, the first checkpoint of each run, or a known value.
     pool : int, optional
@@ -143,7 +156,8 @@ def overlay(
     ------
     InputError
         Where the run does not start at the reward of the base samples.
-        Where the samples have no limit to estimate, or ``base`` is "first" and the first checkpoint is no base.
+        Where the samples, or those of the run's prompts, have no limit to estimate.
+        Where ``base`` is "first" and the first checkpoint is no base.
 
     Examples
     --------
@@ -159,10 +173,21 @@ def overlay(
     require(isinstance(log, TrainingLog), f"log must be what read_training_log returns; got {quoted(log)}.", "log")
     require(isinstance(fit, Fit), f"fit must be what fit_frontier returns; got {quoted(fit)}.", "fit")
     require(pool is None or pool >= 1, f"pool must be at least 1; got {pool}.")
-    curve, level = fit.frontier, fit.level
     width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)
+    own = own_limits(log, fit)
+    parts = [
+        _placed(log.keep(np.isin(log.run, np.array(names, dtype=object))), one, base, width, check)
+        for names, one in own.fits
+    ]
+    found = parts[0] if len(parts) == 1 else _joined(log, parts, own, base)
+    return replace(found, notes=(*found.notes, *own.notes), doubted=found.doubted or own.doubted)
+
+
+def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bool) -> Overlay:
+    """Put runs on the same prompts on their limit."""
+    curve, level = fit.frontier, fit.level
     pooled = log.pooled(width)
-    known = pooled.kl_low is None
+    known = pooled.ends[0] == pooled.ends[1]
     least_kl, most_kl = (np.maximum(one, 0.0) for one in pooled.ends)
     spent = np.maximum(pooled.kl, 0.0)
     furthest = float(max(spent.max(), most_kl[np.isfinite(most_kl)].max(initial=0.0)))
@@ -172,7 +197,7 @@ def overlay(
     grid = np.linspace(0.0, 1.0, _GRID) ** 2 * end
     frontier, at = fit.at(grid), fit.at(spent, strict=False)
     limit_low, limit_high = at.gain_low, at.gain_high
-    if not known:
+    if not known.all():
         limit_low = fit.at(least_kl, strict=False).gain_low
         limit_high = fit.at(np.where(np.isfinite(most_kl), most_kl, 0.0), strict=False).gain_high
         limit_high = np.where(np.isfinite(most_kl), limit_high, math.inf)
@@ -189,7 +214,7 @@ def overlay(
         )
     if noise is None and paired is None:
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
-    if width > 1 and known:
+    if width > 1 and known.all():
         notes.append(_averaged(log, pooled, frontier, width))
     elif width > 1:
         notes.append(f"Each point is the mean of {width} consecutive checkpoints, more or less.")
@@ -249,7 +274,7 @@ def overlay(
         share_low=least,
         share_high=most,
         needed=needed,
-        wasted=possible * (spent if known else math.nan) - needed,
+        wasted=possible * np.where(known, spent, np.nan) - needed,
         wasted_low=possible * least_kl - needed_high - open_kl,
         wasted_high=possible * most_kl - needed_low + open_kl,
         supported=supported,
@@ -261,6 +286,37 @@ def overlay(
         frontier=curve,
         rules=fit.share(),
         notes=tuple(notes),
+    )
+
+
+def _joined(log: TrainingLog, parts: list[Overlay], own: OwnLimits, base: float | str) -> Overlay:
+    """Return runs beside their own limits as one, in the order of the log; the curve is that of all their prompts."""
+    runs = [name for part in parts for name in part.log.run.tolist()]
+    order = np.argsort([log.runs.index(name) for name in runs], kind="stable")
+
+    of_points: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])[order] for name in _PER_POINT
+    }
+    pooled = joined_logs([part.log for part in parts], [str(i) for i in range(len(parts))], log.path)
+    pooled = replace(pooled, run=np.array(runs, dtype=object), notes=log.notes).keep(order)
+    notes = list(log.notes)
+    for part, (names, _) in zip(parts, own.fits, strict=True):
+        notes += [f"{names[0]}: {note}" for note in part.notes if note not in log.notes]
+    base_reward, base_error, _ = base_of_run(log, own.whole.table, own.whole.reward, base)
+    noises = [part.noise for part in parts if part.noise is not None]
+    return replace(
+        parts[0],
+        log=pooled,
+        base_reward=base_reward,
+        base_error=base_error,
+        noise=max(noises) if noises else None,
+        largest_n=min(part.largest_n for part in parts),
+        doubted=any(part.doubted for part in parts),
+        frontier=own.whole.frontier,
+        rules=own.whole.share(),
+        notes=tuple(notes),
+        own={name: part.frontier for part in parts for name in part.log.runs},
+        **of_points,
     )
 
 

@@ -17,7 +17,7 @@ from alignlib.training.smoothing import Scatter, bend_weights, local_weights, sc
 _PLACES = 9  # along a run, at which its reward is sought where a KL has ends only
 
 NOT_TOLD_APART = "how hard the prompts are and the method cannot be told apart"
-TAKEN_OUT = "how hard they are is taken out by the base's mean on each"
+TAKEN_OUT = "the base's mean on each is taken out, but not how much there is to gain on it"
 
 __all__ = ["NOT_TOLD_APART", "TAKEN_OUT", "AtKL", "Errors", "along", "told"]
 

@@ -14,7 +14,7 @@ from alignlib.tables import RewardTable
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.training_log import TrainingLog
 
-__all__ = ["Paired", "pair_prompts"]
+__all__ = ["Paired", "pair_prompts", "prompts_of"]
 
 _NEAR = 0.1  # nats: so close to the base a prompt's mean reward is nearly that of its base samples
 _FEWEST, _RARE = 5, 1e-5
@@ -62,6 +62,28 @@ class Paired(SameFields):
             return np.where(count > 1.0, np.sqrt(square / (count - 1.0) / count), np.nan)
 
 
+def prompts_of(log: TrainingLog, table: RewardTable) -> IntArray | None:
+    """Return the place in the table of the prompt of each row of single responses; None where one is not there.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The run.
+    table : RewardTable
+        Samples of its base.
+
+    Returns
+    -------
+    array of int (m,), optional
+        None too where the log holds no single responses.
+    """
+    if log.per_prompt is None:
+        return None
+    known = {str(name): i for i, name in enumerate(table.prompts.tolist())}
+    place = np.array([known.get(str(name), -1) for name in log.per_prompt.prompt.tolist()], dtype=np.int64)
+    return None if (place < 0).any() else place
+
+
 def pair_prompts(log: TrainingLog, table: RewardTable, reward: str) -> tuple[Paired | None, list[str], bool]:
     """Match the prompts of a run with those of the base samples by name; say what is to be said, and whether to doubt.
 
@@ -89,11 +111,11 @@ def pair_prompts(log: TrainingLog, table: RewardTable, reward: str) -> tuple[Pai
     held = log.per_prompt
     if held is None:
         return None, [], False
-    known = {str(name): i for i, name in enumerate(table.prompts.tolist())}
-    place = np.array([known.get(str(name), -1) for name in held.prompt.tolist()], dtype=np.int64)
+    known = {str(name) for name in table.prompts.tolist()}
+    place = prompts_of(log, table)
     names = dict.fromkeys(str(name) for name in held.prompt.tolist())
     lost = [name for name in names if name not in known]
-    if lost:
+    if place is None:
         some = f"{len(lost)} of the run's {len(names)}" if len(lost) < len(names) else f"None of the run's {len(names)}"
         verb = "prompts are not among" if len(lost) < len(names) else "prompts is among"
         said = (
@@ -108,11 +130,6 @@ def pair_prompts(log: TrainingLog, table: RewardTable, reward: str) -> tuple[Pai
     found = Paired(held, means[place], np.bincount(held.checkpoint, means[place], log.kl.size) / np.maximum(count, 1))
     others = _other_rewards(log, table, values, means, place)
     notes = [others] if others else []
-    if set(place.tolist()) != set(range(table.n_prompts)):
-        notes.append(
-            f"The run is on {len(names)} of the table's {table.n_prompts} prompts: its gains are over the base's mean "
-            "on these, the limit that of all."
-        )
     return found, notes, bool(others)
 
 

@@ -16,10 +16,10 @@ from alignlib.training.comparing import Comparison
 __all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
 
 _OF_RUN = (
-    "reward", "reward_low", "reward_high", "difference", "difference_low", "difference_high", "gain", "share",
-    "share_low", "share_high",
+    "limit", "limit_low", "limit_high", "supported", "reward", "reward_low", "reward_high", "difference",
+    "difference_low", "difference_high", "gain", "share", "share_low", "share_high",
 )  # fmt: skip
-_OF_KL = ("kl", "limit", "limit_low", "limit_high", "supported")
+_OF_KL = ("kl",)
 _OTHERS = tuple(name for name in overlay.COLUMNS[2:] if name not in _OF_KL + _OF_RUN)
 COLUMNS = ("what", "split", "run", "seeds", *_OF_KL, *_OF_RUN, *_OTHERS)
 

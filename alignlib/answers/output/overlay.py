@@ -100,8 +100,10 @@ def points(found: Overlay | Floor) -> list[dict[str, Any]]:
         columns = {"kl": found.envelope.kl, "reward": found.envelope.reward}
         return rows + [{"what": "envelope", **row} for row in by_point(columns, len(found.envelope.kl))]
     curve, best = found.frontier, found.rules
-    columns = {name: getattr(curve, name) for name in _OF_CURVE}
-    rows += [{"what": "limit", **row} for row in by_point({"kl": curve.spent, **columns}, len(curve.spent))]
+    for run, one in (found.own or {"": curve}).items():
+        columns = {name: getattr(one, name) for name in _OF_CURVE}
+        of_run = {"what": "limit", "run": run} if run else {"what": "limit"}
+        rows += [{**of_run, **row} for row in by_point({"kl": one.spent, **columns}, len(one.spent))]
     columns = {name: getattr(best, name) for name in _OF_CURVE}
     titles = [rule.title for rule in best.rules]
     rules = by_point({"rule": titles, "n": best.n, "kl": best.spent, **columns}, len(titles))
@@ -264,10 +266,7 @@ def _between(found: Overlay, i: int, has: str) -> str:
         said += f". {found.needed[i]:.2f} nats would do for that gain{f' (b{same})' if known else ''}"
     elif known:
         said += f". B{same} nats"
-    remedy = "responses with their log-probabilities tell more"
-    if not np.isfinite(found.log.ends[1][i]):
-        remedy = f"the least and largest tokens of a response (lengths) bound the KL, and {remedy}"
-    return f"{said}; {remedy}."
+    return f"{said}; {found.log.remedy}."
 
 
 def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
@@ -318,7 +317,7 @@ def _overlay_lines(found: Overlay) -> list[str]:
             needs = f"{found.needed[i]:>8.3f} {found.wasted[i]:>7.3f}  {bounds}"
         elif np.isfinite(found.needed[i]) and log.kl_low is not None:
             needs = f"{found.needed[i]:>8.3f} {'unknown':>7}"
-            if np.isfinite(found.wasted_high[i]):
+            if np.isfinite(found.wasted_high[i]) and found.wasted_high[i] >= 0.0:
                 bounds = f"[{max(found.wasted_low[i], 0.0):.3f}, {found.wasted_high[i]:.3f}]"
                 needs = f"{found.needed[i]:>8.3f} {'between':>7}  {bounds}"
         mark = "  above the limit" if found.above[i] else ""
@@ -357,8 +356,8 @@ def _floor_lines(found: Floor) -> list[str]:
         ends = [f"{log.reward[i]:.4g} at step {log.step[i]:g}" for i in (0, -1)]
         answer = (
             f"{log.reward_name!r} goes from {ends[0]} to {ends[1]}, {_nats(found, -1)} nats per sequence from the "
-            "base: what KL that took is not told. Give the least and largest tokens of a response (lengths), or "
-            "responses with their log-probabilities; the table of base samples tells what KL would do."
+            f"base: what KL that took is not told. {log.remedy[:1].upper()}{log.remedy[1:]}; the table of base "
+            "samples tells what KL would do."
         )
         head = f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}."
         return [head, *[f"- {note}" for note in log.notes], "", answer]

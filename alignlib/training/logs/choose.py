@@ -23,6 +23,7 @@ __all__ = ["choose", "empty", "plain_names"]
 _PREFIXES = ("", "train/", "Train/", "train_")
 _EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
 _STEPS = ("train/global_step", "global_step", "step", "training/global_step", "_step", "Step")
+_SINGLE_TURN = 2.0  # messages: a question and an answer
 _SAME = 0.02  # of two KLs: estimators of one KL are that close
 _APART = 0.2  # of the KL per token
 _AT_START = {"token": 0.01, "sequence": 0.2}  # nats: more than rounding makes of two forward passes
@@ -103,6 +104,9 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
                 name = next((plain[key] for key in keys if key in plain), None)
                 if name is not None:
                     lengths[part] = columns.bounded(name)
+    tools = _with_tools(columns, query, writer, chosen, plain)
+    if tools:
+        lengths.pop("shortest", None)
     values = {"kl": kl, "reward": reward, **lengths}
     known = writer is not None and bool(writer.marks)
     epoch = columns.bounded(plain["epoch"]) if known and chosen.step is None and "epoch" in plain else None
@@ -121,15 +125,16 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         values.get("length"),
         run,
         (
-            _recognised(columns, writer, chosen),
+            _recognised(columns, query, writer, chosen),
             *columns.notes,
             *notes,
             *_of_reward(writer, plain, chosen),
             *_of_other_kl(columns, query, writer, chosen),
+            *tools,
             *_of_law(columns, writer, plain, chosen, step, values["kl"]),
         ),
-        estimator=chosen.key.estimator if chosen.key else "",
-        mean_over=chosen.key.mean_over if chosen.key else "",
+        estimator=query.estimator or (chosen.key.estimator if chosen.key else ""),
+        mean_over=_mean_over(query, chosen.key, bool(tools)),
         shortest=values.get("shortest"),
         longest=values.get("longest"),
     )
@@ -153,7 +158,8 @@ class _Choice:
         if not unit:
             raise InputError(
                 f"{self._path}: say whether {kl!r} is in nats per sequence or per token (kl_unit='sequence' or "
-                "kl_unit='token')."
+                "kl_unit='token').",
+                argument="kl_unit",
             )
         return _Chosen(kl, unit, key, reward, self._length(kl) if unit == "token" else None, self._step())
 
@@ -306,11 +312,39 @@ def _join_counters(
     return found
 
 
-def _recognised(columns: Columns, trainer: Trainer | None, chosen: _Chosen) -> str:
+def _mean_over(query: LogQuery, key: KLKey | None, tools: bool) -> str:
+    """Return what the KL is the mean over; of a loss on an unknown scale the reader may say that it is per token."""
+    mean = key.mean_over if key else ""
+    mean = "" if mean == "scaled" and query.kl_unit == "token" else mean
+    return "own tokens" if tools and mean in ("", "tokens") else mean
+
+
+def _with_tools(
+    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: _Chosen, plain: dict[str, str]
+) -> list[str]:
+    """Say so where the lengths of a log count what tools wrote beside what the policy wrote."""
+    if trainer is None or chosen.unit != "token" or query.length is not None:
+        return []
+    for key in trainer.turns:
+        turns = columns.numbers(plain[key]) if key in plain else np.zeros(0)
+        if turns.size and np.nanmax(turns, initial=0.0) > _SINGLE_TURN:
+            said = (
+                f"Conversations have up to {np.nanmax(turns):.3g} messages ({plain[key]!r}): {chosen.length!r} counts "
+                "the tokens of tools too, and the KL is a mean over those of the policy alone, so their product is not "
+                "the KL. Give the mean number of the policy's own tokens (length)."
+            )
+            return [said]
+    return []
+
+
+def _recognised(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: _Chosen) -> str:
     """Say what was recognised, in which unit its KL is and why."""
     whose = f"keys of {trainer.name}" if trainer and trainer.name else "keys of no known trainer"
-    kind = f" by {chosen.key.estimator}" if chosen.key and chosen.key.estimator else ""
+    estimator = query.estimator or (chosen.key.estimator if chosen.key else "")
+    kind = f" by {estimator}" if estimator else ""
     told = f"because {chosen.key.why}" if chosen.key and chosen.key.unit == chosen.unit else "as you said"
+    if trainer and chosen.key and chosen.key.unit and chosen.key.unit != chosen.unit:
+        told += f", though {trainer.name} logs it per {chosen.key.unit}"
     length = f", the mean length is {chosen.length!r}" if isinstance(chosen.length, str) else ""
     step = f"the step is {chosen.step!r}" if chosen.step else "there is no step, so rows are counted"
     return (

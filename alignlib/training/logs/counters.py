@@ -50,7 +50,8 @@ def join_counters(
     """Join the KL of each rollout's first training step with what the rollout logged; None where that cannot be told.
 
     Rows in the order of training tell it: the first KL after a rollout's reward is its own. Where they are sorted
-    otherwise, as by a tracker, the numbers tell it if there is one whole number of steps to a rollout.
+    otherwise, as by a tracker, or rollouts are drawn one ahead of training, the numbers tell it if there is one whole
+    number of steps to a rollout.
 
     Parameters
     ----------
@@ -117,12 +118,15 @@ def _first_steps(kl_step: FloatArray, step: FloatArray, kls: IntArray, rewards: 
     place = np.searchsorted(kls, rewards)  # of the first KL after each reward
     until = np.append(rewards[1:], np.iinfo(np.int64).max)
     follows = [int(kls[i]) if i < kls.size and kls[i] < end else -1 for i, end in zip(place, until, strict=True)]
+    by_step = {float(kl_step[row]): int(row) for row in kls.tolist()}
+    each = _steps_each(kl_step[kls], step[rewards])
+    by_number = None if each is None else [by_step.get(float(one) * each, -1) for one in step[rewards].tolist()]
+    if by_number is not None and len(follows) > 2 and follows[0] < 0 and follows[1:] == by_number[:-1]:
+        return by_number  # each rollout is drawn while the one before is trained on
     apart = np.intersect1d(kls, rewards).size == 0
     if apart and sum(row >= 0 for row in follows[:-1]) >= _ENOUGH * max(len(follows) - 1, 1):
         return follows
-    by_step = {float(kl_step[row]): int(row) for row in kls.tolist()}
-    each = _steps_each(kl_step[kls], step[rewards])
-    return None if each is None else [by_step.get(float(one) * each, -1) for one in step[rewards].tolist()]
+    return by_number
 
 
 def _steps_each(trained: FloatArray, drawn: FloatArray) -> int | None:

@@ -37,6 +37,8 @@ class LogQuery:
         Take evaluations instead of training steps.
     splits : bool
         Keep splits of the data apart, as runs of their own.
+    estimator : str
+        ``"k1"``, ``"k2"`` or ``"k3"``; "" where the key is to tell.
     """
 
     kl: str | None = None
@@ -47,6 +49,7 @@ class LogQuery:
     run: str | None = None
     evaluation: bool = False
     splits: bool = False
+    estimator: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +75,8 @@ class LogRows(SameFields):
     estimator : str
         ``"k1"``, ``"k2"`` or ``"k3"`` where known.
     mean_over : str
-        What a KL per token is the mean over, ``"tokens"``, ``"responses"`` or ``"parts"``, where known.
+        What a KL per token is the mean over, ``"tokens"``, ``"responses"`` or ``"parts"``, where known; ``"scaled"``
+        where it is a loss on a scale that the log does not tell, ``"own tokens"`` where the length counts others too.
     shortest, longest : array (k,), optional
         Ends of the lengths.
     per_prompt : PerPrompt, optional

@@ -54,6 +54,8 @@ class TrainingLog(SameFields):
     kl_low, kl_high : array (k,), optional
         Ends between which the KL lies, the upper one infinite where nothing bounds it, where the log holds means only
         whose product ``kl`` need not be the KL; None where ``kl`` is it.
+    remedy : str
+        A clause on what would tell more of such a KL; "" where it is told.
     run : array (k,)
         The run of each checkpoint.
     notes : tuple of str
@@ -76,6 +78,7 @@ class TrainingLog(SameFields):
     per_prompt: PerPrompt | None = None
     kl_low: FloatArray | None = None
     kl_high: FloatArray | None = None
+    remedy: str = ""
 
     def __repr__(self) -> str:
         """Return the file, the sizes and the ends of KL and reward."""
@@ -185,6 +188,7 @@ def read_training_log(
     length: float | str | None = None,
     lengths: tuple[float, float] | None = None,
     kl_unit: str | None = None,
+    estimator: str | None = None,
     run: str | None = None,
     only: str | None = None,
     evaluation: bool = False,
@@ -207,11 +211,14 @@ def read_training_log(
     length : float or str, optional
         Mean number of tokens per response, or the key or column that holds it; the trainer's own by default.
     lengths : (float, float), optional
-        Least and largest tokens of a response: they bound a KL per token that was averaged response by response, or
-        over parts of a batch, of which the log has mean lengths only.
+        Least and largest tokens of a response: they bound a KL per token by k3 that was averaged response by response,
+        or over parts of a batch, of which the log has mean lengths only.
     kl_unit : "sequence" or "token"
         Unit of the KL, nats per one of these; known of a trainer's keys, required of other names, of which
         ``"token"`` is taken for a mean over all tokens unless ``lengths`` is given.
+    estimator : "k1", "k2" or "k3", optional
+        How the trainer estimated the KL of a token, where its key does not tell: by the log-ratio, half its square, or
+        ratio - 1 - log-ratio, which is never negative (``low_var_kl`` in verl).
     run : str, optional
         Column that names the run.
     only : str, optional
@@ -241,13 +248,18 @@ def read_training_log(
     """
     if kl_unit not in (None, "sequence", "token"):
         raise InputError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.", argument="kl_unit")
+    require(
+        estimator in (None, "k1", "k2", "k3"),
+        f"estimator must be 'k1', 'k2' or 'k3'; got {quoted(estimator)}.",
+        "estimator",
+    )
     if length is not None and not isinstance(length, str):
         length = as_number("length", length, 0.0, open_low=True)
     lengths = None if lengths is None else _ends_of_lengths(lengths)
     require(isinstance(path, (str, Path)), f"path must be the path of a log; got {quoted(path)}.", "path")
     require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
     found, reads = _find(Path(path))
-    query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits)
+    query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits, estimator or "")
     by_column = reads.name == "rollouts" or (reads.name == "table" and "split" in open_table_file(found).names)
     if splits and not by_column:
         parts = [reads.read(found, replace(query, evaluation=late, splits=False)) for late in (False, True)]
@@ -328,6 +340,7 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
         per_prompt=whole,
         kl_low=np.concatenate([log.ends[0] for log in logs]) if bounded else None,
         kl_high=np.concatenate([log.ends[1] for log in logs]) if bounded else None,
+        remedy=next((log.remedy for log in logs if log.remedy), ""),
     )
 
 
@@ -400,7 +413,7 @@ def _finish(
             f"{path} holds a KL of {sequence[row]:g} nats per sequence at step {rows.step[row]:g}; no number may "
             f"exceed {LARGEST:g} in size: correct it."
         )
-    notes += [*negative, *converted.notes, *of_decimals(rows)]
+    notes += [*negative, *converted.notes, *of_decimals(rows, converted.low is None)]
     return TrainingLog(
         path=str(path),
         kl_name=rows.kl_name,
@@ -416,4 +429,5 @@ def _finish(
         per_prompt=rows.per_prompt,
         kl_low=converted.low,
         kl_high=converted.high,
+        remedy=converted.remedy,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,10 @@ _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in floa
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 _SURE = 4.0  # standard errors
+_OF_SCALE = (
+    "if the logged KL is a mean over tokens, say so (kl_unit='token'); responses with their log-probabilities tell more"
+)
+_NEVER_NEGATIVE = "k3"  # of what has the KL for its mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +37,15 @@ class PerSequence(SameFields):
         Ends between which it lies, where the product need not be it; infinite where nothing bounds it.
     notes : tuple of str
         What is to be said of the conversion.
+    remedy : str
+        A clause on what would tell more, where ends are given.
     """
 
     kl: FloatArray
     low: FloatArray | None
     high: FloatArray | None
     notes: tuple[str, ...]
+    remedy: str = ""
 
 
 def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> PerSequence:
@@ -47,7 +55,9 @@ def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> P
     length where the log divides the sum of ``s`` by that of ``n``. Where it averages ``s / n`` over responses, or such
     quotients over parts of a batch, ``least · kl ≤ mean s ≤ largest · kl``, for ``s ≥ 0`` and ``least ≤ n ≤ largest``;
     both ends are reached, so nothing sharper follows from means. Parts that are weighted by their mean length weigh a
-    response by up to ``largest / least`` more or less, which widens both ends by that.
+    response by up to ``largest / least`` more or less, which widens both ends by that. Only k3 has ``s ≥ 0``: by k1,
+    the log-ratio, responses that became less likely have ``s < 0``, and means of ``s / n`` bound nothing, unless all
+    lengths are alike.
 
     Parameters
     ----------
@@ -65,14 +75,29 @@ def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> P
         return PerSequence(rows.kl, None, None, ())
     product = rows.kl * rows.length
     said = f"{rows.kl_name!r} is in nats per token and was multiplied by the mean length."
-    if rows.mean_over in ("responses", "parts") or lengths is not None:
+    if rows.mean_over == "scaled":
+        unknown = np.full(rows.kl.size, np.inf)
+        return PerSequence(np.maximum(product, 0.0), 0.0 * product, unknown, (_scaled(rows),), _OF_SCALE)
+    over_responses = rows.mean_over in ("responses", "parts", "own tokens")
+    if over_responses or (lengths is not None and (rows.estimator == _NEVER_NEGATIVE or not rows.mean_over)):
         least, largest = _lengths(rows, lengths)
+        alike = (least == largest) & (rows.mean_over != "own tokens")
+        if alike.all():
+            return PerSequence(product, None, None, (f"{said} All responses of a batch are equally long.",))
         wider = largest / least if rows.mean_over == "parts" else np.ones(rows.kl.size)
+        half = 0.5 * 10.0 ** -(_decimals(rows) or math.inf)  # what rounding may have taken
+        least_kl, most_kl = np.where(rows.kl > 0.0, np.maximum(rows.kl - half, 0.0), rows.kl), rows.kl + half
         with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity
-            low, high = rows.kl * least / wider, np.where(rows.kl == 0.0, 0.0, rows.kl * largest * wider)
-        # Where the mean is negative some response's is, and no end follows.
-        low, high = np.where(rows.kl < 0.0, 0.0, low), np.where(rows.kl < 0.0, np.inf, high)
-        return PerSequence(product, low, high, (_bound(rows, low, high, lengths),))
+            low, high = least_kl * least / wider, np.where(most_kl == 0.0, 0.0, most_kl * largest * wider)
+        # Where single responses may be negative no end follows; where the mean is, some are.
+        may = ~alike & (most_kl != 0.0) & ((rows.estimator != _NEVER_NEGATIVE) | (rows.kl < 0.0))
+        low, high = np.where(may, 0.0, low), np.where(may, np.inf, high)
+        if rows.estimator != _NEVER_NEGATIVE:
+            product = np.where(may, np.maximum(product, 0.0), product)  # its sign tells nothing
+        return PerSequence(product, low, high, (_bound(rows, low, high, lengths),), _remedy(_kind(rows), high))
+    if lengths is not None:
+        _lengths(rows, lengths)
+        said += f" Least and largest length (lengths) do not bound it: {_why_none(rows)}."
     if rows.mean_over == "tokens":
         said += (
             " That is the batch's mean KL per sequence, for the KL is a mean over all tokens, if both are of the same "
@@ -110,6 +135,8 @@ def _lengths(rows: LogRows, given: tuple[float, float] | None) -> tuple[FloatArr
 
 def _at(rows: LogRows) -> str:
     """Say between which KLs the mean lies if parts of the batch were averaged first; end the sentence."""
+    if rows.estimator != _NEVER_NEGATIVE:
+        return "."
     if rows.shortest is None or rows.longest is None:
         return ", which least and largest tokens of a response (lengths) would bound."
     least, largest = _lengths(rows, None)
@@ -129,15 +156,20 @@ def _bound(rows: LogRows, low: FloatArray, high: FloatArray, lengths: tuple[floa
         "responses": "is a mean over responses of their own mean per token",
         "parts": "is a mean over responses of their own mean per token, parts of a batch weighted by their length",
         "tokens": "may be a mean of parts of a batch",
+        "own tokens": "is a mean over the policy's own tokens, where the length counts others too",
     }.get(rows.mean_over, "may be a mean of responses or parts of a batch")
     said = (
         f"{rows.kl_name!r} is in nats per token and {how}: its product with the mean length misses the covariance of "
         "length and KL per token, so no single KL is told"
     )
-    of_any = "" if rows.estimator in ("k2", "k3") else ", if no response's KL per token is negative"
+    if rows.estimator != _NEVER_NEGATIVE:
+        return (
+            f"{said}, nor does a least or largest length bound it: {_why_none(rows)}. Responses with their "
+            "log-probabilities tell it (`alignlib kl`)."
+        )
     known = np.flatnonzero(np.isfinite(high))
     if np.isinf(high).any():
-        least = f", only that it is at least its KL per token times the least length{of_any}" if low.any() else ""
+        least = ", only that it is at least its KL per token times the least length" if low.any() else ""
         remedy = "least and largest tokens of a response bound it (lengths)"
         if lengths is not None:
             remedy = "a negative KL per token has no bound"
@@ -145,40 +177,93 @@ def _bound(rows: LogRows, low: FloatArray, high: FloatArray, lengths: tuple[floa
     i = int(known[-1])
     return (
         f"{said}: at step {rows.step[i]:g} it lies between {low[i]:.3g} and {high[i]:.3g} nats per sequence (by the "
-        f"least and the largest length{of_any}). Responses with their log-probabilities tell it (`alignlib kl`)."
+        "least and the largest length). Responses with their log-probabilities tell it (`alignlib kl`)."
     )
 
 
-def of_decimals(rows: LogRows) -> list[str]:
+def _why_none(rows: LogRows) -> str:
+    """Say why lengths bound nothing where the estimator is not known to be k3."""
+    if _kind(rows):
+        kind = "k1 (the log-ratio)" if _kind(rows) == "k1" else f"{rows.estimator}, whose mean is not the KL,"
+        why = "a single response may be negative" if _kind(rows) == "k1" else "ends would be of another quantity"
+        return f"by {kind} {why}"
+    return (
+        "by k1 (the log-ratio) a single response may be negative. If it was estimated by k3, which never is "
+        "(low_var_kl in verl), say so (estimator)"
+    )
+
+
+def _kind(rows: LogRows) -> str:
+    """Return the estimator; negative values tell k1."""
+    return rows.estimator or ("k1" if (rows.kl < 0.0).any() else "")
+
+
+def _scaled(rows: LogRows) -> str:
+    return (
+        f"{rows.kl_name!r} is a loss, which versions of the trainer log on several scales: a mean over the tokens of "
+        "one micro-batch; that divided by the micro-batches of a mini-batch (verl in the autumn of 2025); or its sum "
+        "over mini-batches and epochs (since). The log does not tell which, so no KL is told. Where it is the mean "
+        "over tokens, as with one micro-batch and one update a step, say so (kl_unit='token')."
+    )
+
+
+def _remedy(estimator: str, high: FloatArray) -> str:
+    """Say what would tell more of a KL of which ends are known, or none."""
+    tell = "responses with their log-probabilities tell more"
+    if np.isfinite(high).all():
+        return tell
+    if estimator == _NEVER_NEGATIVE:
+        return f"the least and largest tokens of a response (lengths) bound the KL, and {tell}"
+    if estimator:
+        return f"by {estimator} no lengths bound the KL, but {tell}"
+    return (
+        "if the KL was estimated by k3, say so (estimator), and the least and largest tokens of a response (lengths) "
+        f"bound it; {tell}"
+    )
+
+
+def of_decimals(rows: LogRows, told: bool = True) -> list[str]:
     """Say so where a KL per token was rounded to so few decimals that it matters, as consoles print it.
 
     Parameters
     ----------
     rows : LogRows
         Checkpoints as they were logged.
+    told : bool
+        Whether the log tells the KL per sequence, rather than ends of it.
     """
-    kl = rows.kl
-    if rows.kl_unit != "token" or rows.length is None or kl.size < _SEVERAL or not kl.any():
-        return []
-    shown = next((d for d in range(1, _DECIMALS + 1) if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
-    if shown is None:
+    kl, shown = rows.kl, _decimals(rows)
+    if shown is None or rows.length is None:
         return []
     half, i = 0.5 * 10.0**-shown, int(np.argmax(np.abs(kl)))
     if half < _MATTERS * abs(kl[i]):
         return []
+    so = (
+        f"so at step {rows.step[i]:g} the KL is {kl[i] * rows.length[i]:.2g} nats per sequence up to "
+        f"{half * rows.length[i]:.2g}"
+    )
+    if not told:
+        so = "which the ends of the KL per sequence, where there are any, hold"
     said = (
         f"No logged KL has more than {counted(shown, 'decimal')}. If they were rounded, each is known up to {half:g} "
-        f"nats per token, so at step {rows.step[i]:g} the KL is {kl[i] * rows.length[i]:.2g} nats per sequence up to "
-        f"{half * rows.length[i]:.2g}; a trainer's files (JSON lines, wandb, TensorBoard) have more decimals than its "
-        "console."
+        f"nats per token, {so}; a trainer's files (JSON lines, wandb, TensorBoard) have more decimals than its console."
     )
     return [said]
+
+
+def _decimals(rows: LogRows) -> int | None:
+    """Return the decimals of a KL per token that none of several exceeds, if these are few."""
+    kl = rows.kl
+    if rows.kl_unit != "token" or rows.length is None or kl.size < _SEVERAL or not kl.any():
+        return None
+    return next((d for d in range(1, _DECIMALS + 1) if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
 
 
 def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
     """Return the logged KL with negatives of rounding's size as 0, and what negative or vanishing values mean.
 
-    No KL is negative, and no mean of k2 or k3; the mean of log-ratios (k1) is, by chance, where the KL is small.
+    No KL is negative, and no mean of k2 or k3; the mean of log-ratios (k1) is, by chance, where the KL is small. A mean
+    over responses of their own mean log-ratio may be without chance, where long responses became likelier.
 
     Parameters
     ----------
@@ -223,11 +308,21 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
             f"that is impossible by {rows.estimator}, which is never negative, so the key holds something else, "
             f"such as the mean log-ratio (k1); {stay}"
         )
-    if kl.size > 2 and kl.mean() + _SURE * kl.std(ddof=1) / np.sqrt(kl.size) < 0.0:
+    if rows.mean_over == "scaled":
+        return "the mean log-ratio (k1) of a part of a batch may be, whatever the KL; k3 never is, so this is not k3."
+    if rows.kl_unit == "token" and rows.mean_over in ("responses", "parts"):
         return (
-            "that is impossible, for their mean over the run is below 0 by more than chance. The log-probabilities are "
-            "not of the policy that sampled (another temperature, top-k or top-p, precision or engine), or the sign is "
-            f"turned; {stay}"
+            "a mean over responses of their own mean log-ratio (k1) may be, by chance or where the policy came to "
+            "write longer responses, for the short ones then weigh as much as these: its sign tells nothing of the KL "
+            "per sequence, which is never negative (k3 never is either, so this is not k3)."
+        )
+    if kl.size > 2 and kl.mean() + _SURE * kl.std(ddof=1) / np.sqrt(kl.size) < 0.0:
+        parts = " of a mean over all tokens" if rows.kl_unit == "token" else ""
+        more = ", or it is a mean over responses or parts of a batch of their own means" if parts else ""
+        return (
+            f"that is impossible{parts}, for their mean over the run is below 0 by more than chance. The "
+            "log-probabilities are not of the policy that sampled (another temperature, top-k or top-p, precision or "
+            f"engine), or the sign is turned{more}; {stay}"
         )
     if rows.estimator == "k1":
         return f"estimates from one batch by k1 (the mean log-ratio) are, by chance, where the KL is small; {stay}"

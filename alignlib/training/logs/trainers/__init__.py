@@ -18,7 +18,7 @@ from alignlib._core.checks import require
 
 __all__ = ["KLKey", "Trainer", "known_trainers", "recognise", "register"]
 
-Mean = Literal["tokens", "responses", "parts", ""]
+Mean = Literal["tokens", "responses", "parts", "scaled", ""]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class KLKey:
     estimator : str
         ``"k1"`` (mean log-ratio), ``"k2"`` (half its square), ``"k3"`` (ratio - 1 - log-ratio), or "" where the log
         does not tell.
-    mean_over : "tokens", "responses", "parts" or ""
+    mean_over : "tokens", "responses", "parts", "scaled" or ""
         What a KL per token is the mean over: all tokens of the batch, responses of their own mean, or parts of the
-        batch weighted by their mean length; "" if unknown.
+        batch weighted by their mean length; "scaled" for a loss on a scale that the log does not tell; "" if unknown.
     beside : str
         Another key that tells this version of the trainer: without it in the log, this one is not meant.
     """
@@ -73,6 +73,8 @@ class Trainer:
         A clause that says when the trainer logs no KL to the base.
     mismatch : tuple of str
         Keys of how far the engine that samples and the trainer are apart, in nats per token.
+    turns : tuple of str
+        Keys of how many messages a conversation has, two in a single turn: of more, lengths count tools' tokens too.
     reward_notes : mapping
         What must be said where a key of ``reward`` is taken.
     """
@@ -89,6 +91,7 @@ class Trainer:
     other_kl: Mapping[str, str] = field(default_factory=dict)
     no_kl: str = "it is logged only where training compares with a reference model"
     mismatch: tuple[str, ...] = ()
+    turns: tuple[str, ...] = ()
     reward_notes: Mapping[str, str] = field(default_factory=dict)
 
     def known(self) -> set[str]:

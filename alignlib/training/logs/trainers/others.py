@@ -29,7 +29,11 @@ register(
     Trainer(
         name="SkyRL",
         marks=("reward/avg_raw_reward", "policy/policy_kl", "generate/avg_num_tokens"),
-        kl=(KLKey("policy/policy_kl", "token", "SkyRL's loss averages over tokens", "", "tokens"),),
+        kl=(
+            KLKey(
+                "policy/policy_kl", "token", "SkyRL averages within each response, then over responses", "", "responses"
+            ),
+        ),
         reward=("reward/avg_raw_reward", "loss/avg_raw_rewards"),
         length=("generate/avg_num_tokens",),
         shortest=("generate/min_num_tokens",),

@@ -22,7 +22,11 @@ VERL = register(
             ),
             KLKey("critic/kl", "token", "older verl averages it over tokens, then over responses", "", "responses"),
             KLKey(
-                "actor/kl_loss", "token", "verl's loss is a mean over tokens by default (loss_agg_mode)", "", "tokens"
+                "actor/kl_loss",
+                "token",
+                "verl's loss is a mean over tokens by default (loss_agg_mode), up to a factor of the version's",
+                "",
+                "scaled",
             ),
         ),
         reward=("critic/score/mean", "critic/rewards/mean"),
@@ -30,6 +34,7 @@ VERL = register(
         shortest=("response_length/min",),
         longest=("response_length/max",),
         step=("step", "training/global_step"),
+        turns=("num_turns/max", "num_turns/mean"),
         mismatch=("rollout_corr/kl", "mismatch/mismatch_kl"),
         other_kl={"actor/ppo_kl": _PPO_KL},
         no_kl="verl compares with a reference only under use_kl_loss or use_kl_in_reward, and 'actor/ppo_kl' is "
