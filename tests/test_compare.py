@@ -62,12 +62,12 @@ def test_the_difference_at_equal_kl_is_that_of_the_shares() -> None:
 
 def test_intervals_cover_and_equal_runs_are_seldom_told_apart() -> None:
     held, apart = [], []
-    for seed in range(60):
+    for seed in range(30):
         same = compare_runs({"a": made(0.8, 2 * seed), "b": made(0.8, 2 * seed + 1)}, at=[0.3, 0.8])
         held += ((same.difference_low[1] <= 0.0) & (same.difference_high[1] >= 0.0)).tolist()
         other = compare_runs({"a": made(0.6, 2 * seed), "b": made(0.9, 2 * seed + 1)}, at=[0.8])
         apart.append(bool(other.difference_low[1, 0] > 0.0))
-    assert np.mean(held) >= 0.89  # 95 % of 120 draws, less three standard errors
+    assert np.mean(held) >= 0.865  # 95 % of 60 draws, less three standard errors
     assert np.mean(apart) > 0.9
 
 
@@ -171,11 +171,11 @@ def test_intervals_cover_where_every_step_has_new_prompts(per_step: int) -> None
         mean = np.bincount(place, reward) / per_step
         return replace(log, reward=mean, per_prompt=replace(there, prompt=names, reward=reward))
 
-    for _ in range(60):
+    for _ in range(40):
         found = compare_runs({"a": drawn("a", 0.6), "b": drawn("b", 0.8)}, at=[0.5])
         told.add(found.told_by)
         held.append(found.difference_low[1, 0] <= 0.2 <= found.difference_high[1, 0])
-    assert np.mean(held) >= 0.865  # 95 % of 60 draws, less three standard errors
+    assert np.mean(held) >= 0.845  # 95 % of 40 draws, less three standard errors
     assert told == {"checkpoints" if per_step == 1 else "prompts"}
     assert ("one prompt alone" in " ".join(found.notes)) == (per_step == 1)
 

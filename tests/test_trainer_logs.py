@@ -266,6 +266,8 @@ def test_a_mean_over_responses_is_bounded_by_the_lengths(tmp_path: Path) -> None
     log = read_training_log(tmp_path / "a.jsonl", estimator="k3")
     assert [end.tolist() for end in log.ends] == [[26.25], [525.0]] == [end.tolist() for end in given.ends]
     assert "lies between 26.2 and 525 nats" in log.notes[-1]
+    with pytest.raises(InputError, match="at step 1 the log has responses of 50 to 1000 tokens"):
+        read_training_log(tmp_path / "a.jsonl", estimator="k3", lengths=(500, 550))
 
 
 @pytest.mark.parametrize("stops", [0.2, 0.8])  # the policy writes longer responses, or stops early

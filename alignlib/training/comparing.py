@@ -212,7 +212,7 @@ def compare_runs(
         notes=(*notes, *told(errors.told_by, every, list(logs.values()))),
     )
     if fit is None:
-        starts = _starts(every, " and base samples of these (table), would take prompts out of it")
+        starts = _starts(every, ", and base samples of these (table), would take prompts out of it")
         return replace(found, notes=(*joined.notes, *found.notes, *starts))
     return _beside_limit(found, logs, fit, base, check)
 

@@ -307,13 +307,15 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
     between = [title for title, log in every if log.kl_low is not None]
     if between:
         more.append(
-            f"The KL of {between[0]!r} is known between ends only: intervals hold all rewards it may have had there."
+            f"The KL of {between[0]!r} is known between ends only: its rewards are those at its product with the mean "
+            "length, and intervals hold all that it may have had there."
         )
     if noisy:
         title, part = max(noisy, key=lambda one: one[1])
         more.append(
             f"The KL of {title!r} scatters by {100.0 * part:.2g} % around its course: runs are compared at their "
-            "courses along the steps, and intervals hold the error of these and what the logged KLs say besides."
+            "courses along the steps, and intervals hold the error of these and what the logged KLs say besides, if "
+            "the scatter of a checkpoint tells nothing of the next one's."
         )
     return [said, *more]
 

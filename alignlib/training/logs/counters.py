@@ -73,6 +73,7 @@ def join_counters(
     """
     parts: list[tuple[str, FloatArray, dict[str, FloatArray]]] = []
     resumes, replaced, later, alone = list[float](), 0, 0, 0
+    ahead = False
     for name in dict.fromkeys(run.tolist()):
         mine = run == name
         kls, rewards = _filled(values["kl"], kl_step, mine), _filled(values["reward"], step, mine)
@@ -80,9 +81,10 @@ def join_counters(
         resumes += [float(step[rewards][place]) for place in falls]
         kept = kls[latest(kl_step[kls])], rewards[latest(step[rewards])]
         replaced += int(rewards.size - kept[1].size)
-        first = _first_steps(kl_step, step, *kept)
+        first, before = _first_steps(kl_step, step, *kept)
         if first is None:
             return None
+        ahead |= before
         pairs = [(row, kl) for row, kl in zip(kept[1].tolist(), first, strict=True) if kl >= 0]
         alone += kept[1].size - len(pairs)
         later += kept[0].size - len(pairs)
@@ -97,8 +99,8 @@ def join_counters(
     whose = np.empty(sum(at.size for _, at, _ in parts), dtype=object)
     whose[:] = [name for name, at, _ in parts for _ in range(at.size)]
     notes = [ran_back("rollout", resumes, replaced)] if replaced else []
-    if later or alone:
-        notes.append(_said(whose.size, later, alone))
+    if later or alone or ahead:
+        notes.append(_said(whose.size, later, alone, ahead))
     return Joined(
         np.concatenate([at for _, at, _ in parts]),
         whose,
@@ -111,10 +113,15 @@ def _filled(values: FloatArray, step: FloatArray, mine: npt.NDArray[np.bool_]) -
     return np.flatnonzero(~np.isnan(values) & np.isfinite(step) & mine)
 
 
-def _first_steps(kl_step: FloatArray, step: FloatArray, kls: IntArray, rewards: IntArray) -> list[int] | None:
-    """Return the row of the first training step of each rollout, -1 where there is none; None where it is not told."""
+def _first_steps(
+    kl_step: FloatArray, step: FloatArray, kls: IntArray, rewards: IntArray
+) -> tuple[list[int] | None, bool]:
+    """Return the row of the first training step of each rollout, and whether rollouts are drawn one ahead.
+
+    -1 where a rollout has none; None where it is not told.
+    """
     if np.array_equal(kl_step[kls], step[rewards]):
-        return [int(row) for row in kls]
+        return [int(row) for row in kls], False
     place = np.searchsorted(kls, rewards)  # of the first KL after each reward
     until = np.append(rewards[1:], np.iinfo(np.int64).max)
     follows = [int(kls[i]) if i < kls.size and kls[i] < end else -1 for i, end in zip(place, until, strict=True)]
@@ -122,11 +129,11 @@ def _first_steps(kl_step: FloatArray, step: FloatArray, kls: IntArray, rewards: 
     each = _steps_each(kl_step[kls], step[rewards])
     by_number = None if each is None else [by_step.get(float(one) * each, -1) for one in step[rewards].tolist()]
     if by_number is not None and len(follows) > 2 and follows[0] < 0 and follows[1:] == by_number[:-1]:
-        return by_number  # each rollout is drawn while the one before is trained on
+        return by_number, True  # each is drawn while the one before is trained on
     apart = np.intersect1d(kls, rewards).size == 0
     if apart and sum(row >= 0 for row in follows[:-1]) >= _ENOUGH * max(len(follows) - 1, 1):
-        return follows
-    return by_number
+        return follows, False
+    return by_number, False
 
 
 def _steps_each(trained: FloatArray, drawn: FloatArray) -> int | None:
@@ -144,8 +151,9 @@ def _steps_each(trained: FloatArray, drawn: FloatArray) -> int | None:
     return 1 if same and not allowed else None
 
 
-def _said(size: int, later: int, alone: int) -> str:
-    said = f"Joined: {counted(size, 'rollout')} with the first training step of each, of the policy that drew it"
+def _said(size: int, later: int, alone: int, ahead: bool) -> str:
+    whose = "drew it" if not ahead else "came one rollout after the one that drew it, for these are drawn one ahead"
+    said = f"Joined: {counted(size, 'rollout')} with the first training step of each, of the policy that {whose}"
     if later:
         said += f"; {counted(later, 'later training step')}, of policies that had moved on, left out"
     if alone:

@@ -64,12 +64,12 @@ def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> P
     rows : LogRows
         Checkpoints as the log holds them.
     lengths : (float, float), optional
-        Least and largest tokens of a response, where the log does not hold them or they are to be believed more.
+        Least and largest tokens of a response, where the log does not hold them.
 
     Raises
     ------
     InputError
-        If a mean length lies outside ``lengths``.
+        If a length of the log lies outside ``lengths``.
     """
     if rows.length is None:
         return PerSequence(rows.kl, None, None, ())
@@ -127,6 +127,14 @@ def _lengths(rows: LogRows, given: tuple[float, float] | None) -> tuple[FloatArr
             raise InputError(
                 f"lengths must hold the mean length of every checkpoint; got {given[0]:g} to {given[1]:g}, and at step "
                 f"{rows.step[i]:g} responses have {rows.length[i]:g} tokens on average.",
+                argument="lengths",
+            )
+        wrong = (least < given[0]) & (shortest >= 1.0) | (largest > given[1]) & np.isfinite(longest)
+        if rows.shortest is not None and wrong.any():
+            i = int(np.argmax(wrong))
+            raise InputError(
+                f"lengths must hold the lengths of every checkpoint; got {given[0]:g} to {given[1]:g}, and at step "
+                f"{rows.step[i]:g} the log has responses of {least[i]:g} to {largest[i]:g} tokens. Leave it out.",
                 argument="lengths",
             )
         least, largest = np.maximum(least, given[0]), np.minimum(largest, given[1])
