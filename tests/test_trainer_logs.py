@@ -644,10 +644,9 @@ def test_the_page_reads_each_trainers_log_by_its_command(
     assert done.exit_code == 0, done.output
     assert "2 checkpoints of 1 run" in done.stdout
     assert "- Recognised:" in done.stdout
+    unit = command.split("--kl-unit ")[1].split()[0] if "--kl-unit" in command else None
     expected = [0.12, 0.5]  # 0.001 · 120 and 0.004 · 125, or as it stands
-    np.testing.assert_allclose(
-        read_training_log(name, kl_unit="sequence" if "--kl-unit" in command else None).kl, expected, rtol=1e-6
-    )
+    np.testing.assert_allclose(read_training_log(name, kl_unit=unit).kl, expected, rtol=1e-6)
 
 
 def test_the_page_has_an_example_of_each_format() -> None:
