@@ -314,8 +314,8 @@ def files(folder: Path) -> tuple[Path, Path, Path]:
     logs = [made(0.6, 1), made(0.9, 2)]
     for name, log in zip(("a.csv", "b.csv"), logs, strict=True):
         pd.DataFrame({"step": log.step, "kl": log.kl, "reward": log.reward}).to_csv(folder / name, index=False)
-    table = example_run(60, 16, np.random.default_rng(5))[1]
-    prompt = np.repeat(np.arange(60), 16)
+    table = example_run(30, 16, np.random.default_rng(5))[1]
+    prompt = np.repeat(np.arange(30), 16)
     pd.DataFrame({"prompt_id": prompt, "score": table.column("reward")}).to_csv(folder / "base.csv", index=False)
     return folder / "a.csv", folder / "b.csv", folder / "base.csv"
 

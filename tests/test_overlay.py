@@ -211,11 +211,9 @@ def test_lines_json_csv_and_picture(tmp_path: Path, made) -> None:
     refused = run(*options, "-o", tmp_path / "p.svg")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "p.svg exists; choose another output, or pass --force to replace it." in refused.stderr
-    run(*options, "-o", tmp_path / "again.svg")
+    found = run(*options, "--json", "-o", tmp_path / "again.svg")
     assert (tmp_path / "p.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.svg", "base.csv", "p.svg", "run.csv"]
-    found = run(*options, "--json", "-o", tmp_path / "p.png")
-    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
     document = json.loads(found.stdout, parse_constant=pytest.fail)
     rows = list(csv.DictReader(io.StringIO(run(*options, "--csv").stdout)))
     shares = [float(row["share"]) if row["share"] else None for row in rows[:12]]
@@ -592,7 +590,7 @@ def test_prompts_in_common_sharpen_and_others_are_noticed() -> None:
     assert any("they are other prompts, or another reward" in note for note in swapped.notes)
     some = overlay(prompted(names, level), fit_frontier(RewardTable.from_arrays(
         np.vstack([rows, rows[:5]]), prompts=[*names, *"abcde"]), n_boot=100), pool=1)  # fmt: skip
-    assert any("is on 60 of the table's 65 prompts" in note for note in some.notes)
+    assert any("Of the table's 65 prompts the log has 60" in note for note in some.notes)
     assert not some.doubted
 
 
