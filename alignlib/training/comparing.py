@@ -297,8 +297,8 @@ def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None)
     if endless or (open_ones and not low < high):
         title, log = (endless or open_ones)[0]
         raise InputError(
-            f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} is in nats per token and was averaged "
-            "response by response, so its KL per sequence is known between ends only, "
+            f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} is in nats per token, and means "
+            "bound its KL per sequence at most: it is "
             f"{between(*_widest(log))} nats at its furthest, and none is known to be passed by all: "
             f"{log.remedy}.",
             argument="runs",
