@@ -153,8 +153,8 @@ def pick(
     if gold is None:
         require(
             log.kl_low is None,
-            f"{log.path} tells ends of the KL per sequence only, or none, by {log.kl_name!r} and lengths: no gold can be "
-            "predicted at an unknown KL. Give responses with their log-probabilities, or measured gold (gold).",
+            f"{log.path} tells ends of the KL per sequence only, or none, by {log.kl_name!r} and lengths: no gold can "
+            "be predicted at an unknown KL. Give responses with their log-probabilities, or measured gold (gold).",
             "gold",
         )
         points = _one_in_order(log)
@@ -178,8 +178,8 @@ def pick(
     )
     if low is not None:
         notes.append(
-            f"The KL of a checkpoint is known between ends only, if at all, by {log.kl_name!r} and lengths: checkpoints "
-            "are ordered by its product with the mean length, and nothing is compared at equal KL."
+            f"The KL of a checkpoint is known between ends only, if at all, by {log.kl_name!r} and lengths: "
+            "checkpoints are ordered by its product with the mean length, and nothing is compared at equal KL."
         )
     predicted = None if fit is None or column is None or low is not None else predict_gold(kl, fit, column)
     if gold is None:
