@@ -172,7 +172,7 @@ for _ in range(500):
     rho = float(np.clip(p @ (both[0] * both[1]), -1, 1))
     chi_here, gains = float(p @ (phi / p - 1) ** 2), both @ (phi - p)
     ends_here = gold_range(rho, gains[1], chi_here)
-    outside.append(max(ends_here[0][0] - gains[0], gains[0] - ends_here[1][0]) / (1.0 + chi_here))
+    outside.append(max(ends_here[0] - gains[0], gains[0] - ends_here[1]) / (1.0 + chi_here))
 shown = BestOfN(n_shown).on(law).gain
 shown_low, shown_high = gold_range(correlation, shown, BestOfN(n_shown).spent_formula(CHI_SQUARED))
 ratio = np.exp(np.linspace(-1.0, 1.0, 5))
@@ -186,7 +186,7 @@ reached = correlation * x - math.sqrt(1 - correlation**2) * v / math.sqrt(p @ v*
 
 def promised(n: float) -> float:
     spent = BestOfN(n).spent_formula(CHI_SQUARED)
-    return float(gold_range(correlation, BestOfN(n).on(law).gain, spent)[0][0])
+    return float(gold_range(correlation, BestOfN(n).on(law).gain, spent)[0])
 
 
 whole_low = np.array([promised(n) for n in range(1, 201)])
@@ -202,7 +202,7 @@ for name, quantile, variance in (
     ("lognormal", np.exp(log_sd * scipy.special.ndtri(uniform)), math.exp(log_sd**2) * math.expm1(log_sd**2)),
 ):
     of_four = float((4.0 * uniform**3 - 1.0) @ quantile) / uniform.size / math.sqrt(variance)
-    worst = float(gold_range(correlation, of_four, BestOfN(4).spent_formula(CHI_SQUARED))[0][0])
+    worst = float(gold_range(correlation, of_four, BestOfN(4).spent_formula(CHI_SQUARED))[0])
     tables = np.random.default_rng([seed, 1])
     kept = 0
     for _ in range(n_tables):
@@ -214,7 +214,7 @@ for name, quantile, variance in (
 far = float(drawn[-1])
 spent_far = BestOfN(far).spent_formula()
 low_rest, low_joint = (
-    float(gold_range_at_kl(correlation, gain[-1], spent_far, proxy_tail=tail)[0][0]) for tail in (None, 1.0)
+    float(gold_range_at_kl(correlation, gain[-1], spent_far, proxy_tail=tail)[0]) for tail in (None, 1.0)
 )
 claims.glue(
     n_kinds=counted("gold").laws,
@@ -232,8 +232,8 @@ claims.glue(
     log_sd=log_sd,
     held_exponential=held["exponential"],
     held_lognormal=held["lognormal"],
-    low_shown=float(shown_low[0]),
-    high_shown=float(shown_high[0]),
+    low_shown=float(shown_low),
+    high_shown=float(shown_high),
     most_promised=float(whole_low.max()),
     n_best=1 + int(whole_low.argmax()),
     n_lost=fails,
@@ -253,7 +253,7 @@ claims.record(
         "gold gain of the gold that the proof constructs against the lower end",
         "we derive",
         float((phi - p) @ reached),
-        gold_range(correlation, float((phi - p) @ x), float(p @ h**2))[0][0],
+        gold_range(correlation, float((phi - p) @ x), float(p @ h**2))[0],
         rtol=1e-9,
     ),
     claims.equal(

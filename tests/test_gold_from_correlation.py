@@ -36,7 +36,7 @@ def test_no_policy_leaves_the_range() -> None:
         spent = float(p @ (phi / p - 1.0) ** 2)
         low, high = gold_range(correlation(p, gold, proxy), (phi - p) @ proxy / sd[1], spent)
         gain = float((phi - p) @ gold / sd[0])
-        assert low[0] - 1e-9 * (1 + spent) <= gain <= high[0] + 1e-9 * (1 + spent)
+        assert low - 1e-9 * (1 + spent) <= gain <= high + 1e-9 * (1 + spent)
 
 
 @pytest.mark.parametrize("rho", [-0.4, 0.0, 0.7, 1.0])
@@ -49,7 +49,7 @@ def test_both_ends_are_reached_by_some_gold(rho: float) -> None:
     rest = ratio - (law.prob @ (ratio * proxy)) * proxy
     rest /= math.sqrt(law.prob @ rest**2)
     low, high = gold_range(rho, best.gain / math.sqrt(law.variance(0.0)), best.spent(CHI_SQUARED))
-    for sign, end in ((-1.0, low[0]), (1.0, high[0])):
+    for sign, end in ((-1.0, low), (1.0, high)):
         gold = rho * proxy + sign * math.sqrt(1.0 - rho**2) * rest
         assert correlation(law.prob, gold, proxy) == pytest.approx(rho, abs=1e-12)
         assert float((best.policy - law.prob) @ gold) == pytest.approx(end, abs=1e-12)
@@ -59,14 +59,14 @@ def test_nothing_is_left_open_under_the_optimum_in_chi_squared() -> None:
     law = FiniteLaw([0.0, 1.0, 3.0], [0.3, 0.5, 0.2])
     point = law.frontier([0.05], CHI_SQUARED)
     low, high = gold_range(0.6, point.gain / math.sqrt(law.variance(0.0)), 0.05)
-    np.testing.assert_allclose([low[0], high[0]], 0.6 * math.sqrt(0.05), atol=1e-7)
+    np.testing.assert_allclose([low, high], 0.6 * math.sqrt(0.05), atol=1e-7)
 
 
 def test_jointly_normal_gold_reaches_the_ends_in_kl() -> None:
     """A tilt along a (proxy) and b (rest) of independent normals moves them by a and b and spends (a² + b²)/2."""
     for a, b in ((0.7, -1.1), (1.3, 0.4), (0.0, 2.0)):
         low, high = gold_range_at_kl(0.6, a, 0.5 * (a * a + b * b), proxy_tail=1.0)
-        assert (low[0] if b < 0.0 else high[0]) == pytest.approx(0.6 * a + 0.8 * b, rel=1e-12)
+        assert (low if b < 0.0 else high) == pytest.approx(0.6 * a + 0.8 * b, rel=1e-12)
     with pytest.raises(InputError, match=r"proxy_gain must not exceed proxy_tail·√\(2 kl\), 1; got 1.1"):
         gold_range_at_kl(0.5, 1.1, 0.5, proxy_tail=1.0)
     with pytest.raises(InputError, match="rest_tail must lie in"):
@@ -80,8 +80,8 @@ def test_a_range_of_correlations_is_searched_inside_too() -> None:
         gain, rest = rng.normal(), abs(rng.normal())
         rho = np.linspace(*ends, 4001)
         low, high = gold_range([float(ends.mean()), *ends.tolist()], gain, gain**2 + rest**2)
-        assert low[0] == pytest.approx((rho * gain - np.sqrt(1 - rho**2) * rest).min(), abs=1e-5)
-        assert high[0] == pytest.approx((rho * gain + np.sqrt(1 - rho**2) * rest).max(), abs=1e-5)
+        assert low == pytest.approx((rho * gain - np.sqrt(1 - rho**2) * rest).min(), abs=1e-5)
+        assert high == pytest.approx((rho * gain + np.sqrt(1 - rho**2) * rest).max(), abs=1e-5)
 
 
 def test_zeros_and_ones_on_one_prompt_leave_only_the_sampling_error() -> None:
@@ -141,8 +141,14 @@ def test_the_promise_of_a_skewed_proxy(kind: str, shape: tuple[int, int], least:
     for _ in range(40):
         rows = rng.exponential(size=shape) if kind == "exponential" else rng.lognormal(size=shape)
         found = promise_gold(fit_frontier(rows, n_boot=200), 0.7, rules=[BestOfN(4)], kl=[1e-9])
-        held += found.promised[0] <= low[0] and high[0] <= found.most[0]
+        held += found.promised[0] <= low and high <= found.most[0]
     assert held >= least
+
+
+def test_numbers_in_are_floats_out() -> None:
+    for one in (*gold_range(0.8, 1.0, 1.5625), *gold_range_at_kl(0.8, 1.0, 0.5)):
+        assert type(one) is float
+    assert np.shape(gold_range(0.8, [1.0], 1.5625)) == np.shape(gold_range_at_kl(0.8, 1.0, [0.5])) == (2, 1)
 
 
 def test_a_heavy_tail_is_said() -> None:

@@ -184,7 +184,7 @@ def test_thm_gold_from_correlation() -> None:
         rho = float(np.clip(p @ (gold * proxy), -1.0, 1.0))
         low, high = gold_range(rho, (phi - p) @ proxy, spent)
         gain = float((phi - p) @ gold)
-        return max(float(low[0]) - gain, gain - float(high[0])) / (1.0 + spent)
+        return max(float(low) - gain, gain - float(high)) / (1.0 + spent)
 
     assert -1e-2 < worst_case(leaves_the_range, 4 * SIZE, starts=3, steps=60).excess <= 1e-9
 
@@ -202,7 +202,7 @@ def test_thm_gold_from_correlation() -> None:
         missed = 0.0
         for sign, end in zip((-1.0, 1.0), ends, strict=True):
             gold = rho * proxy + sign * math.sqrt(1.0 - rho**2) * v / length
-            missed = max(missed, abs(float(p @ (gold * proxy)) - rho), abs(float((phi - p) @ gold) - float(end[0])))
+            missed = max(missed, abs(float(p @ (gold * proxy)) - rho), abs(float((phi - p) @ gold) - float(end)))
         return missed / (1.0 + float(p @ ratio**2)) - 1e-6
 
     assert -1e-6 <= worst_case(ends_missed, 3 * SIZE + 1, starts=3, steps=60).excess <= 0.0
@@ -222,5 +222,5 @@ def test_thm_gold_from_correlation_where_nothing_is_left_beside_the_proxy() -> N
             gold = (gold - p @ gold) / math.sqrt(float(p @ (gold - p @ gold) ** 2))
             rhos.append(float(np.clip(p @ (gold * proxy), -1.0, 1.0)))
             low, high = gold_range(rhos[-1], (phi - p) @ proxy, float(p @ (phi / p - 1.0) ** 2))
-            assert [low[0], high[0]] == pytest.approx([float((phi - p) @ gold)] * 2, abs=1e-6)
+            assert [low, high] == pytest.approx([float((phi - p) @ gold)] * 2, abs=1e-6)
         assert (np.abs(rhos) > 1.0 - 1e-9).all() == (proxy.size == 2)  # of two responses no other correlation exists

@@ -233,7 +233,7 @@ def _wanted_by_rules(fit: Fit, best: RuleEstimate) -> tuple[Wanted, ...]:
     if fit.bounded is not None or fit.divergence != KL or fit.win_rate:
         return ()
     known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
-    without = np.flatnonzero(~known & best.optimises & (best.spent > 0.0))
+    without = np.flatnonzero(~known & best.optimises & best.spent_told & (best.spent > 0.0))
     ends = dict.fromkeys((int(without[0]), int(without[-1]))) if without.size else {}
     return tuple(
         samples_wanted(fit, float(best.spent[i]), rule=best.rules[i].title, draws=float(best.rules[i].draws))

@@ -311,8 +311,9 @@ def _renyi(order: str, given: str) -> Divergence:
         alpha = math.nan
     require(
         least <= alpha <= most and abs(alpha - 1.0) >= _NEAR_KL,
-        f"divergence must name the order of Rényi's, from {least:g} to {most:g} and not 1, such as 'renyi:2' (of order "
-        f"1, or within {_NEAR_KL:g} of it, it is 'kl'); got {quoted(given)}.",
+        f"divergence must name the order of Rényi's, from {least:g} to {most:g} and not 1, and of a reward "
+        f"that is known from samples no more than {Renyi.largest_from_samples:g}, such as 'renyi:2' (of order 1, or "
+        f"within {_NEAR_KL:g} of it, it is 'kl'); got {quoted(given)}.",
         "divergence",
     )
     return Renyi(alpha)

@@ -40,6 +40,10 @@ class Renyi(Divergence):
     Source: Rényi (1961); van Erven and Harremoës (2014).
     """
 
+    # With 60 prompts × 16 normal rewards and orders 5 to 12 intervals of the limit held 64 of 72 times; at order 20 18
+    # of 24 times, at 30 15, with estimates above those of lower orders, which cannot be.
+    largest_from_samples = 10.0
+
     def __init__(self, alpha: float) -> None:
         self.alpha = as_number("alpha", alpha, *ORDERS)
         if self.alpha == 1.0:

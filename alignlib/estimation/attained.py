@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from alignlib._core.checks import FloatArray
-from alignlib.divergences import Divergence
+from alignlib.divergences import Divergence, Renyi
 from alignlib.estimation.bootstrap import Cells
-from alignlib.estimation.rule_values import cell_values
+from alignlib.estimation.rule_values import cell_values, samples_tell
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
 
 __all__ = ["attained", "rules_along", "upper_hull"]
+
+_HIGH_ORDER = 2.0  # of Rényi divergences: beyond it few samples of rewards that tie do not tell the moments
 
 
 def rules_along(most: int) -> list[Rule]:
@@ -107,5 +109,9 @@ def attained(
     """
     prompts = table.n_prompts
     together = Cells(np.zeros(prompts, dtype=np.int64), np.array([float(prompts)]))
-    spent, gain, win, _ = cell_values(table, column, column, rules, together, divergence, bounds=win_rate)
+    spent, gain, win, open_ = cell_values(table, column, column, rules, together, divergence, bounds=win_rate)
+    if isinstance(divergence, Renyi):  # too little spent would lift the limit
+        noise = np.where(open_.spent > 0.0, math.inf, 0.0) if divergence.alpha > _HIGH_ORDER else open_.spent
+        samples_tell(spent, np.ones(1), rules, open_.spent, noise, divergence)
+        spent = spent + open_.spent
     return spent[0], (win - 0.5 if win_rate else gain)[0]

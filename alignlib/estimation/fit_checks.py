@@ -15,10 +15,6 @@ from alignlib.tables.reward_range import LARGEST_REWARD
 
 __all__ = ["as_table", "check_beyond", "check_bounds", "single_column", "why_no_limit"]
 
-# Of Rényi's, from samples. With 60 prompts × 16 normal rewards and orders 5 to 12 intervals of the limit held 64 of 72
-# times; at order 20 18 of 24 times, at 30 15, with estimates above those of lower orders, which cannot be.
-_LARGEST_ORDER = 10.0
-
 
 def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bool) -> None:
     """Refuse what has no finite optimum or is not known for win rates and divergences other than KL.
@@ -47,10 +43,11 @@ def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bo
     if divergence != TOTAL_VARIATION:  # whose optimum is known by another way
         divergence.check_strictly_convex()
     require(
-        win_rate or not isinstance(divergence, Renyi) or divergence.alpha <= _LARGEST_ORDER,
-        f"divergence must be Rényi's of an order up to {_LARGEST_ORDER:g} where it is estimated from samples; got "
-        f"{divergence.called}. Of higher orders the best policy rests on which response is just kept, which samples do "
-        "not tell. Take a lower order, count wins with win_rate=True, or take FiniteLaw(...).frontier for a known law.",
+        win_rate or not isinstance(divergence, Renyi) or divergence.alpha <= Renyi.largest_from_samples,
+        f"divergence must be Rényi's of an order up to {Renyi.largest_from_samples:g} where it is estimated from "
+        f"samples; got {divergence.called}. Of higher orders the best policy rests on which response is just kept, "
+        "which samples do not tell. Take a lower order, count wins with win_rate=True, or take "
+        "FiniteLaw(...).frontier for a known law.",
         "divergence",
     )
     require(

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence
 from alignlib.estimation.best_of_n_in_bins import counted_rules
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.in_groups import in_groups
-from alignlib.rules import Prepared, Rule, prepare
+from alignlib.rules import Prepared, Rule, ThresholdStopping, prepare
 from alignlib.tables import CountedSamples, RewardTable
 
-__all__ = ["LeftOpen", "cell_values", "further_kl"]
+__all__ = ["LeftOpen", "cell_values", "further_kl", "samples_tell"]
 
 _BLOCK = 1 << 18  # samples in work at a time
 _FEW_SAMPLES, _ENOUGH_PROMPTS = 16, 20_000
+_MOST_OFF = 1.0 / 3.0  # of what a rule spends: an estimate that may be off by more says nothing
 _NEEDS_EVERY_SAMPLE = (
     "gold needs every sample of a prompt, and some prompts have theirs in bins; pass a larger exact_up_to to keep them."
 )
@@ -88,7 +89,7 @@ def cell_values(
     """
     size = cells.n_fixed or len(cells.size)
     index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
-    values = np.zeros((3, size, len(rules)))
+    values = np.zeros((5, size, len(rules)))
     work = partial(_of_cells, rules=rules, divergence=divergence, size=size)
     columns = [picking] if counted == picking else [picking, counted]
     for _, (some,) in table.each(work, columns, _BLOCK, index, add=True):
@@ -96,10 +97,12 @@ def cell_values(
     of_bins = np.zeros((4, len(rules)))
     require(counted == picking or table.all_held, _NEEDS_EVERY_SAMPLE, "gold")
     of_counted = partial(_of_counted, rules=rules, divergence=divergence, bounds=bounds)
+    off = np.abs(values[3:].sum(axis=1)) / table.n_prompts
+    values = values[:3]
     for where, found in table.each_counted(of_counted, picking):
         values[:, index[where]] += found[:3]
         of_bins += found[3:] / table.n_prompts
-    open_ = LeftOpen(*of_bins)
+    open_ = LeftOpen(*(of_bins + np.array([off[0], off[1], off[1], np.zeros(len(rules))])))
     if not cells.fixed_prompts:
         values /= cells.size[:, None]
         return values[0], values[1], values[2], open_
@@ -115,12 +118,57 @@ def cell_values(
 
         def without(kept: IntArray) -> FloatArray:
             rows = proxy[kept]
-            return _prompt_values(rows, rows if counted == picking else other[kept], rules, divergence).swapaxes(0, 1)
+            return _prompt_values(rows, rows if counted == picking else other[kept], rules, divergence)[:3].swapaxes(
+                0, 1
+            )
 
         return own.pseudo_values(without, whole, np.argsort(-proxy, kind="stable"))
 
     pseudo = cells.joined([of_prompt(*each, values[:, x]) for x, each in enumerate(cells.of_each)])
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2], open_
+
+
+def samples_tell(
+    kl: FloatArray,
+    whole: FloatArray,
+    rules: Sequence[Rule],
+    off: FloatArray,
+    noise: FloatArray,
+    divergence: Divergence,
+) -> BoolArray:
+    """Return whether samples tell what each rule spends; in ``kl`` and ``off`` put the most it can where they do not.
+
+    Parameters
+    ----------
+    kl : array (cells, rules)
+        ``E_p f`` of each cell.
+    whole : array (cells,)
+        Weights of the cells.
+    rules : sequence of Rule
+        The rules.
+    off : array (rules,)
+        How far the mean may be off.
+    noise : array (rules,)
+        Its standard error.
+    divergence : Divergence
+        What is spent is measured in.
+
+    Returns
+    -------
+    array of bool (rules,)
+        False where the mean may be off, or is noisy, by more than a third.
+    """
+    spent = whole @ kl
+    base = np.array([rule.is_base for rule in rules], dtype=np.bool_)
+    told: BoolArray = np.asarray(base | (off == 0.0) | (np.maximum(off, noise) <= _MOST_OFF * spent))
+    for j in np.flatnonzero(~told).tolist():
+        # It keeps one of its draws, so that no response is more than N times as likely: all at the ends of that.
+        kl[:, j] = divergence.mean_of(np.asarray(ThresholdStopping(rules[j].draws).spent_formula(divergence)))
+        formula = rules[j].spent_formula(divergence)
+        if formula is not None:
+            kl[:, j] = np.minimum(kl[:, j], divergence.mean_of(np.asarray(formula)))
+        off[j] = 0.0
+    return told
 
 
 def _of_counted(samples: CountedSamples, *, rules: Sequence[Rule], divergence: Divergence, bounds: bool) -> FloatArray:
@@ -129,7 +177,7 @@ def _of_counted(samples: CountedSamples, *, rules: Sequence[Rule], divergence: D
 
 
 def _of_cells(*blocks: Any, rules: Sequence[Rule], divergence: Divergence, size: int) -> tuple[FloatArray]:
-    """Return sums over the prompts of a block by cell, (3, cells, rules); the last of ``blocks`` tells their cells."""
+    """Return sums over the prompts of a block by cell, (5, cells, rules); the last of ``blocks`` tells their cells."""
     *columns, index = blocks
     rows = columns[0]
     if len(columns) == 1:
@@ -185,7 +233,15 @@ def _prompt_values(
     base = gold.mean(axis=1)
     none = np.zeros(len(rows))
     found = [
-        (none, none, none + 0.5) if rule.is_base else (divergence.mean_of(v.spent), v.mean - base, v.win_rate)
+        (none, none, none + 0.5, none, none)
+        if rule.is_base
+        else (
+            divergence.mean_of(v.spent),
+            v.mean - base,
+            v.win_rate,
+            none if v.spent_off is None else v.spent_off,
+            none if v.mean_off is None else v.mean_off,
+        )
         for rule, v in ((rule, rule.evaluate(samples, divergence)) for rule in rules)
     ]
     return np.array([np.stack(part, axis=1) for part in zip(*found, strict=True)])

@@ -12,11 +12,11 @@ from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.errors import quoted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import KL, Divergence, Renyi
 from alignlib.estimation.bootstrap import Cells, student_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.fixed_prompts import fixed_prompts_interval, rank_rule_ends
-from alignlib.estimation.rule_values import LeftOpen, cell_values, further_kl
+from alignlib.estimation.rule_values import LeftOpen, cell_values, further_kl, samples_tell
 from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, Share, share_of_limit
 from alignlib.rules import BestOfN, Rule, Rules
 from alignlib.tables import RewardTable
@@ -38,7 +38,10 @@ class RuleEstimate(SameFields):
     n : array (k,)
         Mean number of draws of each.
     spent : array (k,)
-        What it spends in nats.
+        What it spends in nats; where not ``spent_told``, the most that a rule of its draws can.
+    spent_told : array of bool (k,)
+        Whether samples tell what it spends. Where rewards tie, few samples do not tell Rényi divergences of large
+        orders, nor the KL of a rule with a sharp edge; then the share is not supported.
     spent_formula : array (k,), optional
         What it would spend without ties; None where no formula is known.
     gain, gain_low, gain_high : array (k,)
@@ -64,6 +67,7 @@ class RuleEstimate(SameFields):
     rules: Rules
     n: FloatArray
     spent: FloatArray
+    spent_told: BoolArray
     spent_formula: FloatArray | None
     gain: FloatArray
     gain_low: FloatArray
@@ -146,6 +150,10 @@ def evaluate_rules(
     """
     check_needs(rules, int(table.n_samples.min()))
     kl, gain, win, open_ = cell_values(table, picking, counted, rules, cells, divergence)
+    noise = np.zeros(len(rules))
+    if isinstance(divergence, Renyi):  # of high moments few prompts make all of the mean
+        noise = cells.standard_error(weights[:1], kl)[0]
+    told = samples_tell(kl, weights[0], rules, open_.spent, noise, divergence)
     if win_rate:
         require(picking == counted, "picked_by must be the fit's own reward where win rates count.", "picked_by")
         gain = win - 0.5
@@ -180,6 +188,8 @@ def evaluate_rules(
         else NOTHING_KNOWN
     )
     limit, low, high = _opened(limit, low, high, open_, win_rate)
+    if not told.all() and limit[3] is not None and limit[4] is not None:
+        limit = (*limit[:3], np.where(told, limit[3], 1.0), limit[4] & told)
     base = np.array([rule.is_base for rule in rules])  # gains nothing, exactly: no rounding in its interval
     low, high = np.where(base, 0.0, low), np.where(base, 0.0, high)
     whole_low: FloatArray | None = None
@@ -195,6 +205,7 @@ def evaluate_rules(
         rules=Rules(rules),
         n=np.array([rule.draws for rule in rules]),
         spent=divergence.of_mean(whole @ kl),
+        spent_told=told,
         spent_formula=None if None in formula else np.array(formula, dtype=np.float64),
         gain=whole @ gain,
         gain_low=low,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_number, as_vector, require_range
+from alignlib._core.checks import FloatOrArray, as_number, as_vector, like, require_range
 from alignlib._core.errors import InputError
 from alignlib.hacking.gold_range import check_correlation, ends_of_range
 
@@ -27,7 +27,7 @@ def gold_range_at_kl(
     *,
     rest_tail: float = 1.0,
     proxy_tail: float | None = None,
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatOrArray, FloatOrArray]:
     """Return the least and the largest gold gain, in its standard deviations: ``ρ ĝ ± s√(1-ρ²)√(2KL)`` for light tails.
 
     Parameters
@@ -47,8 +47,8 @@ def gold_range_at_kl(
 
     Returns
     -------
-    least, largest : array (k,)
-        In standard deviations of gold.
+    least, largest : float or array (k,)
+        In standard deviations of gold; floats where gain and KL are numbers.
 
     Raises
     ------
@@ -58,9 +58,9 @@ def gold_range_at_kl(
     Examples
     --------
     >>> low, high = gold_range_at_kl(0.8, 1.0, 0.5)
-    >>> low.round(4).tolist(), high.round(4).tolist()
-    ([0.2], [1.4])
-    >>> [float(end[0].round(4)) for end in gold_range_at_kl(0.8, 1.0, 0.5, proxy_tail=1.0)]
+    >>> round(low, 4), round(high, 4)
+    (0.2, 1.4)
+    >>> [round(end, 4) for end in gold_range_at_kl(0.8, 1.0, 0.5, proxy_tail=1.0)]
     [0.8, 0.8]
 
     Source: Donsker and Varadhan's inequality for sub-Gaussian variables, as in transport inequalities.
@@ -83,4 +83,6 @@ def gold_range_at_kl(
                 argument="proxy_gain",
             )
         left = np.maximum(left - own, 0.0)
-    return ends_of_range(gain, rest * np.sqrt(left), least, largest)
+    low, high = ends_of_range(gain, rest * np.sqrt(left), least, largest)
+    given = np.zeros(np.broadcast_shapes(np.shape(proxy_gain), np.shape(kl)))
+    return like(given, low), like(given, high)

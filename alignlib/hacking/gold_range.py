@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_vector, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
 from alignlib._core.errors import InputError
 
 __all__ = ["check_correlation", "ends_of_range", "gold_range"]
@@ -61,7 +61,7 @@ def check_correlation(correlation: float | Sequence[float]) -> tuple[float, floa
 
 def gold_range(
     correlation: float | Sequence[float], proxy_gain: npt.ArrayLike, chi_squared: npt.ArrayLike
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatOrArray, FloatOrArray]:
     """Return the least and the largest gold gain that a correlation allows, both in standard deviations of gold.
 
     ``ρ ĝ ± √(1-ρ²) √(χ² - ĝ²)``, ĝ in standard deviations of the proxy. No smaller range holds for all golds of that
@@ -81,8 +81,8 @@ def gold_range(
 
     Returns
     -------
-    least, largest : array (k,)
-        In standard deviations of gold.
+    least, largest : float or array (k,)
+        In standard deviations of gold; floats where gain and χ² are numbers.
 
     Raises
     ------
@@ -92,8 +92,8 @@ def gold_range(
     Examples
     --------
     >>> low, high = gold_range(0.8, 1.0, 1.5625)
-    >>> low.round(4).tolist(), high.round(4).tolist()
-    ([0.35], [1.25])
+    >>> round(low, 4), round(high, 4)
+    (0.35, 1.25)
 
     Source: Cauchy–Schwarz; L24 for a lower bound from the same quantities, which is not attained.
     """
@@ -111,7 +111,9 @@ def gold_range(
             f"{gain[at]:.6g}. Give the gain in standard deviations of the proxy.",
             argument="proxy_gain",
         )
-    return ends_of_range(gain, np.sqrt(np.maximum(rest, 0.0)), least, largest)
+    low, high = ends_of_range(gain, np.sqrt(np.maximum(rest, 0.0)), least, largest)
+    given = np.zeros(np.broadcast_shapes(np.shape(proxy_gain), np.shape(chi_squared)))
+    return like(given, low), like(given, high)
 
 
 def ends_of_range(gain: FloatArray, rest: FloatArray, least: float, largest: float) -> tuple[FloatArray, FloatArray]:

@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
-from alignlib.divergences import KL, Divergence, as_divergence
+from alignlib.divergences import KL, Divergence, Renyi, as_divergence
 from alignlib.laws import ContinuousLaw, Levels
 from alignlib.rules.on_law import OnContinuous, OnLaw
 from alignlib.rules.order_weights import jackknifed_weights
@@ -270,10 +270,17 @@ class RankRule(Rule):
         assert self._checked
         spent = np.full(len(samples.values), self.spent_formula(divergence))
         wins = np.full(len(samples.values), self.win_rate_formula())
+        off: FloatArray | None = None
         if samples.tied.any():
-            spent[samples.tied] = samples.levels.spent(self.cdf, divergence)
+            found = samples.levels.spent(self.cdf, divergence)
+            spent[samples.tied] = found
             wins[samples.tied] = self.wins_with_ties(samples)
-        return PromptValues(spent, self.mean_kept(samples), wins)
+            if isinstance(divergence, Renyi):  # powers: what the jackknife takes away may be more than there is
+                off = np.zeros(len(spent))
+                off[samples.tied] = np.abs(
+                    samples.levels.spent_off(self.cdf, divergence)
+                )  # of signs that cancel by chance
+        return PromptValues(spent, self.mean_kept(samples), wins, off)
 
     def wins_with_ties(self, samples: Prepared) -> FloatArray:
         """Win rate over a base draw on each prompt with ties, shape (tied prompts,): the jackknifed sum over levels.

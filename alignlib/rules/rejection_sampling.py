@@ -7,14 +7,16 @@ named by that number, which sets λ. It needs to know the largest reward.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, as_number, require
+from alignlib.divergences import KL, Divergence
 from alignlib.laws import Levels
 from alignlib.rules.one_by_one import OneByOne
+from alignlib.rules.samples import Prepared, PromptValues, law_by_halves
 
 __all__ = ["RejectionSampling"]
 
@@ -101,6 +103,20 @@ class RejectionSampling(OneByOne):
         gap = self._gap(levels)
         lam = self._lam(gap, levels.mass)
         return 1.0 / float(levels.mass[-1]) if math.isinf(lam) else math.exp(-_log_mean(lam, gap, levels.mass))
+
+    def evaluate(self, samples: Prepared, divergence: Divergence = KL) -> PromptValues:
+        """Estimate from samples: with ties by halves, for λ jumps to ∞ where the best level is more likely than 1/N."""
+        tied = np.asarray(samples.tied, dtype=np.bool_)
+        if not tied.any():
+            return super().evaluate(samples, divergence)
+        some = replace(samples, picking=samples.picking[tied], values=samples.values[tied])
+        rest = replace(samples, picking=samples.picking[~tied], values=samples.values[~tied])
+        parts = law_by_halves(some, self.log_ratio, divergence), super().evaluate(rest, divergence)
+        found = np.zeros((5, len(tied)))
+        for where, part in zip((tied, ~tied), parts, strict=True):
+            rows = (part.spent, part.mean, part.win_rate, part.spent_off, part.mean_off)
+            found[:, where] = [np.zeros(int(where.sum())) if row is None else row for row in rows]
+        return PromptValues(*found)
 
     def acceptance(self, levels: Levels) -> FloatArray:
         """``e^{-λ gap}``."""

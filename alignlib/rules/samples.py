@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +11,19 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import KL, Divergence, Renyi
 from alignlib.laws import Levels
 
-__all__ = ["Prepared", "PromptValues", "SampleLevels", "Transform", "by_groups", "by_halves", "prepare"]
+__all__ = [
+    "Prepared",
+    "PromptValues",
+    "SampleLevels",
+    "Transform",
+    "by_groups",
+    "by_halves",
+    "law_by_halves",
+    "prepare",
+]
 
 Transform = Callable[[FloatArray], FloatArray]  # distribution function of the chosen sample's rank: F ↦ G(F)
 _Term = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
@@ -83,18 +93,21 @@ class SampleLevels(SameFields):
         [0.13]
         """
 
-        def kl(mass: FloatArray, share: FloatArray, _middle: FloatArray) -> FloatArray:
-            # Without the terms mass - share of f, which sum to zero: half the work.
-            ratio = np.divide(mass, share, out=np.ones_like(mass), where=(mass > 0.0) & (share > 0.0))
-            return np.asarray(mass * np.log(ratio))
-
-        def term(mass: FloatArray, share: FloatArray, _middle: FloatArray) -> FloatArray:
-            held = share > 0.0
-            value = divergence.f(np.divide(mass, share, out=np.ones_like(mass), where=held))
-            return np.where(held, share * value, 0.0)
-
-        used = kl if divergence == KL else term
+        used = _term_of(divergence)
         return divergence.of_mean(self._jackknife(transform, used)) if jackknife else self._plug_in(transform, used)
+
+    def spent_off(self, transform: Transform, divergence: Divergence) -> FloatArray:
+        """Return what the jackknife adds to ``E_p f`` of the empirical law, shape (prompts,).
+
+        Parameters
+        ----------
+        transform : callable
+            The rule's ``F ↦ G(F)``: distribution function of the rank that it keeps.
+        divergence : Divergence
+            What is spent is measured in.
+        """
+        used = _term_of(divergence)
+        return self._jackknife(transform, used) - self._plug_in(transform, used)
 
     def win_rate(self, transform: Transform, jackknife: bool = True) -> FloatArray:
         """Return the jackknifed probability to beat one base draw, ties counted half, shape (prompts,).
@@ -160,6 +173,22 @@ class SampleLevels(SameFields):
             return np.where(np.isinf(whole), whole, n * whole - (n - 1) * left)
 
 
+def _term_of(divergence: Divergence) -> _Term:
+    """Return what a level adds to ``E_p f``."""
+
+    def kl(mass: FloatArray, share: FloatArray, _middle: FloatArray) -> FloatArray:
+        # Without the terms mass - share of f, which sum to zero: half the work.
+        ratio = np.divide(mass, share, out=np.ones_like(mass), where=(mass > 0.0) & (share > 0.0))
+        return np.asarray(mass * np.log(ratio))
+
+    def term(mass: FloatArray, share: FloatArray, _middle: FloatArray) -> FloatArray:
+        held = share > 0.0
+        value = divergence.f(np.divide(mass, share, out=np.ones_like(mass), where=held))
+        return np.where(held, share * value, 0.0)
+
+    return kl if divergence == KL else term
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared(SameFields):
     """Samples of prompts sorted by the reward that picks, best first.
@@ -194,11 +223,16 @@ class PromptValues(SameFields):
         Mean value of what the rule keeps, in the unit of the values.
     win_rate : array (prompts,)
         Probability to beat one base draw, ties counted half.
+    spent_off, mean_off : array (prompts,), optional
+        How far the means over prompts of ``E_p f`` and of ``mean`` may be off, as means of these, which have signs;
+        None where the samples tell them to within their noise.
     """
 
     spent: FloatArray
     mean: FloatArray
     win_rate: FloatArray
+    spent_off: FloatArray | None = None
+    mean_off: FloatArray | None = None
 
 
 def prepare(picking: FloatArray, values: FloatArray | None = None) -> Prepared:
@@ -234,7 +268,9 @@ def prepare(picking: FloatArray, values: FloatArray | None = None) -> Prepared:
     return Prepared(picking, values, tied, levels)
 
 
-def by_halves(tied: FloatArray, transform: Transform, divergence: Divergence = KL) -> tuple[FloatArray, FloatArray]:
+def by_halves(
+    tied: FloatArray, transform: Transform, divergence: Divergence = KL
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Estimate spending and win rate on prompts with ties where ``transform`` has a kink: to it a deletion is noise.
 
     The empirical law's value, twice, less the mean over random halves: a bias in proportion to 1/n goes.
@@ -252,20 +288,59 @@ def by_halves(tied: FloatArray, transform: Transform, divergence: Divergence = K
     -------
     spent, win_rate : array (prompts,)
         The estimates.
+    spent_off : array (prompts,)
+        How far ``E_p f`` may be off, see `PromptValues`.
     """
-    n = tied.shape[1]
-    whole = SampleLevels.of(tied)
-    found = np.array([whole.spent(transform, divergence, False), whole.win_rate(transform, False)])
-    half = n // 2
-    if half:
-        rng, less = np.random.default_rng(0), np.zeros_like(found)
-        for _ in range(_SPLITS):
-            order = rng.permutation(n)
-            for part in (order[:half], order[half : 2 * half]):
-                levels = SampleLevels.of(tied[:, np.sort(part)])
-                less += [levels.spent(transform, divergence, False), levels.win_rate(transform, False)]
-        found = (n * found - half * less / (2 * _SPLITS)) / (n - half)
-    return divergence.of_mean(np.maximum(found[0], 0.0)), found[1]
+
+    def plug_in(places: IntArray) -> FloatArray:
+        levels = SampleLevels.of(tied[:, places])
+        return np.array([levels.spent(transform, divergence, False), levels.win_rate(transform, False)])
+
+    found, off = _less_halves(tied.shape[1], plug_in)
+    return divergence.of_mean(np.maximum(found[0], 0.0)), found[1], off[0]
+
+
+def law_by_halves(
+    samples: Prepared, log_ratio: Callable[[Levels], FloatArray], divergence: Divergence = KL
+) -> PromptValues:
+    """Estimate a rule with a kink from its exact policy on the empirical law, by halves; see `by_halves`.
+
+    Parameters
+    ----------
+    samples : Prepared
+        Samples of prompts, sorted.
+    log_ratio : callable
+        From the levels of a law to ``log(policy/base)`` on each.
+    divergence : Divergence
+        What is spent is measured in.
+    """
+    plug_in = _plug_in_of(log_ratio, divergence)
+
+    def of_some(places: IntArray) -> FloatArray:
+        rows = zip(samples.picking[:, places], samples.values[:, places], strict=True)
+        found = np.array([plug_in(*row) for row in rows]).reshape(-1, 3).T
+        return np.array([divergence.mean_of(found[0]), *found[1:]])
+
+    found, off = _less_halves(samples.values.shape[1], of_some)
+    return PromptValues(divergence.of_mean(np.maximum(found[0], 0.0)), found[1], found[2], off[0], off[1])
+
+
+def _less_halves(n: int, plug_in: Callable[[IntArray], FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Return twice the value of all of n samples less that of halves, and how far that may be off.
+
+    At a kink the bias falls like 1/√n: halves have √2 times that of all, √2 - 1 of it is taken away, and 2 - √2, which
+    is √2 times as much, is left.
+    """
+    whole, half = plug_in(np.arange(n)), n // 2
+    if not half:
+        return whole, np.zeros_like(whole)
+    rng, less = np.random.default_rng(0), np.zeros_like(whole)
+    for _ in range(_SPLITS):
+        order = rng.permutation(n)
+        for part in (order[:half], order[half : 2 * half]):
+            less += plug_in(np.sort(part))
+    found = (n * whole - half * less / (2 * _SPLITS)) / (n - half)
+    return found, math.sqrt(2.0) * (found - whole)
 
 
 def by_groups(
@@ -286,6 +361,27 @@ def by_groups(
     groups = min(_GROUPS, m)
     label = np.random.default_rng(0).permutation(np.arange(m) % groups)  # ranks fall into groups at random
 
+    plug_in = _plug_in_of(log_ratio, divergence)
+
+    def jackknife(picking: FloatArray, values: FloatArray) -> FloatArray:
+        left = np.zeros(3)
+        for group in range(groups):
+            kept = label != group
+            left += kept.mean() * plug_in(picking[kept], values[kept])
+        whole = plug_in(picking, values)
+        # Unequal groups: Busing, Meijer, van der Leeden.
+        return np.append(groups * whole - left, whole[0])
+
+    rows = [jackknife(*row) for row in zip(samples.picking, samples.values, strict=True)]
+    spent, mean, win_rate, plain = np.array(rows).reshape(-1, 4).T
+    off = np.abs(divergence.mean_of(spent) - divergence.mean_of(plain)) if isinstance(divergence, Renyi) else None
+    return PromptValues(spent, mean, win_rate, off)
+
+
+def _plug_in_of(
+    log_ratio: Callable[[Levels], FloatArray], divergence: Divergence
+) -> Callable[[FloatArray, FloatArray], FloatArray]:
+    """Return what gives spending, mean and win rate of a rule on the empirical law of one prompt."""
     known: dict[bytes, tuple[float, FloatArray, float]] = {}  # grades repeat from prompt to prompt
 
     def of_law(picking: FloatArray) -> tuple[float, FloatArray, float]:
@@ -307,12 +403,4 @@ def by_groups(
         spent, policy, win_rate = found
         return np.array([spent, policy @ values, win_rate])
 
-    def jackknife(picking: FloatArray, values: FloatArray) -> FloatArray:
-        left = np.zeros(3)
-        for group in range(groups):
-            kept = label != group
-            left += kept.mean() * plug_in(picking[kept], values[kept])
-        return np.asarray(groups * plug_in(picking, values) - left)  # unequal groups: Busing, Meijer, van der Leeden
-
-    rows = [jackknife(*row) for row in zip(samples.picking, samples.values, strict=True)]
-    return PromptValues(*np.array(rows).reshape(-1, 3).T)
+    return plug_in

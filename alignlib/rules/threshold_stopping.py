@@ -104,8 +104,11 @@ class ThresholdStopping(OneByOne, RankRule):
         """Estimate from samples by halves of them: at the threshold the deletion of one sample tells nothing."""
         found = super().evaluate(replace(samples, tied=np.zeros_like(samples.tied)), divergence)
         if samples.tied.any():
-            spent, wins = by_halves(samples.picking[samples.tied], self.cdf, divergence)
+            spent, wins, off = by_halves(samples.picking[samples.tied], self.cdf, divergence)
             found.spent[samples.tied], found.win_rate[samples.tied] = spent, wins
+            spent_off = np.zeros(len(samples.tied))
+            spent_off[samples.tied] = off
+            return replace(found, spent_off=spent_off)
         return found
 
     def mean_kept(self, samples: Prepared) -> FloatArray:

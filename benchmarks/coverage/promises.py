@@ -63,7 +63,7 @@ def _promises(make: Callable[[], Kinds]) -> Trial:
         sure = not one.notes
         two = promise_gold(fit, subset.range, rules=[BestOfN(4)], kl=[1e-9], level=0.975)
         each = zip(("gold promised from a correlation", "most gold from a correlation"), ends, strict=True)
-        said = {name: Said(float(one.promised[0]), float(one.most[0]), float(end[0]), sure) for name, end in each}
+        said = {name: Said(float(one.promised[0]), float(one.most[0]), float(end), sure) for name, end in each}
         correlation = covariance[of_judged].mean() / math.sqrt(variance[of_judged].mean() * of_gold[of_judged].mean())
         said["correlation from few rows, at 97.5 %"] = Said(subset.low, subset.high, float(correlation))
         truth = float(moved[meant].mean() / math.sqrt(of_gold[meant].mean()))

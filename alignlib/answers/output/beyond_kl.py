@@ -8,7 +8,16 @@ from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib._core.safe_text import visible
 from alignlib.answers.answer import Answer
-from alignlib.answers.output.render import beside, bounds, capital, interval_name, over_prompts, percent
+from alignlib.answers.output.render import (
+    beside,
+    bounds,
+    capital,
+    interval_name,
+    over_prompts,
+    percent,
+    share_not_known,
+    spent_of,
+)
 from alignlib.divergences import TOTAL_VARIATION, Divergence
 from alignlib.estimation import EstimatedFrontier
 from alignlib.tables import RewardTable
@@ -106,7 +115,7 @@ def _rule_sentence(answer: Answer, i: int) -> str:
     does = "wins" if answer.win_rate else "gains"
     return (
         f"{best.rules[i].title} {does} {_value(answer, best.gain[i])} ({interval_name(best.level)} {low} to {high}) "
-        f"and spends {unit_of(answer.divergence)} = {best.spent[i]:.3g}"
+        f"and spends {unit_of(answer.divergence)} {'=' if best.spent_told[i] else '≤'} {best.spent[i]:.3g}"
     )
 
 
@@ -170,7 +179,7 @@ def block(table: RewardTable, answer: Answer) -> list[str]:
     ]
     for i, entry in enumerate(entries):
         said.append(
-            f"{entry:>{width}} {best.spent[i]:>8.4g} {best.gain[i] + shift:>10.4g}  "
+            f"{entry:>{width}} {spent_of(best, i):>8} {best.gain[i] + shift:>10.4g}  "
             f"{bounds(best.gain_low[i] + shift, best.gain_high[i] + shift):<22} {_share(answer, i)}"
         )
     if answer.divergence == TOTAL_VARIATION:
@@ -217,7 +226,7 @@ def _share(answer: Answer, i: int) -> str:
     if answer.limit is not None and answer.limit.unseen_top:
         return f"{'at least':>9}  {percent(max(best.share_low[i], 0.0))}"
     if not best.supported[i]:
-        return f"{'not known':>9}  beyond what the samples support"
+        return share_not_known(best, i)
     return f"{percent(best.share[i]):>9}  [{percent(best.share_low[i])}, {percent(best.share_high[i])}]"
 
 

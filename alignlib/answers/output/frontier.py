@@ -29,6 +29,8 @@ from alignlib.answers.output.render import (
     interval_name,
     listed,
     percent,
+    share_not_known,
+    spent_of,
 )
 from alignlib.estimation import EstimatedFrontier, FirstTerms, Sensitivity
 from alignlib.tables import RewardTable
@@ -246,7 +248,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     ]
     for i, entry in enumerate(entries):
         said.append(
-            f"{entry:>{wide}} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
+            f"{entry:>{wide}} {spent_of(best, i):>8} {best.gain[i]:>10.4g}  "
             f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
     said += [wanted_sentence(one, table.n_prompts) for one in answer.wanted_by_rules]
@@ -306,7 +308,7 @@ def _share(answer: Answer, i: int) -> str:
     if best.share is None or best.share_low is None or best.share_high is None or best.supported is None:
         return f"{'unknown':>9}"
     if not best.supported[i]:
-        return f"{'not known':>9}  beyond what the samples support"
+        return share_not_known(best, i)
     # A share above one is the noise of the estimate: no method gains more than the limit.
     return f"{percent(best.share[i]):>9}  [{percent(best.share_low[i])}, {percent(best.share_high[i])}]"
 

@@ -18,7 +18,7 @@ from alignlib._core.plain import plain
 from alignlib._core.safe_text import for_csv, for_json, for_terminal
 from alignlib._core.shown import level_shown
 from alignlib._core.version import __version__
-from alignlib.estimation import EstimatedFrontier
+from alignlib.estimation import EstimatedFrontier, RuleEstimate
 
 __all__ = [
     "SCHEMA",
@@ -31,6 +31,8 @@ __all__ = [
     "over_prompts",
     "percent",
     "schema",
+    "share_not_known",
+    "spent_of",
     "to_csv",
     "to_json",
     "wrapped",
@@ -117,6 +119,33 @@ def interval_name(level: float) -> str:
     '95 % interval'
     """
     return f"{level_shown(level)} interval"
+
+
+def share_not_known(rules: RuleEstimate, i: int) -> str:
+    """Return why the share of the limit that a rule has is not known.
+
+    Parameters
+    ----------
+    rules : RuleEstimate
+        Rules whose shares are known, or could be.
+    i : int
+        Which of them.
+    """
+    why = "beyond what the samples support" if rules.spent_told[i] else "ties leave open what it spends"
+    return f"{'not known':>9}  {why}"
+
+
+def spent_of(rules: RuleEstimate, i: int) -> str:
+    """Return what a rule spends; "≤" marks the most it can, where ties leave that open.
+
+    Parameters
+    ----------
+    rules : RuleEstimate
+        The rules.
+    i : int
+        Which of them.
+    """
+    return f"{'' if rules.spent_told[i] else '≤ '}{rules.spent[i]:.4g}"
 
 
 def bounds(low: float, high: float) -> str:
