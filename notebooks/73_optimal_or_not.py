@@ -224,7 +224,7 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 # keep $N$ small, or fix λ from what is known of the error: more draws are then safe.
 #
 # From samples, the intervals of what rules gain hold in {{counted_gain:.1%}} of the cases that `python -m benchmarks.coverage` counts, on {{n_kinds:d}} kinds of rewards and tables of {{counted_shape}}; those of the share of the limit
-# in {{counted_share:.1%}} for soft best-of-n, χ²-pessimism, best-of-Poisson and learnt thresholds. Do not rely on them for the two rules with a sharp edge, of which few samples of tied rewards tell too little: the share of threshold stopping
+# in {{counted_share:.1%}} for soft best-of-n, χ²-pessimism, best-of-Poisson and learnt thresholds. What the two rules with a sharp edge spend has a bias that falls like $1/\sqrt n$ where rewards tie; their intervals are as much wider: the share of threshold stopping
 # holds in {{counted_threshold:.1%}}, and of rejection sampling the gain in {{counted_rejection:.1%}} and the share in {{counted_rejected:.1%}}.
 #
 # ## Claims
