@@ -22,6 +22,7 @@ from alignlib.cli.main import main
 from tests import test_array_doors as arrays
 from tests import test_doors as doors
 from tests import test_endings as endings
+from tests import test_extremes as extremes
 from tests import test_models_of_others as models
 from tests import test_names_are_data as data
 from tests import test_outputs as outputs
@@ -59,6 +60,12 @@ def trials() -> Iterator[Trial]:
     for name, option, place in outputs.cases():
         run = partial(outputs.refused, name=name, option=option, place=place)
         yield Trial("outputs", f"{name} {option} {place}", run)
+    for line, said in extremes.VALUES:
+        yield Trial("values of options", line, partial(extremes.held, words=line, said=said))
+    for address in extremes.ADDRESSES:
+        yield Trial("values of options", f"--scheduler {address}", partial(extremes.refuses, address=address))
+    if sys.platform == "linux":
+        yield Trial("values of options", "--checkpoint \\x80", partial(extremes.keeps_under, name=b"\x80"))
     for words in endings.NAMES:
         run = partial(_patched, endings.test_names_of_files_that_cannot_be, arguments=words)
         yield Trial("names of files", " ".join(words)[:50], run)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from alignlib.answers.run_advice import RunAdvice
     from alignlib.estimation import Fit
+    from alignlib.training.beta_choice import BetaChoice
     from alignlib.training.logs.training_log import TrainingLog
     from alignlib.training.run_gold import RunGold
 
@@ -48,7 +49,7 @@ _NORMALISATIONS = ("sequence", "per-token", "length-normalised", "group-centred"
 @option("--tokens", help="Column of --table with the tokens of each response, for β  [default: 'n_tokens', if any]")
 @option("--prompt", default="prompt_id", help="Column of --table and --scores that names the prompt.")
 @option("--kl", "wished", type=NUMBER, help="Wished KL in nats per sequence  [default: what is kept]")
-@option("--group", type=Whole(min=2), help="Responses to a prompt that the trainer compares.")
+@option("--group", type=Whole(2, 1 << 16), help="Responses to a prompt that the trainer compares.")
 @option(
     "--normalisation",
     type=click.Choice(_NORMALISATIONS),
@@ -67,6 +68,7 @@ def command(run: Path, picture: Path | None, force: bool, form: str | None, **as
     """
     _check(asked, picture)
     check_bounded(asked["bounded"])
+    _check_wished(asked["wished"])
     files = [run, *(path for path in (asked["scores"], asked["table"]) if path is not None)]
     check_picture(picture, force, files)
     from alignlib.answers.output import pick as output
@@ -121,6 +123,16 @@ def _check(asked: dict[str, Any], picture: Path | None) -> None:
         raise BadInput("--error and --looks are about gold; give it (--run-gold or --scores).")
 
 
+def _check_wished(kl: float | None) -> None:
+    """Refuse, before anything is read, a KL that no table supports."""
+    if kl is not None:
+        from alignlib._core.checks import as_number
+        from alignlib.training.beta_choice import LEAST_KL
+
+        with naming(kl="--kl"):
+            as_number("kl", kl, LEAST_KL)
+
+
 def _gold(run: Path, log: TrainingLog, asked: dict[str, Any]) -> RunGold | None:
     """Read the gold that was measured, if any was."""
     from alignlib.training.run_gold import gold_of_log, gold_of_scores
@@ -143,10 +155,12 @@ def _gold(run: Path, log: TrainingLog, asked: dict[str, Any]) -> RunGold | None:
 
 def _advice(log: TrainingLog, fit: Fit | None, gold: RunGold | None, asked: dict[str, Any]) -> RunAdvice:
     from alignlib.answers.run_advice import RunAdvice
-    from alignlib.training.beta_choice import choose_beta
+    from alignlib.training.beta_choice import LEAST_KL
     from alignlib.training.picking import pick
 
     notes: list[str] = []
+    wished = asked["wished"]
+    beta = None if fit is None or wished is None else _beta(fit, wished, log, asked)  # refused before gold is told
     column = None if fit is None or asked["gold"] is None else list(fit.table.columns)[1]
     found = None
     if gold is not None or column is not None:
@@ -159,25 +173,28 @@ def _advice(log: TrainingLog, fit: Fit | None, gold: RunGold | None, asked: dict
             looks=asked["looks"],
             level=asked["level"],
         )
-    beta = None
-    if fit is not None:
-        wished = asked["wished"]
-        kl = float(found.kl[found.chosen]) if wished is None and found is not None else wished
-        if wished is None and log.kl_low is not None:
+    if fit is not None and beta is None:
+        assert found is not None
+        kl = float(found.kl[found.chosen])
+        if log.kl_low is not None:
             notes.append(
                 "No β is told for the checkpoint kept: its log tells ends of its KL only; name a KL with --kl."
             )
-        elif wished is None and not 0.0 < kl <= fit.supported_end:
+        elif not LEAST_KL <= kl <= fit.supported_end:
             notes.append(
                 f"No β is told for the {kl:.3g} nats of the checkpoint kept: the base samples support KLs between 0 "
                 f"and {fit.supported_end:.3g}; name another with --kl."
             )
         else:
-            with naming(kl="--kl"):
-                beta = choose_beta(
-                    fit, kl, length=_length(log, kl, asked), tokens=asked["tokens"], group=asked["group"]
-                )
+            beta = _beta(fit, kl, log, asked)
     return RunAdvice(log, found, beta, asked["normalisation"], tuple(notes))
+
+
+def _beta(fit: Fit, kl: float, log: TrainingLog, asked: dict[str, Any]) -> BetaChoice:
+    from alignlib.training.beta_choice import choose_beta
+
+    with naming(kl="--kl"):
+        return choose_beta(fit, kl, length=_length(log, kl, asked), tokens=asked["tokens"], group=asked["group"])
 
 
 def _tokens(table: Path | None, others: list[Any], asked: dict[str, Any]) -> str | None:

@@ -25,6 +25,7 @@ from alignlib.laws.roots import rising_root, roots_in_order
 __all__ = ["optima"]
 
 _CERTIFICATE = 1e-12
+_LEAST, _IS_ROOT = 1e-16, 1e-4
 _FURTHEST = 1e280
 _MANY = 1 << 14  # outcomes from which on a histogram pays
 _BINS = 1 << 12
@@ -87,6 +88,12 @@ def optima(
     if divergence == TOTAL_VARIATION:
         return moved_mass(reward, prob, budgets)
     divergence.check_strictly_convex()
+    tiny = (budgets > 0.0) & (budgets < _LEAST) & ~_by_powers(budgets, divergence)
+    if tiny.any() and (first := _at_least(reward, prob, divergence)) is not None:
+        gain, lam = optima(reward, prob, np.where(tiny, 0.0, budgets), divergence)
+        share = np.sqrt(budgets[tiny] / _LEAST)
+        gain[tiny], lam[tiny] = first[0] * share, first[1] * share
+        return gain, lam
     gap = reward.max() - reward
     scale = float(gap.max())
     if scale == 0.0:
@@ -117,6 +124,17 @@ def optima(
     lam[held] /= divergence.mean_slope(budgets[held])
     with np.errstate(over="ignore"):  # a λ beyond floats is infinite
         return scale * gain, lam / scale
+
+
+def _at_least(reward: FloatArray, prob: FloatArray, divergence: Divergence) -> tuple[float, float] | None:
+    """Return gain and λ at ``_LEAST``, below which both go as the root of the budget; None where they do not.
+
+    What is spent there is lost in the rounding of ratios near one. The power is ``budget/(λ gain)``, for 1/λ is the
+    slope of the gain.
+    """
+    gain, lam = (float(one[0]) for one in optima(reward, prob, np.array([_LEAST]), divergence))
+    is_root = gain > 0.0 and math.isfinite(lam) and abs(_LEAST / (lam * gain) - 0.5) < _IS_ROOT
+    return (gain, lam) if is_root else None
 
 
 def _by_powers(budgets: FloatArray, divergence: Divergence) -> BoolArray:

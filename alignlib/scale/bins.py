@@ -73,7 +73,7 @@ def check_width(width: float) -> float:
     return float(width)
 
 
-def check_index(largest: float, width: float) -> None:
+def check_index(largest: float, width: float, reward: float | None = None) -> None:
     """Refuse a place of a bin, in size, whose number is too large.
 
     Parameters
@@ -82,6 +82,8 @@ def check_index(largest: float, width: float) -> None:
         The largest place of a bin, in size.
     width : float
         Width of the bins.
+    reward : float, optional
+        The largest reward, in size, where it is known better than by its bin.
 
     Raises
     ------
@@ -90,7 +92,8 @@ def check_index(largest: float, width: float) -> None:
     """
     if not largest < _MOST_INDEX:
         raise InputError(
-            f"bin_width must suit the size of the rewards: {width:g} is too small for {largest * width:.3g}. Take a "
+            f"bin_width must suit the size of the rewards: {width:g} is too small for "
+            f"{largest * width if reward is None else reward:.3g}. Take a "
             f"larger power of two.",
             argument="bin_width",
         )
@@ -386,7 +389,7 @@ def steps_of(
 def _placed(values: FloatArray, width: float) -> tuple[IntArray, IntArray]:
     """Return the bin of each reward and its step within it."""
     ends = (float(values.min(initial=0.0)), float(values.max(initial=0.0)))
-    check_index(max(abs(math.floor(end / width)) for end in ends), width)
+    check_index(float(max(abs(np.floor(end / width)) for end in ends)), width, max(map(abs, ends)))
     steps = steps_of(values, width)
     return steps >> STEPS, steps & _MASK
 

@@ -44,8 +44,10 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
     True
     """
     values, width = columns[0], widths[0]
-    first, last = (int(np.floor(end / width)) for end in (float(values.min()), float(values.max())))
-    check_index(max(abs(first), abs(last)), width)
+    outer = (float(values.min()), float(values.max()))
+    places = [float(np.floor(one / width)) for one in outer]
+    check_index(max(map(abs, places)), width, max(map(abs, outer)))
+    first, last = map(int, places)
     span = last - first + 1
     if span > _MOST_SPAN:  # few samples to a bin
         return Bins.of(np.zeros(len(values), dtype=np.int64), columns, widths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,8 @@ _MEMORY = {
     "OPENBLAS_NUM_THREADS": 1,
     "MKL_NUM_THREADS": 1,
 }
-_TIMEOUT = "10s"  # for the first answer of a scheduler
+_SECONDS = 10
+_TIMEOUT = f"{_SECONDS}s"  # for the first answer of a scheduler
 
 
 class Engine(Protocol):
@@ -269,13 +271,34 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
                 client = ending.enter_context(Client(cluster))
                 yield Dask(client, "this machine")
             return
+        _check_answers(scheduler)
         try:
             client = Client(scheduler, timeout=_TIMEOUT)
         except (OSError, TimeoutError, ValueError) as error:
-            raise InputError(
-                f"scheduler must be the address of a scheduler that runs, such as tcp://host:8786; {scheduler!r} does "
-                "not answer.",
-                argument="scheduler",
-            ) from error
+            raise _silent(scheduler, "does not answer") from error
         with client:
             yield Dask(client, scheduler)
+
+
+def _check_answers(scheduler: str) -> None:
+    """Refuse an address before a client is made: one that fails in a protocol's own way is never closed."""
+    from distributed import Security
+    from distributed.comm.core import connect
+
+    async def once() -> None:
+        with_keys = Security().get_connection_args("client")
+        (await connect(scheduler, timeout=_SECONDS, **with_keys)).abort()
+
+    try:
+        asyncio.run(once())
+    except (OSError, TimeoutError, ValueError) as error:
+        raise _silent(scheduler, "does not answer") from error
+    except Exception as error:  # TypeError of tls:// without keys, and of ucx:// without its package
+        raise _silent(scheduler, "is of a protocol that Dask is not set up for here") from error
+
+
+def _silent(scheduler: str, why: str) -> InputError:
+    return InputError(
+        f"scheduler must be the address of a scheduler that runs, such as tcp://host:8786; {scheduler!r} {why}.",
+        argument="scheduler",
+    )

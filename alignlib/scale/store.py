@@ -381,7 +381,7 @@ def _sum(content: bytes) -> str:
 
 def _batch(path: str, place: int) -> pa.RecordBatch:
     try:
-        with pa.OSFile(path) as file, pa.ipc.open_file(file) as opened:
+        with open(path, "rb") as file, pa.ipc.open_file(file) as opened:
             return opened.get_batch(place)
     except (pa.ArrowException, OSError) as error:
         raise InputError(

@@ -29,6 +29,7 @@ __all__ = ["BaseSamples", "group_scaled", "length_normalised", "per_token", "spe
 
 Law = FloatArray  # log-ratios to the base of all samples, (n,)
 _ROUNDS, _CLOSE, _STILL = 60, 1e-7, 3e-4
+_MANY = 1 << 10  # responses, beyond which a group is taken as one without end
 _DRAWS, _NODES, _SEED = 200, 25, 17  # groups, and rewards at which the mean advantage is found
 
 
@@ -309,7 +310,7 @@ def _favouring_length(base: BaseSamples, c: float) -> Law:
 def _advantage(base: BaseSamples, law: Law, group: int | None, right: bool) -> FloatArray:
     """Return the mean advantage of each sample in a group of the policy's responses, up to a constant, (n,)."""
     spread = base.spread(law)
-    if group is None:
+    if group is None or (group > _MANY and not right):
         return np.where(base.each(spread) > 0.0, base.reward / base.each(np.where(spread > 0.0, spread, 1.0)), 0.0)
     if right:
         success = base.mean(law, base.reward)

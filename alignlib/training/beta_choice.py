@@ -13,9 +13,11 @@ from alignlib.estimation import Fit, beta_at
 from alignlib.training.at_rest import BaseSamples, group_scaled, length_normalised, per_token, spent
 from alignlib.training.penalty import beta_to_set, effective_beta
 
-__all__ = ["NORMALISATIONS", "BetaChoice", "choose_beta"]
+__all__ = ["LEAST_KL", "MOST_GROUP", "NORMALISATIONS", "BetaChoice", "choose_beta"]
 
 NORMALISATIONS = ("sequence", "per-token", "length-normalised", "group-centred", "group-scaled")
+LEAST_KL = 1e-12  # nats: below, a KL is lost in the rounding of the law that spends it
+MOST_GROUP = 1 << 16
 _BLOCK = 1 << 17  # samples in work at a time
 _MOST, _PROMPTS = 1 << 16, 400  # samples and prompts on which a coefficient is found
 
@@ -111,20 +113,21 @@ def choose_beta(
     fit : Fit
         The run's reward, fitted on samples of its base.
     kl : float
-        Wished KL in nats per sequence, > 0.
+        Wished KL in nats per sequence, at least 1e-12.
     length : float, optional
         Mean tokens of a response at that KL, where ``tokens`` is not given.
     tokens : str, optional
         The column of the fit's table with the tokens of each response.
     group : int, optional
-        Responses to a prompt that the trainer compares, >= 2, the response itself among them; by default a large group.
+        Responses to a prompt that the trainer compares, >= 2 and at most 65,536, the response itself
+        among them; by default a large group.
 
     Raises
     ------
     UnsupportedBudgetError
         For a KL beyond what the samples support.
     InputError
-        For numbers of tokens below 1.
+        For numbers of tokens below 1, and a KL or a group out of range.
 
     Examples
     --------
@@ -139,7 +142,8 @@ def choose_beta(
     if length is not None:
         as_number("length", length, 0.0, open_low=True)
     if group is not None:
-        group = as_whole("group", group, 2)
+        group = as_whole("group", group, 2, MOST_GROUP)
+    as_number("kl", kl, LEAST_KL)
     if tokens is not None and tokens not in fit.table.columns:
         raise InputError(f"tokens must name a column of the fit's table; got {tokens!r}.", argument="tokens")
     beta, low, high = beta_at(fit, kl)

@@ -40,6 +40,7 @@ FAMILIES = {
     "pictures": "Settings of matplotlib that would speak, or read files, in its own words",
     "options": "Options that name nothing, contradict each other, or are out of range",
     "outputs": "Outputs that cannot be written: devices, links, closed folders, names too long, for every command",
+    "values of options": "The smallest and largest numbers that options take, addresses of every protocol",
     "found by drawing files": "Files that broke a reader once, found by `make fuzz`",
     "hostile text in a page": "Names and cells that would like to be markup, code, a link or a formula, in a page",
     "hostile text on a terminal": "The same on a terminal: no line is forged, no cursor moved",
