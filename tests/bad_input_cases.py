@@ -921,7 +921,8 @@ def _identifiers() -> list[Case]:
             "a label None in CSV",
             text(ratings(lambda i: "None" if i == 4 else i % 3)),
             CAPACITY,
-            "('None' counts as missing in CSV); row 6",
+            "'None' in column 'label' is a text of its own; leave the cell blank",
+            read=True,
         ),
         Case(
             "identifiers",

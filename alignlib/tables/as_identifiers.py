@@ -1,8 +1,8 @@
 """Cells as identifiers or as text: prompts, samples, labels, raters. They are kept as written, never rounded.
 
 In files that know "no value" (JSON, Parquet, data frames) null is missing, NaN too in a column of numbers, and any text
-is text. In CSV all is text: there a blank cell and the words NA, NaN, null and None are missing, in every column, and a
-note says so where it is an identifier.
+is text. In CSV all is text: there a blank cell and the words NA, NaN, null and None are missing in every column, but in
+those of ratings None is a label; a note says so.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array
     return values
 
 
-def texts(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array:
+def texts(file: TableFile, name: str, column: pa.ChunkedArray, *, labels: bool = False) -> pa.Array:
     """Return a column of numbers or text as text without the space around it, null where missing.
 
     Parameters
@@ -92,6 +92,8 @@ def texts(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array:
         The column, for messages.
     column : ChunkedArray
         Its cells.
+    labels : bool
+        Whether ``None`` is a label also in CSV.
 
     Raises
     ------
@@ -119,18 +121,24 @@ def texts(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array:
     if pc.count_distinct(names).as_py() < len(names):
         file.note(f"Texts of column {name!r} that differ only in the space around them are read as one.")
     if file.is_text:
-        return _said_missing(file, name, names).take(encoded.indices)
-    words = pc.is_in(pc.utf8_lower(names), value_set=pa.array([word for word in MISSING if word], names.type))
-    if pc.any(words).as_py():
-        word = names.filter(words)[0].as_py()
-        file.note(f"{word!r} in column {name!r} is a text of its own; write null where a value is missing.")
+        if labels:
+            _say_text(file, name, names, ("none",), "leave the cell blank")
+        return _said_missing(file, name, names, but="none" if labels else None).take(encoded.indices)
+    _say_text(file, name, names, MISSING[1:], "write null")
     return pc.if_else(pc.equal(names, ""), pa.scalar(None, names.type), names).take(encoded.indices)
 
 
-def _said_missing(file: TableFile, name: str, values: pa.Array) -> pa.Array:
+def _say_text(file: TableFile, name: str, values: pa.Array, of: tuple[str, ...], remedy: str) -> None:
+    """Point out a word that elsewhere is missing, and a label here."""
+    words = values.filter(pc.is_in(pc.utf8_lower(values), value_set=pa.array(of, values.type)))
+    if len(words):
+        file.note(f"{words[0].as_py()!r} in column {name!r} is a text of its own; {remedy} where a value is missing.")
+
+
+def _said_missing(file: TableFile, name: str, values: pa.Array, but: str | None = None) -> pa.Array:
     """Return texts of a file that has no other way to say "missing", null where one does; a word is pointed out."""
     lower = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-    missing = pc.is_in(lower, value_set=pa.array(MISSING, lower.type))
+    missing = pc.is_in(lower, value_set=pa.array([word for word in MISSING if word != but], lower.type))
     words = pc.and_(missing, pc.not_equal(lower, ""))
     if pc.any(words).as_py():
         file.missing_words[name] = word = values.filter(words)[0].as_py()

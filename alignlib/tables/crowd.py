@@ -38,7 +38,7 @@ def with_truth(labels: TableFile, truth: TableFile, wanted: Mapping[str, str | N
     require_column(labels, item, "item")
     require_column(truth, item, "item")
     held = load(truth, [item, target], "the target of each item")
-    names, targets = texts(truth, item, held[item]), texts(truth, target, held[target])
+    names, targets = (texts(truth, one, held[one], labels=True) for one in (item, target))
     known = pc.and_(names.is_valid(), targets.is_valid())
     names, targets = names.filter(known), targets.filter(known)
     first = names.dictionary_encode()
@@ -52,11 +52,11 @@ def with_truth(labels: TableFile, truth: TableFile, wanted: Mapping[str, str | N
 
     def read(columns: list[str]) -> pa.Table:
         own = load(labels, [item, *(name for name in columns if name != target)], "one row per label")
-        place = pc.index_in(texts(labels, item, own[item]), value_set=first.dictionary)
+        place = pc.index_in(texts(labels, item, own[item], labels=True), value_set=first.dictionary)
         without = int(place.null_count)
         if without == len(place):
             there = f"{first.dictionary[0].as_py()!r} there" if len(first.dictionary) else "no whole row there"
-            here = f"{texts(labels, item, own[item])[0].as_py()!r} in {labels.path}"
+            here = f"{texts(labels, item, own[item], labels=True)[0].as_py()!r} in {labels.path}"
             raise InputError(
                 f"{truth.path} has a {target!r} for no {item} of the labels: the first {item} is {there} and {here}; "
                 "write them in the same way, or name the column that both have.",

@@ -248,7 +248,7 @@ class RaterTable(SameFields):
                     f"{same} and {what} must be different columns; both are {name!r}.", argument=what, column=name
                 )
         data = load(file, list(named.values()), "one row per label")
-        text = pa.table({what: texts(file, name, data[name]) for what, name in named.items()})
+        text = pa.table({what: texts(file, name, data[name], labels=True) for what, name in named.items()})
         whole = text.drop_null()
         notes: tuple[str, ...] = ()
         if whole.num_rows < text.num_rows:
