@@ -82,7 +82,7 @@ def load(folder: Path, recipe: str, project: Project) -> Run | None:
         if sealed and all(_unchanged(project.root / name, *digests) for name, digests in data["read"].items()):
             os.utime(entry)
             claims = tuple(from_json(item) for item in data["claims"])
-            read = tuple(str(_absolute(project.root / name)) for name in data["read"])
+            read = tuple(os.path.abspath(os.path.join(project.root, name)) for name in data["read"])
             return Run(data["name"], data["title"], notebook, claims, data["numbers"], data["seconds"], read=read)
     return None
 
@@ -199,6 +199,7 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
+@remembered
 def _version(name: str) -> str:
     try:
         return version(name)
