@@ -1,9 +1,7 @@
-"""Which columns of a log are KL, reward, length and step, in which unit, and why: by the trainer that wrote them."""
+"""The checkpoints in the columns of a log, and what is said of them: what was recognised, and what is doubted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,58 +10,19 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns, plain_names, prefixes
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.counters import Joined, join_counters
-from alignlib.training.logs.log_format import LogQuery, LogRows, no_length
+from alignlib.training.logs.log_format import LogQuery, LogRows
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
-__all__ = ["choose", "empty", "plain_names"]
+__all__ = ["choose", "empty"]
 
-_PREFIXES = ("", "train/", "Train/", "train_")
-_EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
-_STEPS = ("train/global_step", "global_step", "step", "training/global_step", "_step", "Step")
 _SINGLE_TURN = 2.0  # messages: a question and an answer
 _SAME = 0.02  # of two KLs: estimators of one KL are that close
 _APART = 0.2  # of the KL per token
 _AT_START = {"token": 0.01, "sequence": 0.2}  # nats: more than rounding makes of two forward passes
-_PREFERENCE = {"logps/chosen", "rewards/chosen"}
-_ADVICE = "sample from its checkpoints with `alignlib sample`, naming the base, and measure with `alignlib kl`"
-
-
-def plain_names(names: Sequence[str], evaluation: bool = False) -> dict[str, str]:
-    """Return the columns by their names without a prefix such as ``train/``; the shortest prefix wins.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Columns of a log.
-    evaluation : bool
-        Whether those of evaluations are meant.
-
-    Examples
-    --------
-    >>> plain_names(["train/kl", "train/kl__MIN", "_step"])
-    {'train/kl': 'train/kl', '_step': '_step', 'kl': 'train/kl'}
-    """
-    found: dict[str, str] = {}
-    for prefix in _EVALUATION if evaluation else _PREFIXES:
-        for name in names:
-            if name.startswith(prefix) and not name.endswith(("__MIN", "__MAX")):
-                found.setdefault(name.removeprefix(prefix), name)
-    return found
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """What was chosen: columns as the log names them, the unit, and what the trainer says of the KL."""
-
-    kl: str
-    unit: str
-    key: KLKey | None
-    reward: str
-    length: float | str | None
-    step: str | None
 
 
 def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) -> LogRows:
@@ -85,7 +44,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     """
     plain = plain_names(columns.names, query.evaluation)
     writer = trainer or recognise(plain)
-    chosen = _Choice(columns, query, writer, plain).made()
+    chosen = choose_columns(columns, query, writer, plain)
     kl, reward = columns.bounded(chosen.kl), columns.bounded(chosen.reward)
     if kl.size and np.isnan(kl).all():
         raise InputError(empty(columns.path, chosen.kl, kl.size))
@@ -140,113 +99,6 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     )
 
 
-class _Choice:
-    """The choice of columns, and what is said where one is missing."""
-
-    def __init__(self, columns: Columns, query: LogQuery, trainer: Trainer | None, plain: dict[str, str]) -> None:
-        self.columns, self.query, self.trainer, self.plain = columns, query, trainer, plain
-
-    def made(self) -> _Chosen:
-        kl, key = self._kl()
-        reward = self._reward()
-        for option, name in (("kl", kl), ("reward", reward)):
-            if name not in self.columns.names:
-                raise InputError(
-                    f"{self._path} logs no {name!r} ({option}); it has {self._listed()}. Name one of these."
-                )
-        unit = self.query.kl_unit or (key.unit if key else None)
-        if not unit:
-            raise InputError(
-                f"{self._path}: say whether {kl!r} is in nats per sequence or per token (kl_unit='sequence' or "
-                "kl_unit='token').",
-                argument="kl_unit",
-            )
-        return _Chosen(kl, unit, key, reward, self._length(kl) if unit == "token" else None, self._step())
-
-    @property
-    def _path(self) -> str:
-        return str(self.columns.path)
-
-    def _listed(self) -> str:
-        return ", ".join(repr(name) for name in sorted(self.columns.names)[:40])
-
-    def _kl(self) -> tuple[str, KLKey | None]:
-        keys = self.trainer.kl if self.trainer else ()
-        keys = tuple(one for one in keys if not one.beside or one.beside in self.plain)
-        if self.query.kl is not None:
-            return self.query.kl, next((one for one in keys if self.plain.get(one.name) == self.query.kl), None)
-        held = [one for one in keys if one.name in self.plain]
-        if _PREFERENCE & set(self.plain):
-            held = [one for one in held if one.unit == "sequence"]  # what online DPO logs; KTO's 'kl' is none
-        if not held:
-            raise InputError(self._no_kl())
-        filled = [one for one in held if np.isfinite(self.columns.numbers(self.plain[one.name])).any()]
-        key = (filled or held)[0]
-        return self._beside_reward(key.name), key
-
-    def _beside_reward(self, name: str) -> str:
-        """Return the column of a key, of several prefixes that of the reward: one's own column may be called so."""
-        keys = self.trainer.reward if self.trainer else ()
-        held = self.query.reward or next((self.plain[key] for key in keys if key in self.plain), "")
-        prefixes = _EVALUATION if self.query.evaluation else _PREFIXES
-        prefix = max((one for one in prefixes if held.startswith(one)), key=len, default="")
-        return prefix + name if prefix + name in self.columns.names else self.plain[name]
-
-    def _no_kl(self) -> str:
-        where = f"evaluations of {self._path} log" if self.query.evaluation else f"{self._path} logs"
-        if _PREFERENCE & set(self.plain):
-            return (
-                f"{self._path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
-                f"policy to the base (KTO's 'kl' is another quantity), nor a reward of its responses; {_ADVICE}."
-            )
-        keys = list(dict.fromkeys(repr(one.name) for one in self.trainer.kl)) if self.trainer else ["'kl'"]
-        if self.trainer and any(name in self.plain for name in self.trainer.reward):
-            return (
-                f"{where} rewards but no KL: {self.trainer.no_kl}; train with a reference model, however small its "
-                f"weight, or {_ADVICE}."
-            )
-        names = " or ".join(sorted(keys)) or "to the base"
-        return f"{where} no KL ({names}); {_ADVICE}, or name the key (kl)."
-
-    def _reward(self) -> str:
-        if self.query.reward is not None:
-            return self.query.reward
-        keys = self.trainer.reward if self.trainer else ("reward",)
-        found = [self.plain[key] for key in keys if key in self.plain]
-        if not found:
-            raise InputError(
-                f"{self._path} logs no {keys[-1]!r} (reward): name the key of the reward; it has {self._listed()}."
-            )
-        filled = [name for name in found if np.isfinite(self.columns.numbers(name)).any()]
-        return (filled or found)[0]
-
-    def _length(self, kl: str) -> float | str:
-        asked = self.query.length
-        if asked is not None:
-            if isinstance(asked, str) and asked not in self.columns.names:
-                raise InputError(
-                    f"{self._path} logs no {asked!r} (length); it has {self._listed()}. Name one of these."
-                )
-            return asked
-        keys = self.trainer.length if self.trainer else ()
-        found = next((self.plain[key] for key in keys if key in self.plain), None)
-        if found is None:
-            raise InputError(no_length(self.columns.path, kl))
-        return found
-
-    def _step(self) -> str | None:
-        if self.query.step is not None:
-            if self.query.step not in self.columns.names:
-                raise InputError(
-                    f"{self._path} logs no {self.query.step!r} (step); it has {self._listed()}. Name one of these."
-                )
-            return self.query.step
-        own = [self.plain[key] for key in (self.trainer.step if self.trainer else ()) if key in self.plain]
-        found = [*(name for name in _STEPS[:1] if name in self.columns.names), *own]
-        found += [name for name in _STEPS if name in self.columns.names]
-        return next((name for name in found if np.isfinite(self.columns.numbers(name)).any()), None)
-
-
 def empty(path: Path, kl: str, rows: int) -> str:
     """Say that a KL is in the log but was never measured.
 
@@ -261,11 +113,11 @@ def empty(path: Path, kl: str, rows: int) -> str:
     """
     return (
         f"{path}: the KL, {kl!r}, is empty in all {counted(rows, 'row')}, as where beta is 0 and there is no reference "
-        f"model to compare with: how far the run is from its base was not measured; {_ADVICE}."
+        f"model to compare with: how far the run is from its base was not measured; {ADVICE}."
     )
 
 
-def _have_steps(columns: Columns, chosen: _Chosen, kl: FloatArray, reward: FloatArray) -> None:
+def _have_steps(columns: Columns, chosen: Chosen, kl: FloatArray, reward: FloatArray) -> None:
     """Refuse a log whose rewards, or KLs, stand in no row with a step: they cannot be told to belong together."""
     counted_on = np.isfinite(columns.bounded(chosen.step)) if chosen.step else np.ones(columns.size, dtype=bool)
     for name, other, values in ((chosen.reward, chosen.kl, reward), (chosen.kl, chosen.reward, kl)):
@@ -278,7 +130,7 @@ def _have_steps(columns: Columns, chosen: _Chosen, kl: FloatArray, reward: Float
 
 
 def _counter(
-    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: _Chosen, plain: dict[str, str]
+    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen, plain: dict[str, str]
 ) -> str | None:
     """Return the column that counts the KL, where that is another than the step or the same one with other numbers."""
     own = trainer.kl_step.get(chosen.key.name) if trainer and chosen.key and query.step is None else None
@@ -294,7 +146,7 @@ def _counter(
 
 def _join_counters(
     columns: Columns,
-    chosen: _Chosen,
+    chosen: Chosen,
     counter: str,
     step: FloatArray,
     run: npt.NDArray[np.object_],
@@ -320,7 +172,7 @@ def _mean_over(query: LogQuery, key: KLKey | None, tools: bool) -> str:
 
 
 def _with_tools(
-    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: _Chosen, plain: dict[str, str]
+    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen, plain: dict[str, str]
 ) -> list[str]:
     """Say so where the lengths of a log count what tools wrote beside what the policy wrote."""
     if trainer is None or chosen.unit != "token" or query.length is not None:
@@ -337,7 +189,7 @@ def _with_tools(
     return []
 
 
-def _recognised(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: _Chosen) -> str:
+def _recognised(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen) -> str:
     """Say what was recognised, in which unit its KL is and why."""
     whose = f"keys of {trainer.name}" if trainer and trainer.name else "keys of no known trainer"
     estimator = query.estimator or (chosen.key.estimator if chosen.key else "")
@@ -354,7 +206,7 @@ def _recognised(columns: Columns, query: LogQuery, trainer: Trainer | None, chos
 
 
 def _of_law(
-    columns: Columns, trainer: Trainer | None, plain: dict[str, str], chosen: _Chosen, step: FloatArray, kl: FloatArray
+    columns: Columns, trainer: Trainer | None, plain: dict[str, str], chosen: Chosen, step: FloatArray, kl: FloatArray
 ) -> list[str]:
     """Say what the log tells of log-probabilities that are not of the law that sampled, or not of the base's."""
     said = []
@@ -377,12 +229,12 @@ def _of_law(
     return said
 
 
-def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: _Chosen) -> list[str]:
+def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen) -> list[str]:
     """Say so where another column may be the KL as well, and is another number."""
     if query.kl is not None or trainer is None:
         return []
-    prefixes = _EVALUATION if query.evaluation else _PREFIXES
-    names = dict.fromkeys(prefix + one.name for one in trainer.kl if one.unit == chosen.unit for prefix in prefixes)
+    before = prefixes(query.evaluation)
+    names = dict.fromkeys(prefix + one.name for one in trainer.kl if one.unit == chosen.unit for prefix in before)
     taken, said = columns.bounded(chosen.kl), list[str]()
     for name in names:
         if name == chosen.kl or name not in columns.names:
@@ -403,6 +255,6 @@ def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, cho
     return said
 
 
-def _of_reward(trainer: Trainer | None, plain: dict[str, str], chosen: _Chosen) -> list[str]:
+def _of_reward(trainer: Trainer | None, plain: dict[str, str], chosen: Chosen) -> list[str]:
     said = trainer.reward_notes if trainer else {}
     return [note for key, note in said.items() if plain.get(key) == chosen.reward]

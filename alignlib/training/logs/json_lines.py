@@ -11,7 +11,8 @@ from pathlib import Path
 
 from alignlib._core.errors import InputError
 from alignlib.tables import check_depth, parse_json
-from alignlib.training.logs.choose import choose, plain_names
+from alignlib.training.logs.choose import choose
+from alignlib.training.logs.column_choice import plain_names
 from alignlib.training.logs.columns import columns_of_rows, flat, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.trainers import recognise

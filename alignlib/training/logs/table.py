@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, identifiers, load, numbers, open_table_file, require_column
-from alignlib.training.logs.choose import choose, empty, plain_names
+from alignlib.training.logs.choose import choose, empty
+from alignlib.training.logs.column_choice import plain_names
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise

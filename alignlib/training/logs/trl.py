@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from alignlib._core.errors import InputError, quoted
 from alignlib.tables import check_depth, check_file, not_utf8, parse_json, short
-from alignlib.training.logs.choose import choose, plain_names
+from alignlib.training.logs.choose import choose
+from alignlib.training.logs.column_choice import plain_names
 from alignlib.training.logs.columns import columns_of_rows
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.trainers import recognise
