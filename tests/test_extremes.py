@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from alignlib.cli.main import main
 from alignlib.divergences import CHI_SQUARED, HELLINGER, JENSEN_SHANNON, KL, REVERSE_KL, Divergence, Renyi
 from alignlib.estimation import fit_frontier
+from alignlib.hacking.gold_subset import skew_stretch
 from alignlib.laws.optima import optima
 from alignlib.training import choose_beta
 
@@ -106,3 +107,8 @@ def test_a_group_without_end_is_what_large_groups_tend_to() -> None:
     fit = fit_frontier(np.random.default_rng(1).standard_normal((6, 16)), n_boot=100)
     one, many = (choose_beta(fit, 0.1, group=group).group_scaled for group in (1024, 4096))
     assert one == pytest.approx(many, rel=3e-3)  # the rest is of the order 1/group
+
+
+def test_gold_from_a_correlation_does_not_depend_on_the_unit() -> None:
+    values = np.random.default_rng(3).lognormal(size=30)
+    assert skew_stretch(1e200 * values) == pytest.approx(skew_stretch(values), rel=1e-12)

@@ -281,7 +281,8 @@ def _gain_ends(
 
     Of a skewed proxy σ̂ is mostly too small, and so is the error that comes with it: the logarithm's t knows of both.
     """
-    v, g = parts.variance[:, None], parts.gain
+    units = [float(np.abs(one).max()) or 1.0 for one in (parts.variance, parts.gain)]  # squares stay within floats
+    v, g = parts.variance[:, None] / units[0], parts.gain / units[1]
     mean_v, mean_g = np.maximum(weights @ v, 0.0), weights @ g
     few = max(len(cells.size) - 1, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -294,6 +295,6 @@ def _gain_ends(
     longer = max(reach / float(scipy.special.stdtrit(few, 1.0 - tail)), 1.0)
     down = np.maximum(longer * np.quantile(t, 1.0 - tail, axis=0), reach) * error[0]
     up = np.maximum(longer * -np.quantile(t, tail, axis=0), reach) * error[0]
-    value = mean_g[0] / math.sqrt(float(mean_v[0, 0]))
+    value = mean_g[0] / math.sqrt(float(mean_v[0, 0])) * (units[1] / math.sqrt(units[0]))
     low, high = (np.where(value > 0.0, value * np.exp(np.minimum(arm, 300.0)), 0.0) for arm in (-down, up))
     return low, high

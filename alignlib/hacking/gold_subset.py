@@ -162,6 +162,7 @@ def skew_stretch(values: FloatArray) -> float:
     >>> skew_stretch(np.array([1.0, 2.0, 3.0]))
     1.0
     """
+    values = values / (float(np.abs(values).max(initial=0.0)) or 1.0)  # squares stay within floats
     off = values - values.mean()
     square = float(np.square(off).mean())
     if not square > 1e-24 * float(np.square(values).mean()):
