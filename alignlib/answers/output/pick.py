@@ -1,4 +1,4 @@
-"""Which checkpoint and which β, as lines, as JSON and as the points of a CSV."""
+"""Which checkpoint and which β, as lines, as JSON and as the points of a CSV; `beta_choice` writes the β."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._core.names import counted
 from alignlib._core.shown import between
-from alignlib.answers.output.render import Row, bounds, by_point, interval_name, listed, percent
+from alignlib.answers.output.beta_choice import beta_headline, beta_lines, beta_notes, beta_record
+from alignlib.answers.output.render import Row, bounds, by_point, listed, percent
 from alignlib.answers.run_advice import RunAdvice
 from alignlib.estimation import GoldTurn
-from alignlib.training.beta_choice import NORMALISATIONS, BetaChoice
 from alignlib.training.picking import Pick
 
 __all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
@@ -24,10 +23,6 @@ _OF_POINT = ("step", "kl", "kl_low", "kl_high", "gold", "behind", "behind_error"
 COLUMNS = (
     "what", *_OF_POINT, "fall", "fall_error", "p", "spent", *_OF_PREDICTED,
     *_AGAINST,
-)  # fmt: skip
-_OF_BETA = (
-    "kl", "beta", "beta_low", "beta_high", "level", "length", "group", "deviation", "scale", "scale_low", "scale_high",
-    "still", "unequal",
 )  # fmt: skip
 _MOST_ROWS = 30
 
@@ -49,7 +44,7 @@ def record(found: RunAdvice) -> dict[str, Any]:
         "headlines": list(headlines(found)),
         "notes": list(_notes(found)),
         "pick": None if found.pick is None else _pick_record(found.pick),
-        "beta": None if found.beta is None else _beta_record(found.beta, found.normalisation),
+        "beta": None if found.beta is None else beta_record(found.beta, found.normalisation),
     }
 
 
@@ -131,12 +126,6 @@ def _turn_record(one: Pick, turn: GoldTurn) -> dict[str, Any]:
     }
 
 
-def _beta_record(beta: BetaChoice, normalisation: str | None) -> dict[str, Any]:
-    to_set = {name.replace("-", "_"): beta.to_set(name) for name in NORMALISATIONS}
-    naive = None if beta.naive is None else {"per_token": beta.naive[0], "length_normalised": beta.naive[1]}
-    return {**listed(beta, _OF_BETA), "normalisation": normalisation, "to_set": to_set, "naive": naive}
-
-
 # ------------------------------------------------------------------ lines
 def headlines(found: RunAdvice) -> tuple[str, ...]:
     """Return the answers in a sentence each: the checkpoint, whether gold has fallen, the β.
@@ -164,7 +153,7 @@ def headlines(found: RunAdvice) -> tuple[str, ...]:
         if found.pick.turn is not None:
             said.append(_turned(found.pick, found.pick.turn))
     if found.beta is not None:
-        said.append(_beta(found.beta, found.normalisation))
+        said.append(beta_headline(found.beta, found.normalisation))
     return tuple(said)
 
 
@@ -209,18 +198,6 @@ def _turned(one: Pick, turn: GoldTurn) -> str:
     )
 
 
-def _beta(beta: BetaChoice, normalisation: str | None) -> str:
-    interval = f"{interval_name(beta.level)} {beta.beta_low:.3g} to {beta.beta_high:.3g}"
-    said = f"For {beta.kl:.3g} nats per sequence the optimum takes β = {beta.beta:.3g} ({interval})"
-    if normalisation is None:
-        return f"{said}, the KL summed over a response."
-    value = beta.to_set(normalisation)
-    if value is None:
-        needs = "the mean length (length or tokens)" if normalisation == "per-token" else "the group (group)"
-        return f"{said}, the KL summed over a response; what to set for a {normalisation} penalty takes {needs}."
-    return f"{said}: set {value:.3g} where the penalty is {normalisation}."
-
-
 def lines(found: RunAdvice) -> list[str]:
     """Return the answer as text, the answers in a sentence each last.
 
@@ -234,7 +211,7 @@ def lines(found: RunAdvice) -> list[str]:
     if found.pick is not None:
         said += ["", *_table(found.pick)]
     if found.beta is not None:
-        said += ["", *_conversion(found.beta)]
+        said += ["", *beta_lines(found.beta)]
     return [*said, "", *[f"- {note}" for note in _notes(found)], "", *headlines(found)]
 
 
@@ -279,39 +256,6 @@ def _or_blank(value: float) -> str:
     return f"{value:.3g}" if np.isfinite(value) else ""
 
 
-def _conversion(beta: BetaChoice) -> list[str]:
-    """Show what to set in each normalisation, and how it follows."""
-    group = "G of a large group" if beta.group is None else f"G = {beta.group}"
-    length = "the mean length" if beta.length is None else f"{beta.length:.4g} tokens"
-    by_token = f"β × {length}: the KL per token, against the reward of a response"
-    by_length = "β: reward's part and KL of a response are both divided by its length"
-    if beta.naive is None:
-        by_token, by_length = (f"{one}, if all are equally long" for one in (by_token, by_length))
-    elif beta.per_token is not None and beta.length is not None:
-        times = (beta.per_token / beta.beta / beta.length, beta.length_normalised / beta.beta)
-        by_token, by_length = (
-            f"{ratio:.3g} × {one}; lengths differ, and without the {ratio:.3g} it would spend {kl:.2g} nats"
-            for one, ratio, kl in zip((by_token, by_length), times, beta.naive, strict=True)
-        )
-    how = {
-        "sequence": "β: the KL summed over a response, against its reward, or both summed over all tokens (token-mean)",
-        "per-token": by_token,
-        "length-normalised": by_length,
-        "group-centred": f"β × (G-1)/G, {group}: charged after the group's mean is taken off",
-        "group-scaled": "the same, rewards also divided by their deviation in the group",
-    }
-    if beta.scale is not None:
-        how["group-scaled"] = (
-            f"β / {beta.scale:.3g}, {group}: charged after rewards are also divided by their deviation, which is "
-            f"{beta.deviation:.3g} on average"
-        )
-    said = [f"{'set':>9}  where the penalty is"]
-    for name in NORMALISATIONS:
-        value = beta.to_set(name)
-        said.append(f"{'unknown' if value is None else f'{value:.4g}':>9}  {name:<18} {how[name]}")
-    return said
-
-
 def _notes(found: RunAdvice) -> tuple[str, ...]:
     notes = [*found.log.notes, *found.notes]
     one, beta = found.pick, found.beta
@@ -336,32 +280,7 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
                 "prompt by prompt needs no such thing."
             )
     if beta is not None:
-        notes.append(
-            "β is that of the optimum, which a run reaches only if it is trained to the end: stopped before, it spends "
-            "less or wastes some. It is meant for the log-ratio of a whole response, by k1 in the reward or k2 in the "
-            "loss. Charged in the loss token by token, as GRPO does, k2 and k3 come to rest at another policy. In "
-            "small exact worlds that of k2 mostly spends more than wished, and that of k3 (trl's GRPO) more or less "
-            "about as often, in some many times as much (chapter 'Where the KL is charged'): measure, and correct."
-        )
-        if beta.naive is None and beta.length is not None and not beta.unequal:
-            notes.append(
-                "What is set for per-token and length-normalised penalties is for responses of one length; with "
-                "unequal ones they spend another KL, mostly more. The column of the table with the tokens of each "
-                "response tells how much (tokens)."
-            )
-        if beta.unequal:
-            notes.append(
-                "What is set for per-token and length-normalised penalties spends the KL with the lengths in the base "
-                "samples. Under the first the longest responses move furthest: few samples understate that, so it may "
-                "spend more than wished."
-            )
-        if beta.scale is not None and beta.scale_low is not None and beta.scale_high is not None:
-            ratio = f"{beta.scale_low / beta.scale:.2g} to {beta.scale_high / beta.scale:.2g}"
-            notes.append(
-                f"Divided by the deviation of its own group, each prompt has a β of its own: {ratio} times the one for "
-                f"all on four of five; {counted(beta.still, 'prompt')} do not vary and learn nothing. What is set "
-                "spends the KL all the same, but not at the optimum."
-            )
+        notes += beta_notes(beta)
     return tuple(notes)
 
 
