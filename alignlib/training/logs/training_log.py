@@ -20,9 +20,10 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
-from alignlib.tables import check_range, open_table_file, tables_in
+from alignlib.tables import check_range, open_table_file
 from alignlib.training.logs.columns import LARGEST
-from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
+from alignlib.training.logs.find_log import find_log
+from alignlib.training.logs.log_format import LogQuery, LogRows
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.units import of_decimals, per_sequence, without_rounding
 
@@ -258,7 +259,7 @@ def read_training_log(
     lengths = None if lengths is None else _ends_of_lengths(lengths)
     require(isinstance(path, (str, Path)), f"path must be the path of a log; got {quoted(path)}.", "path")
     require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
-    found, reads = _find(Path(path))
+    found, reads = find_log(Path(path))
     query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits, estimator or "")
     by_column = reads.name == "rollouts" or (reads.name == "table" and "split" in open_table_file(found).names)
     if splits and not by_column:
@@ -342,34 +343,6 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
         kl_high=np.concatenate([log.ends[1] for log in logs]) if bounded else None,
         remedy=next((log.remedy for log in logs if log.remedy), ""),
     )
-
-
-def _find(path: Path) -> tuple[Path, LogFormat]:
-    """Return the file to read and its format."""
-    for one in known_formats():
-        found = one.find(path)
-        if found is not None:
-            return found, one
-    rows = _of_a_table(path)
-    if rows and "kl" not in rows:
-        raise InputError(
-            f"{path} is a folder of tables with {', '.join(map(repr, rows[:8]))}, which hold no KL: neither KL and "
-            "reward of each step, nor, for single responses, log-probabilities under policy and base beside 'step' and "
-            "'reward'. Add them, or sample from the run's checkpoints with `alignlib sample`, naming the base.",
-            argument="path",
-        )
-    raise InputError(
-        f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name the trainer's log, or a table.",
-        argument="path",
-    )
-
-
-def _of_a_table(path: Path) -> tuple[str, ...]:
-    """Return the columns of the first table in a folder of tables, such as a trainer's dumps of responses."""
-    try:
-        return open_table_file(tables_in(path)[0]).names if path.is_dir() else ()
-    except (InputError, OSError, LookupError):
-        return ()
 
 
 def _finish(
