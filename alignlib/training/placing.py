@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.errors import quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
-from alignlib.rules import BestOfN
 from alignlib.training.impossible import impossible_points
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
+from alignlib.training.needed_kl import best_of_n_of, least_kl_of
 from alignlib.training.own_limit import OwnLimits, own_limits
 from alignlib.training.run_base import NEAR_BASE, base_of_run, check_scale
 from alignlib.training.run_prompts import pair_prompts
@@ -32,7 +32,6 @@ _PER_POINT = (
     "wasted", "wasted_low", "wasted_high", "supported", "above", "equal_n", "equal_n_kl",
 )  # fmt: skip
 _TOLD = 0.1  # of the largest KL: of less the scatter is another
-_SEVERAL = 24  # best-of-N, for a gain equal to the run's
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,8 +241,8 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         least = np.where(placed, low / np.where(low > 0.0, limit_high, lower), np.nan)
         most = np.where(placed, high / np.where(high > 0.0, lower, limit_high), np.nan)
     far = fit.at(np.linspace(0.0, 1.0, _GRID) ** 2 * max(end, furthest), strict=False)
-    needed, needed_low, needed_high = _needed(frontier, far, gain, low, high)
-    equal_n, equal_n_kl, enough = _best_of_n(fit, gain, high)
+    needed, needed_low, needed_high = least_kl_of(frontier, far, gain, low, high)
+    equal_n, equal_n_kl, enough = best_of_n_of(fit, gain, high)
     needed_high = np.fmin(needed_high, enough)
     # Whoever gained g by spending κ shows that g needs no more than κ.
     needed_high = np.where(np.isnan(needed_high), most_kl, needed_high)
@@ -352,38 +351,6 @@ def _below(log: TrainingLog, high: FloatArray) -> list[str]:
                 "the run's prompts or reward may not be the table's."
             )
     return said
-
-
-def _needed(
-    frontier: EstimatedFrontier, far: EstimatedFrontier, gain: FloatArray, low: FloatArray, high: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the least KL at which the limit reaches a gain, and bounds; NaN beyond what the samples support.
-
-    The upper end of the limit is known ``far`` beyond the support, by concavity, and so is a lower bound.
-    """
-
-    def inverse(curve: EstimatedFrontier, limit: FloatArray, wanted: FloatArray) -> FloatArray:
-        rising, root = np.maximum.accumulate(limit), np.sqrt(curve.spent)  # the limit is nearly straight in √KL
-        found = np.interp(np.maximum(wanted, 0.0), rising, root) ** 2
-        return np.where(wanted > rising[-1], np.nan, np.where(wanted <= 0.0, 0.0, found))
-
-    lowest = inverse(far, far.gain_high, low)
-    return inverse(frontier, frontier.gain, gain), lowest, inverse(frontier, frontier.gain_low, high)
-
-
-def _best_of_n(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the least N whose best-of-N gains as much, its KL, and the KL of one that surely does; NaN without."""
-    most = int(fit.table.n_samples.min())
-    several = np.unique(np.geomspace(1.0, most, _SEVERAL).round())
-    found = fit.share([BestOfN(float(n)) for n in several])
-
-    def first(reached: FloatArray, wanted: FloatArray) -> IntArray:
-        enough = reached[None, :] >= wanted[:, None]
-        return np.where(enough.any(axis=1), enough.argmax(axis=1), -1)
-
-    same, sure = first(found.gain, gain), first(found.gain_low, high)
-    spent = np.append(found.spent, np.nan)  # the last for none
-    return np.append(several, np.nan)[same], spent[same], spent[sure]
 
 
 def _kl_error(log: TrainingLog, pooled: TrainingLog, width: int) -> FloatArray:
