@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,25 +9,22 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, as_level, as_vector, require
+from alignlib._core.checks import BoolArray, FloatArray, as_level, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
-from alignlib._core.shown import between
 from alignlib.estimation import EstimatedFrontier, Fit
-from alignlib.training.kl_course import kl_course
+from alignlib.training.common_kls import common_kls
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.own_limit import own_limits
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.run_at_kl import NOT_TOLD_APART, TAKEN_OUT, Errors, along, told
 from alignlib.training.run_prompts import pair_prompts
+from alignlib.training.unlike_starts import unlike_starts
 
 __all__ = ["Comparison", "compare_runs", "compare_splits"]
 
-_AT_BASE = 0.02  # nats: so near the base a run has the base's reward
-_SURE = 4.0  # standard errors
 _ROUNDING = 1e-9
-_SHOWN = 4  # budgets, where none are named
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +176,7 @@ def compare_runs(
             f"{title!r} has checkpoints of {counted(distinct, 'different KL')}; three at least are needed; "
             f"leave it out, or log more often.",
         )
-    budgets, notes = _budgets(every, at)
+    budgets, notes = common_kls(every, at)
     joined = joined_logs([log for _, log in every], [title for title, _ in every], ", ".join(dict.fromkeys(
         log.path for _, log in every)))  # fmt: skip
     reward, half, errors = _at(logs, budgets, level)
@@ -212,7 +208,7 @@ def compare_runs(
         notes=(*notes, *told(errors.told_by, every, list(logs.values()))),
     )
     if fit is None:
-        starts = _starts(every, ", and base samples of these (table), would take prompts out of it")
+        starts = unlike_starts(every, ", and base samples of these (table), would take prompts out of it")
         return replace(found, notes=(*joined.notes, *found.notes, *starts))
     return _beside_limit(found, logs, fit, base, check)
 
@@ -288,67 +284,6 @@ def _title(name: str, place: int, seeds: int) -> str:
     return name if seeds == 1 else f"{name} #{place + 1}"
 
 
-def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None) -> tuple[FloatArray, list[str]]:
-    """Return the KLs at which every run has checkpoints on both sides."""
-    ends = {title: _passed(log) for title, log in every}
-    low, high = max(a for a, _ in ends.values()), min(b for _, b in ends.values())
-    open_ones = [(title, log) for title, log in every if log.kl_low is not None]
-    endless = [(title, log) for title, log in open_ones if np.isinf(log.ends[1]).any()]
-    if endless or (open_ones and not low < high):
-        title, log = (endless or open_ones)[0]
-        raise InputError(
-            f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} is in nats per token, and means "
-            "bound its KL per sequence at most: it is "
-            f"{between(*_widest(log))} nats at its furthest, and none is known to be passed by all: "
-            f"{log.remedy}.",
-            argument="runs",
-        )
-    first = max(ends, key=lambda title: ends[title][0])
-    least = min(ends, key=lambda title: ends[title][1])
-    require(
-        low < high or first != least,
-        f"runs cannot be compared at equal KL: the KL of {first!r} scatters so much around its course that none is "
-        "known to be passed. Log more checkpoints, or more responses at each.",
-        "runs",
-    )
-    require(
-        low < high,
-        f"runs have no KL in common: {first!r} begins at {low:.3g} nats, where {least!r} has ended at {high:.3g}. "
-        "Compare runs that reach the same KLs.",
-        "runs",
-    )
-    if at is None:
-        root = math.sqrt(low) + (math.sqrt(high) - math.sqrt(low)) * np.linspace(0.25, 1.0, _SHOWN)
-        return np.minimum(root**2, high), []
-    asked = as_vector("at", np.atleast_1d(np.asarray(at, dtype=np.float64)))
-    inside = (asked >= low) & (asked <= high)
-    require(
-        bool(inside.any()),
-        f"at must name KLs that all runs reach, {low:.3g} to {high:.3g} nats; got "
-        f"{', '.join(map('{:g}'.format, asked))}.",
-        "at",
-    )
-    out = ", ".join(f"{x:g}" for x in asked[~inside])
-    said = [f"Not all runs reach {out} nats: all have {low:.3g} to {high:.3g} in common."] if out else []
-    return np.asarray(asked[inside]), said
-
-
-def _passed(log: TrainingLog) -> tuple[float, float]:
-    """Return the ends of the KLs that a run has surely passed."""
-    kept = log.keep(log.kl >= 0.0)
-    course = None if log.kl_low is not None else kl_course(kept)
-    if course is None:
-        return float(kept.ends[1].min()), float(kept.ends[0].max())
-    error = np.sqrt(course.variance)  # the largest of noisy KLs is so by chance
-    return float((course.kl + error).min()), float((course.kl - error).max())
-
-
-def _widest(log: TrainingLog) -> tuple[float, float]:
-    """Return the ends of the KL of the checkpoint furthest from the base."""
-    i = int(np.argmax(log.kl))
-    return float(log.ends[0][i]), float(log.ends[1][i])
-
-
 def _at(
     logs: Mapping[str, Sequence[TrainingLog]], budgets: FloatArray, level: float
 ) -> tuple[FloatArray, FloatArray, Errors]:
@@ -366,34 +301,6 @@ def _apart(value: FloatArray, errors: Errors, size: int, names: Sequence[str]) -
     apart = np.array([[errors.of({name: 1.0, names[0]: -1.0}, j) for j in range(size)] for name in names])
     apart[0] = 0.0
     return value - value[:1], apart
-
-
-def _starts(every: Sequence[tuple[str, TrainingLog]], remedy: str | None) -> list[str]:
-    """Point out runs that differ at the base itself, where methods cannot: by prompts, base or reward.
-
-    ``remedy`` ends the sentence on single responses; None where rewards are gains over the base's on the same prompts.
-    """
-    known = []
-    for title, log in every:
-        i, noise = int(np.argmin(np.abs(log.kl))), log.noise()
-        if noise is not None and abs(log.kl[i]) <= _AT_BASE:
-            moved = float(np.ptp(log.reward)) * math.sqrt(max(float(log.kl[i]), 0.0) / float(log.kl.max()))
-            known.append((title, float(log.reward[i]), float(log.kl[i]), noise, moved))
-    for i, one in enumerate(known):
-        for other in known[:i]:
-            if abs(one[1] - other[1]) > _SURE * math.hypot(one[3], other[3]) + one[4] + other[4]:
-                over = " over the base on its prompts" if remedy is None else ""
-                ends = [
-                    f"{title!r} has {reward:.4g}{over} at {max(kl, 0.0):.2g} nats"
-                    for title, reward, kl, *_ in (one, other)
-                ]
-                said = f"{ends[0]}, {ends[1]}: further apart than chance. Unless one gained so much within so few "
-                which = "base or reward" if remedy is None else "prompts, base or reward"
-                said += f"nats, their {which} are not the same, and that is part of every difference."
-                if remedy is not None:
-                    said += f" Single responses with the names of prompts{remedy}."
-                return [said]
-    return []
 
 
 def _gains(
@@ -430,7 +337,7 @@ def _beside_limit(
     notes = found.notes
     titled = [(_title(name, i, len(some)), log) for name, some in (gains if paired else logs).items()
               for i, log in enumerate(some)]  # fmt: skip
-    starts = _starts(titled, None if paired else " that are the table's would take prompts out of it")
+    starts = unlike_starts(titled, None if paired else " that are the table's would take prompts out of it")
     if paired:
         difference, apart = _apart(gain, errors, found.kl.size, found.names)
         raw = float(np.abs(difference - found.difference).max())

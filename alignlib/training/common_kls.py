@@ -1,0 +1,100 @@
+"""The KLs that all of several runs have surely passed, at which they can be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.errors import InputError
+from alignlib._core.shown import between
+from alignlib.training.kl_course import kl_course
+from alignlib.training.logs.training_log import TrainingLog
+
+__all__ = ["common_kls"]
+
+_SHOWN = 4  # budgets, where none are named
+
+
+def common_kls(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None) -> tuple[FloatArray, list[str]]:
+    """Return KLs at which every run has checkpoints on both sides, and sentences on what was left out.
+
+    Parameters
+    ----------
+    every : sequence of (str, TrainingLog)
+        The runs by name.
+    at : array (k,), optional
+        KLs in nats per sequence that are asked for; by default four over the range that all runs have in common.
+
+    Returns
+    -------
+    kl : array (k,)
+        In nats per sequence.
+    notes : list of str
+        Names the KLs that not all runs reach.
+
+    Raises
+    ------
+    InputError
+        For runs without a KL in common, or whose KL is not known of any to be passed.
+    """
+    ends = {title: _passed(log) for title, log in every}
+    low, high = max(a for a, _ in ends.values()), min(b for _, b in ends.values())
+    open_ones = [(title, log) for title, log in every if log.kl_low is not None]
+    endless = [(title, log) for title, log in open_ones if np.isinf(log.ends[1]).any()]
+    if endless or (open_ones and not low < high):
+        title, log = (endless or open_ones)[0]
+        raise InputError(
+            f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} is in nats per token, and means "
+            "bound its KL per sequence at most: it is "
+            f"{between(*_widest(log))} nats at its furthest, and none is known to be passed by all: "
+            f"{log.remedy}.",
+            argument="runs",
+        )
+    first = max(ends, key=lambda title: ends[title][0])
+    least = min(ends, key=lambda title: ends[title][1])
+    require(
+        low < high or first != least,
+        f"runs cannot be compared at equal KL: the KL of {first!r} scatters so much around its course that none is "
+        "known to be passed. Log more checkpoints, or more responses at each.",
+        "runs",
+    )
+    require(
+        low < high,
+        f"runs have no KL in common: {first!r} begins at {low:.3g} nats, where {least!r} has ended at {high:.3g}. "
+        "Compare runs that reach the same KLs.",
+        "runs",
+    )
+    if at is None:
+        root = math.sqrt(low) + (math.sqrt(high) - math.sqrt(low)) * np.linspace(0.25, 1.0, _SHOWN)
+        return np.minimum(root**2, high), []
+    asked = as_vector("at", np.atleast_1d(np.asarray(at, dtype=np.float64)))
+    inside = (asked >= low) & (asked <= high)
+    require(
+        bool(inside.any()),
+        f"at must name KLs that all runs reach, {low:.3g} to {high:.3g} nats; got "
+        f"{', '.join(map('{:g}'.format, asked))}.",
+        "at",
+    )
+    out = ", ".join(f"{x:g}" for x in asked[~inside])
+    said = [f"Not all runs reach {out} nats: all have {low:.3g} to {high:.3g} in common."] if out else []
+    return np.asarray(asked[inside]), said
+
+
+def _passed(log: TrainingLog) -> tuple[float, float]:
+    """Return the ends of the KLs that a run has surely passed."""
+    kept = log.keep(log.kl >= 0.0)
+    course = None if log.kl_low is not None else kl_course(kept)
+    if course is None:
+        return float(kept.ends[1].min()), float(kept.ends[0].max())
+    error = np.sqrt(course.variance)  # the largest of noisy KLs is so by chance
+    return float((course.kl + error).min()), float((course.kl - error).max())
+
+
+def _widest(log: TrainingLog) -> tuple[float, float]:
+    """Return the ends of the KL of the checkpoint furthest from the base."""
+    i = int(np.argmax(log.kl))
+    return float(log.ends[0][i]), float(log.ends[1][i])
