@@ -45,7 +45,7 @@ COMMANDS = {
     "kl": ["kl", "FILE"],
     "overlay": ["overlay", "FILE", "--kl-unit", "token", "--run-length", "3"],
     "pick": ["pick", "FILE", "--kl-unit", "sequence", "--run-gold", "gold"],
-    "compare": ["compare", "a=FILE", f"b={OTHER_RUN}", "--kl-unit", "sequence"],
+    "compare": ["compare", "a=FILE", f"b={OTHER_RUN}", "--kl-unit", "sequence", "--run-length", "1"],
 }
 RUNS = ("overlay", "pick", "compare")
 ENDINGS = ["csv", "tsv", "jsonl", "json", "parquet", "feather", "npy", "csv.gz", "jsonl.gz"]

@@ -440,7 +440,7 @@ def test_a_folder_that_is_a_link_to_itself(table, tmp_path):
     result = run(table, "--prompt", "q", "--reward", "proxy", "-o", loop)
     assert (result.exit_code, result.stdout) == (2, "")
     assert len(result.stderr.splitlines()) == 1
-    assert "cannot be reached" in result.stderr
+    assert "a link leads back to itself; choose another folder" in result.stderr
 
 
 def working_folder(folder):
@@ -713,10 +713,12 @@ def test_a_report_does_not_go_where_the_gold_lies(table, tmp_path):
 def test_a_pattern_may_not_read_from_where_the_report_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rep").mkdir()
+    (tmp_path / "r").mkdir()
     (tmp_path / "rep" / "more.csv").write_text("prompt_id,reward\n0,1\n0,2\n1,3\n1,5\n")
-    for words in (["*/more.csv", "-o", "rep", "--force"], ["rep/more.csv", "-o", "r", "--summary", "r"]):
+    for words in (["*/more.csv", "-o", "rep", "--force"], ["rep/more.csv", "-o", "r", "--summary", "r/s.parquet"]):
         done = CliRunner().invoke(main, ["report", words[0], "--reward", "reward", *words[1:]])
         assert (done.exit_code, done.stdout) == (2, "")
         assert "where the report" in done.stderr
-    assert os.listdir(tmp_path) == ["rep"]
+    assert sorted(os.listdir(tmp_path)) == ["r", "rep"]
+    assert not os.listdir(tmp_path / "r")
     assert os.listdir(tmp_path / "rep") == ["more.csv"]

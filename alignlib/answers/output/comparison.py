@@ -113,7 +113,7 @@ def headlines(found: Compared) -> tuple[str, ...]:
     >>> rng = np.random.default_rng(0)
     >>> runs = {name: example_run(60, 32, rng, share=part)[0] for name, part in (("a", 0.6), ("b", 0.9))}
     >>> (said,) = headlines(compare_runs(runs))
-    >>> said.startswith("At 1.16 nats per sequence 'b' has 0.") and "more of 'reward' than 'a'" in said
+    >>> said.startswith("At 1.13 nats per sequence 'b' has 0.") and "more of 'reward' than 'a'" in said
     True
     """
     return tuple(
