@@ -126,14 +126,36 @@ def _first_steps(
     until = np.append(rewards[1:], np.iinfo(np.int64).max)
     follows = [int(kls[i]) if i < kls.size and kls[i] < end else -1 for i, end in zip(place, until, strict=True)]
     by_step = {float(kl_step[row]): int(row) for row in kls.tolist()}
-    each = _steps_each(kl_step[kls], step[rewards])
-    by_number = None if each is None else [by_step.get(float(one) * each, -1) for one in step[rewards].tolist()]
-    if by_number is not None and len(follows) > 2 and follows[0] < 0 and follows[1:] == by_number[:-1]:
-        return by_number, True  # each is drawn while the one before is trained on
-    apart = np.intersect1d(kls, rewards).size == 0
-    if apart and sum(row >= 0 for row in follows[:-1]) >= _ENOUGH * max(len(follows) - 1, 1):
-        return follows, False
-    return by_number, False
+    if np.intersect1d(kls, rewards).size or sum(r >= 0 for r in follows[:-1]) < _ENOUGH * max(len(follows) - 1, 1):
+        each = _steps_each(kl_step[kls], step[rewards])
+        return None if each is None else [by_step.get(float(one) * each, -1) for one in step[rewards].tolist()], False
+    course = _course(kl_step, step[rewards], follows)
+    if course is None:
+        return _unbroken(kl_step, kls, follows), False
+    each, start = course
+    ahead = follows[0] < 0 and start == -each  # each is drawn while the one before is trained on
+    start = 0.0 if ahead else start
+    own = [by_step.get(float(one) * each + start, -1) for one in step[rewards].tolist()]
+    return own if ahead else [row if row == mine else -1 for row, mine in zip(follows, own, strict=True)], ahead
+
+
+def _course(kl_step: FloatArray, drawn: FloatArray, follows: list[int]) -> tuple[float, float] | None:
+    """Return how many steps a rollout has and the step of rollout 0, if nearly all rollouts agree on them."""
+    found = np.array(follows)
+    rollouts, first = drawn[found >= 0], kl_step[found[found >= 0]]
+    if first.size < 2:
+        return None
+    each = float(np.median(np.diff(first) / np.diff(rollouts)))
+    starts, count = np.unique(first - each * rollouts, return_counts=True)
+    at = int(np.argmax(count))
+    return (each, float(starts[at])) if each > 0.0 and count[at] >= _ENOUGH * first.size else None
+
+
+def _unbroken(kl_step: FloatArray, kls: IntArray, follows: list[int]) -> list[int]:
+    """Return what follows each rollout, -1 where steps are missing right before it: its own first may be among them."""
+    before = dict(zip(kls[1:].tolist(), np.diff(kl_step[kls]).tolist(), strict=True))
+    usual = np.median([before[row] for row in follows if row in before] or [1.0])
+    return [row if before.get(row, usual) <= usual else -1 for row in follows]
 
 
 def _steps_each(trained: FloatArray, drawn: FloatArray) -> int | None:
@@ -157,5 +179,5 @@ def _said(size: int, later: int, alone: int, ahead: bool) -> str:
     if later:
         said += f"; {counted(later, 'later training step')}, of policies that had moved on, left out"
     if alone:
-        said += f"; {counted(alone, 'rollout')} without a training step left out"
+        said += f"; {counted(alone, 'rollout')} without its first training step left out"
     return f"{said}."

@@ -376,8 +376,9 @@ def _finish(
         rows = rows.keep(finite)
     check_range(f"{rows.reward_name!r} of {path}", rows.reward)
     logged, negative = without_rounding(rows)
+    below = rows.kl < 0.0
     rows = replace(rows, kl=logged)
-    converted = per_sequence(rows, lengths)
+    converted = per_sequence(rows, lengths, below)
     sequence = converted.kl
     large = np.abs(sequence) > LARGEST  # what is logged is in bounds; that times the length need not be
     if large.any():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -19,6 +19,7 @@ _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in floa
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 _SURE = 4.0  # standard errors
+_ROUNDED = 0.5  # tokens: consoles may show a mean without decimals
 _OF_SCALE = (
     "if the logged KL is a mean over tokens, say so (kl_unit='token'); responses with their log-probabilities tell more"
 )
@@ -48,7 +49,9 @@ class PerSequence(SameFields):
     remedy: str = ""
 
 
-def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> PerSequence:
+def per_sequence(
+    rows: LogRows, lengths: tuple[float, float] | None = None, below: BoolArray | None = None
+) -> PerSequence:
     """Return the KL of each checkpoint in nats per sequence, its bounds, and what is to be said of the conversion.
 
     With ``s`` the KL of a response and ``n`` its tokens, the wished mean of ``s`` is the logged KL times the mean
@@ -65,14 +68,17 @@ def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> P
         Checkpoints as the log holds them.
     lengths : (float, float), optional
         Least and largest tokens of a response, where the log does not hold them.
+    below : array (k,), optional
+        Whether the log had a negative KL, even where it was taken as 0.
 
     Raises
     ------
     InputError
-        If a length of the log lies outside ``lengths``.
+        If a length of the log lies outside ``lengths``, or the lengths of the log contradict each other.
     """
     if rows.length is None:
         return PerSequence(rows.kl, None, None, ())
+    _agree(rows)
     product = rows.kl * rows.length
     said = f"{rows.kl_name!r} is in nats per token and was multiplied by the mean length."
     if rows.mean_over == "scaled":
@@ -89,8 +95,9 @@ def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> P
         least_kl, most_kl = np.where(rows.kl > 0.0, np.maximum(rows.kl - half, 0.0), rows.kl), rows.kl + half
         with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity
             low, high = least_kl * least / wider, np.where(most_kl == 0.0, 0.0, most_kl * largest * wider)
-        # Where single responses may be negative no end follows; where the mean is, some are.
-        may = ~alike & (most_kl != 0.0) & ((rows.estimator != _NEVER_NEGATIVE) | (rows.kl < 0.0))
+        # Where single responses may be negative no end follows; where the mean is, some are, however little it is.
+        some = most_kl != 0.0 if below is None else (most_kl != 0.0) | below
+        may = ~alike & some & ((rows.estimator != _NEVER_NEGATIVE) | (rows.kl < 0.0))
         low, high = np.where(may, 0.0, low), np.where(may, np.inf, high)
         if rows.estimator != _NEVER_NEGATIVE:
             product = np.where(may, np.maximum(product, 0.0), product)  # its sign tells nothing
@@ -113,6 +120,24 @@ def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> P
     return PerSequence(product, None, None, (said,))
 
 
+def _agree(rows: LogRows) -> None:
+    """Refuse lengths of which no responses can be: the least above the mean or the largest, or below 0."""
+    assert rows.length is not None
+    size = rows.kl.size
+    least = np.full(size, np.nan) if rows.shortest is None else rows.shortest
+    largest = np.full(size, np.nan) if rows.longest is None else rows.longest
+    wrong = (least < 0.0) | (least > largest) | (least > rows.length + _ROUNDED) | (largest < rows.length - _ROUNDED)
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        named = (("at least", least[i]), ("on average", rows.length[i]), ("at most", largest[i]))
+        held = ", ".join(f"{value:g} {what}" for what, value in named if not np.isnan(value))
+        raise InputError(
+            f"the lengths of the log contradict each other at step {rows.step[i]:g}: responses have {held} tokens. "
+            "Correct the log, or give the mean number of tokens per response (length).",
+            argument="length",
+        )
+
+
 def _lengths(rows: LogRows, given: tuple[float, float] | None) -> tuple[FloatArray, FloatArray]:
     """Return the least and the largest tokens of a response at each checkpoint: logged, given, or 1 and infinite."""
     assert rows.length is not None
@@ -130,7 +155,7 @@ def _lengths(rows: LogRows, given: tuple[float, float] | None) -> tuple[FloatArr
                 argument="lengths",
             )
         wrong = (least < given[0]) & (shortest >= 1.0) | (largest > given[1]) & np.isfinite(longest)
-        if rows.shortest is not None and wrong.any():
+        if wrong.any():
             i = int(np.argmax(wrong))
             raise InputError(
                 f"lengths must hold the lengths of every checkpoint; got {given[0]:g} to {given[1]:g}, and at step "
@@ -289,9 +314,12 @@ def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
     rounding = (kl < 0.0) & (kl >= -_ROUNDING[rows.kl_unit])
     if rounding.any():
         kl[rounding] = 0.0
+        of_means = rows.mean_over in ("responses", "parts", "own tokens") and rows.estimator not in ("k2", "k3")
+        what = ", which is rounding: taken as 0."
+        if of_means and rows.length is not None:
+            what = " (rounding, or a mean of log-ratios of both signs): 0 only where all responses are equally long."
         notes.append(
-            f"{counted(int(rounding.sum()), 'logged KL')} below 0 by at most {_ROUNDING[rows.kl_unit]:g} "
-            f"nats, which is rounding: taken as 0."
+            f"{counted(int(rounding.sum()), 'logged KL')} below 0 by at most {_ROUNDING[rows.kl_unit]:g} nats{what}"
         )
     tiny = (np.abs(kl) < _SMALLEST) & (kl != 0.0)
     if tiny.any():
