@@ -299,6 +299,30 @@ def test_lengths_bound_no_mean_of_log_ratios(tmp_path: Path, stops: float) -> No
     np.testing.assert_allclose(log.kl, 50.0 * mean)
 
 
+def test_means_of_log_ratios_of_roundings_size_are_no_kl_of_0(tmp_path: Path) -> None:
+    """Log-ratios of both signs may cancel in a mean, whatever the KL; of equal lengths such a mean is 0."""
+    row = {"critic/score/mean": 0.5, "response_length/mean": 100.0, "response_length/max": 200.0}
+    for least, top in ((50.0, np.inf), (100.0, 0.0)):
+        rest = row | {"response_length/min": least, "response_length/max": 200.0 if least < 100.0 else 100.0}
+        made = [{"step": at, "critic/kl": kl, **rest} for at, kl in enumerate([-5e-7, -1e-9])]
+        (tmp_path / "a.jsonl").write_text(lines(made))
+        log = read_training_log(tmp_path / "a.jsonl")
+        assert log.kl.tolist() == [0.0, 0.0]
+        assert log.ends[1].tolist() == [top, top]
+
+
+@pytest.mark.parametrize(("least", "mean", "largest"), [(500, 20, 60), (5, 2000, 60), (-5, 20, 60), (30, 20, np.nan)])
+def test_lengths_that_contradict_each_other_are_refused(
+    tmp_path: Path, least: float, mean: float, largest: float
+) -> None:
+    row = {"critic/kl": 0.01, "critic/score/mean": 0.5, "response_length/min": least}
+    row |= {"response_length/mean": mean, "response_length/max": largest}
+    (tmp_path / "a.jsonl").write_text(lines([{"step": 3, **row}]))
+    with pytest.raises(InputError, match="lengths of the log contradict each other at step 3"):
+        read_training_log(tmp_path / "a.jsonl")
+    assert read_training_log(tmp_path / "a.jsonl", length=20.0).ends[0].size == 1
+
+
 def test_a_loss_on_an_unknown_scale_is_no_kl_unless_said(tmp_path: Path) -> None:
     """verl's versions divide it by the micro-batches, or sum it over updates."""
     (tmp_path / "a.jsonl").write_text(lines(VERL))
@@ -334,6 +358,16 @@ def test_a_unit_is_said_of_those_logs_whose_unit_is_not_known(tmp_path: Path) ->
     done = CliRunner().invoke(main, [*both, "--json"])
     point = json.loads(done.stdout)["points"]
     assert [one["kl"] for one in point] == pytest.approx([*PER_TOKEN, *KL])
+
+
+def test_a_scale_said_with_the_unit_holds_among_several_logs(tmp_path: Path) -> None:
+    (tmp_path / "verl.jsonl").write_text(lines(VERL))
+    (tmp_path / "ppo.jsonl").write_text(
+        lines([{"step": at, "objective/kl": one, "objective/scores": one} for at, one in enumerate(KL)])
+    )
+    both = ["overlay", str(tmp_path / "ppo.jsonl"), "--also", str(tmp_path / "verl.jsonl"), "--kl-unit", "token"]
+    done = CliRunner().invoke(main, [*both, "--json"])
+    assert [one["kl"] for one in json.loads(done.stdout)["points"]] == pytest.approx([*KL, *PER_TOKEN])
 
 
 SCHEMES = {  # how a log's KL per token is made of responses, a part of a batch to each
@@ -404,6 +438,10 @@ def test_lengths_that_cannot_be_are_refused(tmp_path: Path, lengths: tuple[float
     path.write_text(lines([{"step": 1, "critic/kl": 0.5, "critic/score/mean": 1.0, "response_length/mean": 100.0}]))
     with pytest.raises(InputError, match=words):
         read_training_log(path, lengths=lengths)
+    row = {"critic/kl": 0.5, "critic/score/mean": 1.0, "response_length/mean": 100.0, "response_length/max": 200.0}
+    path.write_text(lines([{"step": 1, **row}]))
+    with pytest.raises(InputError, match="at step 1 the log has responses of 1 to 200 tokens"):
+        read_training_log(path, lengths=(50, 120))
     path.write_text(lines([{"step": 1, "objective/kl": 0.5, "objective/scores": 1.0}]))
     with pytest.raises(InputError, match=r"lengths (has no say|must)"):
         read_training_log(path, lengths=lengths)
@@ -754,6 +792,42 @@ def test_rollouts_are_joined_with_their_first_training_step(tmp_path: Path, kind
     left = any(f"{6 * (steps_each - 1)} later training steps" in note for note in log.notes)
     assert left == (steps_each > 1)
     assert not any("may be meant as well" in note for note in log.notes)
+
+
+@pytest.mark.parametrize("steps_each", [1, 2])
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("lost", ["first", "last", "nothing after"])
+def test_a_rollout_whose_first_step_is_lost_is_left_out(
+    tmp_path: Path, steps_each: int, ahead: bool, lost: str
+) -> None:
+    """The second step of a rollout is of a policy that has moved on, and not taken for the first."""
+    gone = {"first": [6 * steps_each], "last": [7 * steps_each - 1], "nothing after": range(19 * steps_each, 99)}[lost]
+    made = slime(steps_each, 20)
+    if ahead:
+        made = sorted(made, key=lambda one: one[1] - 1.5 if one[0] == "rollout" else one[1] // steps_each)
+    (tmp_path / "run.jsonl").write_text(lines([row for what, n, row in made if what == "rollout" or n not in gone]))
+    log = read_training_log(tmp_path / "run.jsonl")
+    left = [r for r in range(20) if r * steps_each not in gone]
+    assert log.step.tolist() == left
+    np.testing.assert_allclose(log.logged_kl, [EACH * r * steps_each for r in left])
+    assert any("1 rollout without its first training step left out" in one for one in log.notes) == (len(left) < 20)
+
+
+def test_steps_of_no_regular_number_are_joined_up_to_a_gap(tmp_path: Path) -> None:
+    """Rollouts of 1, 2, 3, 1, … steps, and the first of one is lost."""
+    made, step = list[dict[str, float]](), 0
+    for r in range(15):
+        row = {"rollout/response_len/mean": 300.0, "rollout/raw_reward": 0.2 + 0.02 * r, "rollout/step": r}
+        made.append(row)
+        for _ in range(1 + r % 3):
+            made += [{"train/kl_loss": EACH * step, "train/step": step}] if step != 9 else []
+            step += 1
+    (tmp_path / "run.jsonl").write_text(lines(made))
+    log = read_training_log(tmp_path / "run.jsonl")
+    firsts = np.cumsum([0, *(1 + r % 3 for r in range(14))])
+    left = [r for r in range(15) if firsts[r] != 9]
+    assert log.step.tolist() == left
+    np.testing.assert_allclose(log.logged_kl, EACH * firsts[left])
 
 
 def test_a_resumed_run_of_two_counters_keeps_the_later_rows(tmp_path: Path) -> None:

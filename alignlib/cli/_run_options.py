@@ -284,8 +284,11 @@ def read_run(
     with naming(reward=reward, run="--run"):
         if one_of_several and asked["kl_unit"] is not None:
             try:
-                return read(None)
+                found = read(None)
             except InputError as error:
                 if error.argument != "kl_unit":
                     raise
+            else:
+                if found.kl_low is None or found.kl_unit != asked["kl_unit"]:
+                    return found  # else the unit is the log's own, and to say it may tell its scale too
         return read(asked["kl_unit"])
