@@ -127,8 +127,10 @@ def _first_steps(
     follows = [int(kls[i]) if i < kls.size and kls[i] < end else -1 for i, end in zip(place, until, strict=True)]
     by_step = {float(kl_step[row]): int(row) for row in kls.tolist()}
     if np.intersect1d(kls, rewards).size or sum(r >= 0 for r in follows[:-1]) < _ENOUGH * max(len(follows) - 1, 1):
-        each = _steps_each(kl_step[kls], step[rewards])
-        return None if each is None else [by_step.get(float(one) * each, -1) for one in step[rewards].tolist()], False
+        number = _steps_each(kl_step[kls], step[rewards])
+        if number is None:
+            return None, False
+        return [by_step.get(float(one) * number, -1) for one in step[rewards].tolist()], False
     course = _course(kl_step, step[rewards], follows)
     if course is None:
         return _unbroken(kl_step, kls, follows), False
