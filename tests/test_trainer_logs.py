@@ -311,6 +311,16 @@ def test_means_of_log_ratios_of_roundings_size_are_no_kl_of_0(tmp_path: Path) ->
         assert log.ends[1].tolist() == [top, top]
 
 
+def test_a_turned_sign_shows_where_all_responses_are_equally_long(tmp_path: Path) -> None:
+    """A mean over responses is then one over tokens; a mean length in float32 is off by its digits."""
+    row = {"critic/score/mean": 0.5, "response_length/min": 100, "response_length/max": 100}
+    row["response_length/mean"] = 100.00000762939453
+    (tmp_path / "a.jsonl").write_text(lines([{"step": at, "critic/kl": -0.003, **row} for at in range(9)]))
+    log = read_training_log(tmp_path / "a.jsonl")
+    assert log.kl_low is None
+    assert any("impossible of a mean over all tokens" in one and "or the sign is turned;" in one for one in log.notes)
+
+
 @pytest.mark.parametrize(("least", "mean", "largest"), [(500, 20, 60), (5, 2000, 60), (-5, 20, 60), (30, 20, np.nan)])
 def test_lengths_that_contradict_each_other_are_refused(
     tmp_path: Path, least: float, mean: float, largest: float

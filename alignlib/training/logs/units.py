@@ -87,7 +87,7 @@ def per_sequence(
     over_responses = rows.mean_over in ("responses", "parts", "own tokens")
     if over_responses or (lengths is not None and (rows.estimator == _NEVER_NEGATIVE or not rows.mean_over)):
         least, largest = _lengths(rows, lengths)
-        alike = (least == largest) & (rows.mean_over != "own tokens")
+        alike = _alike(rows, least, largest)
         if alike.all():
             return PerSequence(product, None, None, (f"{said} All responses of a batch are equally long.",))
         wider = largest / least if rows.mean_over == "parts" else np.ones(rows.kl.size)
@@ -118,6 +118,11 @@ def per_sequence(
             f"token{_at(rows)}"
         )
     return PerSequence(product, None, None, (said,))
+
+
+def _alike(rows: LogRows, least: FloatArray, largest: FloatArray) -> BoolArray:
+    """Return at which checkpoints all responses are equally long, up to what float32 makes of a mean."""
+    return np.isclose(least, largest, rtol=1e-6, atol=0.0) & (rows.mean_over != "own tokens")
 
 
 def _agree(rows: LogRows) -> None:
@@ -346,7 +351,8 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
         )
     if rows.mean_over == "scaled":
         return "the mean log-ratio (k1) of a part of a batch may be, whatever the KL; k3 never is, so this is not k3."
-    if rows.kl_unit == "token" and rows.mean_over in ("responses", "parts"):
+    of_means = rows.mean_over in ("responses", "parts")
+    if rows.length is not None and of_means and not _alike(rows, *_lengths(rows, None)).all():
         return (
             "a mean over responses of their own mean log-ratio (k1) may be, by chance or where the policy came to "
             "write longer responses, for the short ones then weigh as much as these: its sign tells nothing of the KL "
@@ -354,7 +360,9 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
         )
     if kl.size > 2 and kl.mean() + _SURE * kl.std(ddof=1) / np.sqrt(kl.size) < 0.0:
         parts = " of a mean over all tokens" if rows.kl_unit == "token" else ""
-        more = ", or it is a mean over responses or parts of a batch of their own means" if parts else ""
+        more = (
+            ", or it is a mean over responses or parts of a batch of their own means" if parts and not of_means else ""
+        )
         return (
             f"that is impossible{parts}, for their mean over the run is below 0 by more than chance. The "
             "log-probabilities are not of the policy that sampled (another temperature, top-k or top-p, precision or "
