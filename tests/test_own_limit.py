@@ -87,6 +87,11 @@ def test_prompts_that_change_their_kind_along_a_run_are_doubted(table: RewardTab
         found = overlay(optimum(0, 0.8, rng, np.array(order)), fit, check=False)
         assert any("on prompts of different kinds" in note for note in found.notes) == doubted
         assert found.doubted or not doubted
+        assert np.isnan(found.share).all() == doubted
+        if doubted:  # the optimum of each checkpoint's prompts is not called impossible, nor given a share
+            assert not found.above.any()
+            assert "its checkpoints are on different prompts" in headlines(found)[0]
+            assert all("nan" not in said for said in [*lines(found), *headlines(found)])
 
 
 def test_prompts_without_a_limit_are_refused(table: RewardTable) -> None:

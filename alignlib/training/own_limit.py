@@ -32,14 +32,14 @@ class OwnLimits(SameFields):
         The limit of all their prompts together.
     notes : tuple of str
         What is to be said.
-    doubted : bool
-        Whether checkpoints of a run are on prompts of another kind.
+    mixed : frozenset of str
+        Runs of which checkpoints are on prompts of different kinds: one limit is not that of each checkpoint.
     """
 
     fits: tuple[tuple[tuple[str, ...], Fit], ...]
     whole: Fit
     notes: tuple[str, ...]
-    doubted: bool
+    mixed: frozenset[str]
 
     def of(self, run: str) -> Fit:
         """Return the limit of the prompts that a run was on.
@@ -73,7 +73,7 @@ def own_limits(log: TrainingLog, fit: Fit) -> OwnLimits:
     runs = tuple(log.runs)
     place = prompts_of(log, fit.table)
     if place is None or log.per_prompt is None:
-        return OwnLimits(((runs, fit),), fit, (), False)
+        return OwnLimits(((runs, fit),), fit, (), frozenset())
     of_row = log.run[log.per_prompt.checkpoint]
     held = {run: frozenset(place[of_row == run].tolist()) for run in runs}
     groups: dict[frozenset[int], list[str]] = {}
@@ -82,8 +82,8 @@ def own_limits(log: TrainingLog, fit: Fit) -> OwnLimits:
     fits = tuple((tuple(names), _on(fit, prompts, names[0])) for prompts, names in groups.items())
     whole = fits[0][1] if len(fits) == 1 else _on(fit, frozenset().union(*groups), "the runs")
     said = [_said(groups, fit.table.n_prompts)] if any(len(one) < fit.table.n_prompts for one in groups) else []
-    mixed = [_of_checkpoints(log, fit, place, run) for run in runs]
-    return OwnLimits(fits, whole, (*said, *filter(None, mixed)), any(mixed))
+    mixed = {run: note for run in runs if (note := _of_checkpoints(log, fit, place, run))}
+    return OwnLimits(fits, whole, (*said, *mixed.values()), frozenset(mixed))
 
 
 def _said(groups: dict[frozenset[int], list[str]], whole: int) -> str:
@@ -146,5 +146,5 @@ def _of_checkpoints(log: TrainingLog, fit: Fit, place: IntArray, run: str) -> st
     return (
         f"Checkpoints of {run!r} are on prompts of different kinds (the base averages {mean.min():.3g} to "
         f"{mean.max():.3g} on them), by more than batches drawn from one set are: the limit is that of all of them, "
-        "and that of a checkpoint's own prompts is another."
+        "and that of a checkpoint's own prompts is another, so shares and waste are not known."
     )

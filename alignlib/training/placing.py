@@ -175,14 +175,14 @@ def overlay(
     width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)
     own = own_limits(log, fit)
     parts = [
-        _placed(log.keep(np.isin(log.run, np.array(names, dtype=object))), one, base, width, check)
+        _placed(log.keep(np.isin(log.run, np.array(names, dtype=object))), one, base, width, check, own.mixed)
         for names, one in own.fits
     ]
     found = parts[0] if len(parts) == 1 else _joined(log, parts, own, base)
-    return replace(found, notes=(*found.notes, *own.notes), doubted=found.doubted or own.doubted)
+    return replace(found, notes=(*found.notes, *own.notes), doubted=found.doubted or bool(own.mixed))
 
 
-def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bool) -> Overlay:
+def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bool, mixed: frozenset[str]) -> Overlay:
     """Put runs on the same prompts on their limit."""
     curve, level = fit.frontier, fit.level
     pooled = log.pooled(width)
@@ -254,7 +254,12 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
     # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
     open_kl = z * np.where(supported, 0.0, _kl_error(log, pooled, width))
     notes += _below(pooled, high) if check and base == "table" else []
-    above = (pooled.kl >= 0.0) & (low > limit_high)
+    # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
+    varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
+    above = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
+    share, least, most, needed, possible = (
+        np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)
+    )
     notes += impossible_points(_furthest(pooled), fit.table, fit.reward, above, gain, low, limit_high, needed_low)
     return Overlay(
         log=pooled,

@@ -230,6 +230,8 @@ def _place(found: Overlay, i: int) -> str:
         return f"{has}, nothing beyond noise."
     if found.log.kl_low is not None and found.log.ends[0][i] < found.log.ends[1][i]:
         return _between(found, i, has)
+    if kl > 0.0 and np.isnan([found.share_low[i], found.share_high[i]]).all():
+        return f"{has}; what share of the limit that is cannot be told, for its checkpoints are on different prompts."
     if not found.supported[i]:
         return _beyond(found, i, has, end)
     if not found.share_high[i] - found.share_low[i] < 1.0:
