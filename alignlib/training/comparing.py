@@ -327,7 +327,9 @@ def _beside_limit(
     found: Comparison, logs: Mapping[str, Sequence[TrainingLog]], fit: Fit, base: float | str, check: bool
 ) -> Comparison:
     placed = overlay(found.log, fit, base=base, pool=1, check=check)
-    limits = [_limit_of(name, some, found, fit) for name, some in logs.items()]
+    held = [_limit_of(name, some, found, fit) for name, some in logs.items()]
+    limits = [one for one, _ in held]
+    own = np.array([[np.nan if varied else 1.0] for _, varied in held])  # one limit is not that of each checkpoint
     limit, least, most = (
         np.array([getattr(one, part) for one in limits]) for part in ("gain", "gain_low", "gain_high")
     )
@@ -366,17 +368,18 @@ def _beside_limit(
             limit_low=least,
             limit_high=most,
             gain=gain,
-            share=np.where(supported, gain / limit, np.nan),
-            share_low=low / np.where(low > 0.0, most, least),
-            share_high=high / np.where(high > 0.0, least, most),
+            share=own * np.where(supported, gain / limit, np.nan),
+            share_low=own * low / np.where(low > 0.0, most, least),
+            share_high=own * high / np.where(high > 0.0, least, most),
             supported=supported,
             placed=placed,
             notes=(*placed.notes, *notes, *starts),
         )
 
 
-def _limit_of(name: str, logs: Sequence[TrainingLog], found: Comparison, fit: Fit) -> EstimatedFrontier:
-    """Return the limit on the prompts of a run, of all its seeds together."""
+def _limit_of(name: str, logs: Sequence[TrainingLog], found: Comparison, fit: Fit) -> tuple[EstimatedFrontier, bool]:
+    """Return the limit on the prompts of a run, of all its seeds together, and whether they change along it."""
     whole = joined_logs(logs, [str(i) for i in range(len(logs))], name)
     whole = replace(whole, run=np.full(whole.kl.size, name, dtype=object))
-    return own_limits(whole, fit).of(name).at(found.kl, strict=False)
+    own = own_limits(whole, fit)
+    return own.of(name).at(found.kl, strict=False), bool(own.mixed)
