@@ -235,8 +235,9 @@ def test_what_is_missing_and_what_is_a_word(tmp_path: Path, suffix: str) -> None
     else:
         pq.write_table(pa.table({"target": target, "label": label}), path)
     table = RaterTable.read(path, drop_missing=True)
-    assert table.labels == (("A", "a", "b") if suffix == "csv" else ("A", "NA", "None", "a", "b"))
-    assert any(("as a missing value" if suffix == "csv" else "is a text of its own") in note for note in table.notes)
+    assert table.labels == (("A", "None", "a", "b") if suffix == "csv" else ("A", "NA", "None", "a", "b"))
+    assert any("'None' in column 'label' is a text of its own" in note for note in table.notes)
+    assert any("'NA' in column 'label' is read as a missing value" in note for note in table.notes) == (suffix == "csv")
     assert any("'A' and 'a' in column 'label' differ in capitals" in note for note in table.notes)
 
 

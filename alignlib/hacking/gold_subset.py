@@ -159,7 +159,7 @@ def skew_stretch(values: FloatArray) -> float:
 
     Examples
     --------
-    >>> skew_stretch(np.array([1.0, 2.0, 3.0]))
+    >>> round(skew_stretch(np.array([1.0, 2.0, 3.0])), 12)
     1.0
     """
     values = values / (float(np.abs(values).max(initial=0.0)) or 1.0)  # squares stay within floats
