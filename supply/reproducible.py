@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from alignlib._core.working import working_folder
 
 __all__ = ["PACKED", "build", "compare", "main"]
 
@@ -65,8 +66,8 @@ def compare(root: Path, place: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 def main() -> int:
     """Compare, and say so."""
-    with tempfile.TemporaryDirectory() as place:
-        one, two = compare(ROOT, Path(place))
+    with working_folder() as place:
+        one, two = compare(ROOT, place)
     for name, digest in one.items():
         print(f"{'same' if two.get(name) == digest else 'DIFFERENT'}  {digest}  {name}")
     return 0 if one == two and one else 1

@@ -20,6 +20,8 @@ __all__ = ["import_models", "interruptible", "machine_options", "say"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_TORCH_KEEPS = "TORCHINDUCTOR_CACHE_DIR"  # torch makes this folder as soon as it generates, compiled or not
+
 
 def machine_options(command: F) -> F:
     """Add the options that say how to compute.
@@ -74,6 +76,7 @@ def import_models() -> None:
     with nothing_to_put_away():
         for name in ("torch", "transformers.models.auto", "transformers.generation"):
             import_module(name)
+    click.get_current_context().with_resource(_with_what_torch_keeps())
 
 
 @contextmanager
@@ -89,6 +92,22 @@ def interruptible(output: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         stopped(error, f"; the same command goes on, what is done lies beside {output}" if _begun(output) else "")
+
+
+@contextmanager
+def _with_what_torch_keeps() -> Iterator[None]:
+    """Have torch put what it compiles into a folder of ours while the command runs: it leaves its own behind."""
+    if _TORCH_KEEPS in os.environ:
+        yield
+        return
+    from alignlib._core.working import working_folder  # here, since help does without what it imports
+
+    with working_folder() as folder:
+        os.environ[_TORCH_KEEPS] = str(folder)
+        try:
+            yield
+        finally:
+            os.environ.pop(_TORCH_KEEPS, None)
 
 
 def _begun(output: Path) -> bool:

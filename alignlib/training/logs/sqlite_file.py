@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
+
+from alignlib._core.working import working_folder
 
 __all__ = ["are_tables", "reading"]
 
@@ -32,8 +33,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(_opened(path, "mode=ro&immutable=1")) as base:
             yield base
         return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "copy.db")
+    with working_folder() as folder:
+        copy = folder / "copy.db"
         shutil.copyfile(path, copy)
         shutil.copyfile(log, copy.with_name("copy.db-wal"))
         with closing(_opened(copy, "mode=rw")) as base:
