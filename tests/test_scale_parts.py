@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -616,17 +616,21 @@ def test_bad_input_of_a_worker_is_the_same_sentence(folder: Path, dask: Any) -> 
 def test_a_scheduler_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     from alignlib.scale import engine
 
-    monkeypatch.setattr(engine, "_TIMEOUT", "0.2s")
+    monkeypatch.setattr(engine, "_SECONDS", 0.2)
     with pytest.raises(InputError, match="does not answer"), engine_for(scheduler="tcp://127.0.0.1:9"):
         pass
 
 
 def test_a_scheduler_that_is_lost_is_a_sentence_and_what_was_done_is_kept(folder: Path) -> None:
     """A real one, which goes when the first part is read."""
+    import dask
     from distributed import LocalCluster
 
     quiet = {"processes": False, "protocol": "tcp://", "dashboard_address": None, "silence_logs": 60}
-    with LocalCluster(n_workers=1, threads_per_worker=1, **quiet) as cluster:  # type: ignore[no-untyped-call]
+    with (
+        ExitStack() as in_the_end,
+        LocalCluster(n_workers=1, threads_per_worker=1, **quiet) as cluster,  # type: ignore[no-untyped-call]
+    ):
 
         def tell(what: str, done: int, of: int) -> None:
             if done < of:
@@ -637,6 +641,8 @@ def test_a_scheduler_that_is_lost_is_a_sentence_and_what_was_done_is_kept(folder
             engine_for(scheduler=cluster.scheduler_address) as engine,
         ):
             opened(folder, engine=engine, tell=tell)
+        # The worker of this cluster, when it is closed, looks for the scheduler that is gone.
+        in_the_end.enter_context(dask.config.set({"distributed.comm.timeouts.connect": "0.1s"}))
     told = []
     table = opened(folder, tell=lambda *about: told.append(about))
     assert told[0][0] == "kept"

@@ -26,8 +26,7 @@ _MEMORY = {
     "OPENBLAS_NUM_THREADS": 1,
     "MKL_NUM_THREADS": 1,
 }
-_SECONDS = 10
-_TIMEOUT = f"{_SECONDS}s"  # for the first answer of a scheduler
+_SECONDS = 10.0  # to wait for an answer of a scheduler: the first one, and another where the connection is lost
 
 
 class Engine(Protocol):
@@ -245,7 +244,7 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
         ) from error
     quiet = {
         "distributed.logging.distributed": "error",
-        "distributed.comm.timeouts.connect": "10s",
+        "distributed.comm.timeouts.connect": f"{_SECONDS}s",
         "distributed.worker.daemon": True,
         "distributed.admin.tick.limit": "1h",
         "distributed.admin.tick.interval": "1s",
@@ -273,7 +272,7 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
             return
         _check_answers(scheduler)
         try:
-            client = Client(scheduler, timeout=_TIMEOUT)
+            client = Client(scheduler, timeout=_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
             raise _silent(scheduler, "does not answer") from error
         with client:
