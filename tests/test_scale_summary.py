@@ -36,6 +36,7 @@ from alignlib.scale import (
     write_summary,
 )
 from alignlib.scale.bounds import Atoms, counted_samples
+from alignlib.scale.counting import bins_of_one
 from alignlib.scale.expand import expanded
 from alignlib.scale.summary_file import from_arrow, to_arrow
 from alignlib.tables import CountedBins, CountedSamples, RewardTable
@@ -101,6 +102,19 @@ def test_long_runs_in_any_order_are_the_same_to_the_byte() -> None:
         found.append(Summary.of(pa.array(names), sizes, {"r": np.concatenate(columns)}, exact_up_to=6000))
     assert found[0] == found[1] == found[2]
     assert [len(one) for one in found[0].values] == [12_000]
+
+
+def test_bins_of_one_prompt_are_those_of_any_rows_to_the_byte() -> None:
+    rng = np.random.default_rng(4)
+    normal = rng.standard_normal(40_000)
+    clusters = np.where(rng.random(normal.size) < 0.5, 0.05 * normal, 9.0 + 0.05 * normal)
+    zeros = np.where(rng.random(normal.size) < 0.5, -0.0, 0.0)
+    for values in (normal, np.sort(normal), np.round(normal, 1), clusters, zeros, normal + 6e6, rng.random(40_000)):
+        for width in (0.25, 2.0**-6):
+            found = bins_of_one([values], [width])
+            same = Bins.of(np.zeros(values.size, dtype=np.int64), [values], [width])
+            assert found == same
+            assert (found.least.tobytes(), found.most.tobytes()) == (same.least.tobytes(), same.most.tobytes())
 
 
 def test_there_and_back_bit_for_bit(tmp_path: Path) -> None:
