@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from alignbook import build
+from alignbook import build, certificate
 from alignbook.pairing import sync
 from alignbook.project import Project
 from alignbook.runner import Job, Run, execute_all
-from tests.small_project import GOOD, make_project, plain
+from tests.small_project import GOOD, ROOT, make_project, plain
 
 pytestmark = pytest.mark.xdist_group("build")  # what is made once is made in one process
 
@@ -199,6 +203,81 @@ def test_an_edit_during_the_build_is_not_mistaken_for_the_result(
     monkeypatch.setattr(build, "execute_all", execute_all)
     script.write_text(plain("x = 2"))
     assert "Executing 1 of 2 notebooks" in run(book).output
+
+
+def test_an_unchanged_book_is_known_by_where_its_files_stand(book: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate, "STARTED", time.time() + 60)  # what was written before this test counts as old
+    page, script = book.build / "_build" / "html" / "index.html", book.folder / "02_plain.py"
+    page.parent.mkdir(parents=True)
+    page.write_text("A page")
+
+    def known() -> bool:
+        found = certificate.page_of_unchanged(book.root)
+        assert found in (None, page)
+        return found is not None
+
+    assert not known()
+    assert run(book).exit_code == 0
+    assert known()
+    os.utime(script)
+    assert not known()
+    touched = run(book)  # contents decide
+    assert (touched.exit_code, "Executing" in touched.output) == (0, False)
+    assert known()
+
+    def edited(path: Path) -> None:
+        before = path.stat()
+        path.write_bytes(path.read_bytes()[::-1])
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    for change in (
+        lambda: edited(page),  # of the same length, and with its old time
+        page.unlink,
+        lambda: book.claims_file.write_text("{}"),
+        lambda: shutil.rmtree(book.build / "cache"),
+        lambda: (book.root / "book" / "new.md").write_text("# New\n"),
+        lambda: (book.root / "book" / "rerun.md").rename(book.root / "book" / "run.md"),
+        lambda: edited(book.root / "_config.yml"),
+        lambda: monkeypatch.setattr(sys, "version", "3.99"),
+    ):
+        certificate.Before(book.root).seal()
+        assert known()
+        change()
+        assert not known()
+    monkeypatch.undo()
+
+    # Nothing is vouched for that changed during the build or just before it, that failed, or that no build can see.
+    for started, change in (
+        (time.time(), lambda: None),
+        (time.time() + 60, lambda: script.write_text("1 / 0")),
+        (time.time() + 60, lambda: (book.root / "book" / "again").symlink_to(book.root, target_is_directory=True)),
+    ):
+        monkeypatch.setattr(certificate, "STARTED", started)
+        before = certificate.Before(book.root)
+        change()
+        before.seal()
+        assert not known()
+    (book.root / "book" / "again").unlink()
+    certificate.Before(book.root).seal()
+    assert known()
+    assert run(book).exit_code == 1  # the script disagrees with its pair
+    assert not known()
+
+
+def test_the_builder_is_not_even_imported_for_an_unchanged_book(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path.cwd() / "index.html"
+    monkeypatch.setattr(certificate, "page_of_unchanged", lambda root: page if root == ROOT else None)
+    monkeypatch.setitem(sys.modules, "alignbook.build", None)
+    monkeypatch.setattr(sys, "argv", ["alignbook"])
+    runpy.run_module("alignbook", run_name="__main__")
+    assert capsys.readouterr().out == f"Open {page.as_uri()}\n"
+    monkeypatch.setattr(sys, "argv", ["alignbook", "--force"])
+    with pytest.raises(ImportError, match="build"):
+        runpy.run_module("alignbook", run_name="__main__")
+    named = re.findall(r"^(?:import|from) (\w+)", Path(certificate.__file__).read_text(), re.MULTILINE)
+    assert set(named) <= sys.stdlib_module_names | {"alignbook", "alignlib"}
 
 
 def test_a_second_build_waits_for_the_first(book: Project) -> None:

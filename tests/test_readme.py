@@ -35,6 +35,7 @@ def test_the_commands_on_the_example_table_print_what_is_shown(tmp_path: Path, m
             assert marked, "what is left out is marked"
             assert done.stdout.startswith(begins)
             assert ends
+            assert len([*begins.splitlines(), *ends.splitlines()]) == 8  # enough to see what comes
             assert done.stdout.splitlines()[-1] == ends.replace("\n", " ").strip()
             shown += 1
     assert shown == 1

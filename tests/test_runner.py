@@ -6,9 +6,11 @@ import errno
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import numpy as np
@@ -19,6 +21,7 @@ from alignbook import cache
 from alignbook.parameters import ParameterError
 from alignbook.project import Project
 from alignbook.runner import Job, Run, execute, execute_all
+from alignbook.watched_files import modules_read
 from tests.small_project import GOOD, LIBRARY, make_project, plain
 
 pytestmark = pytest.mark.xdist_group("runner")  # what is made once is made in one process
@@ -194,6 +197,7 @@ PACKAGE = {
 }
 READS = """
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from package.used import number
@@ -249,6 +253,14 @@ def test_what_a_page_reads_is_seen(reader: tuple[Project, Run]) -> None:
     }
     assert {"book/alignbook/claims.py", "book/alignbook/runner.py", "book/alignbook/normalise.py"} <= ours
     assert not {name for name in ours if name.startswith(("alignlib/laws", "book/alignbook/build", "tests"))}
+
+
+def test_the_environment_in_a_clone_is_left_to_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("package/used.py", ".venv/lib/theirs.py", "build/made.py"):
+        module = ModuleType(place)
+        module.__file__ = str(tmp_path / place)
+        monkeypatch.setitem(sys.modules, place, module)
+    assert modules_read([str(tmp_path)]) == {tmp_path / "package" / "used.py"}
 
 
 @pytest.mark.parametrize(

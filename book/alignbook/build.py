@@ -22,6 +22,7 @@ import click
 
 from alignbook import cache
 from alignbook.bad_input import tried
+from alignbook.certificate import Before
 from alignbook.pairing import disagreement
 from alignbook.parameters import ParameterError
 from alignbook.progress import show
@@ -161,5 +162,7 @@ def main(force: bool, jobs: int | None, root: Path | None) -> None:
     """Build the book and print the page to open."""
     project = own_project() if root is None else Project(root)
     with alone(project):
+        before = Before(project.root)
         build(project, force=force, jobs=jobs)
+        before.seal()
     click.echo(f"Open {(project.build / '_build/html/index.html').as_uri()}")

@@ -57,15 +57,22 @@ def files_read(log: Path, root: Path) -> set[Path]:
         path = Path(os.fsdecode(text))
         if path.suffix == ".pyc" and path.parent.name == "__pycache__":
             path = Path(source_from_cache(path))
-        inside = path.relative_to(root).parts if path.is_relative_to(root) else ()
-        hidden = any(part.startswith(".") for part in inside) or inside[:1] == ("build",)
-        if not hidden and path.parent.name != "__pycache__" and not path.is_relative_to(sys.prefix):
+        if path.parent.name != "__pycache__" and not path.is_relative_to(sys.prefix) and not _apart(path, root):
             found.add(path)
     return found
 
 
 def modules_read(roots: Sequence[str]) -> set[Path]:
-    """Return the files of the modules under ``roots`` that this process has imported."""
+    """Return the files of the modules under ``roots`` that this process has imported, without the environment's.
+
+    The first of ``roots`` is the project, in which the environment usually lies; what is in it, the lock says.
+    """
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     paths = {Path(file) for file in files if file is not None}
-    return {path for path in paths if any(path.is_relative_to(root) for root in roots)}
+    return {path for path in paths if any(map(path.is_relative_to, roots)) and not _apart(path, Path(roots[0]))}
+
+
+def _apart(path: Path, root: Path) -> bool:
+    """Whether a path is hidden or generated under ``root``: environments, caches, builds."""
+    inside = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    return any(part.startswith(".") for part in inside) or inside[:1] == ("build",)
