@@ -106,7 +106,7 @@ def test_parquet_without_rows(tmp_path):
 
 
 def test_not_utf8(tmp_path):
-    refuse(text(tmp_path, GOOD.encode("utf-16")), "is not UTF-8", "save it as UTF-8")
+    refuse(text(tmp_path, GOOD.encode("utf-16-le")), "is not UTF-8", "save it as UTF-8")
     refuse(text(tmp_path, "prompt_id,reward\né,1\né,2\n".encode("latin-1")), "is not UTF-8", "save it as UTF-8")
     refuse(text(tmp_path, "é,reward\n1,1\n".encode("latin-1")), "is not UTF-8", "save it as UTF-8")
     refuse(

@@ -44,6 +44,7 @@ _REMEDIES = {
     errno.EROFS: "choose another disk",
     errno.EIO: "the disk may be failing, so copy the data elsewhere",
 }
+_SIGPIPE = getattr(signal, "SIGPIPE", 13)  # Windows has none, but closed pipes
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _AGAIN, _TOGETHER = 0.5, 1.0  # seconds until a lost signal is raised again; in which two signals are one
 _PATIENCE = 10.0  # seconds for the command to put away what it has made, and again for what it left
@@ -126,7 +127,7 @@ def sentences() -> Iterator[None]:
         raise BadInput("The input is nested too deeply to be read; give plain values.") from None
     except OSError as error:
         if error.errno == errno.EPIPE:
-            raise SystemExit(128 + signal.SIGPIPE) from None
+            raise SystemExit(128 + _SIGPIPE) from None
         raise
 
 
@@ -351,10 +352,10 @@ def _flush(stream: TextIO, code: int) -> int:
     try:
         stream.flush()
     except OSError as error:
-        with open(os.devnull, "w") as nothing:
+        with open(os.devnull, "w", encoding="utf-8") as nothing:
             os.dup2(nothing.fileno(), stream.fileno())
         if error.errno == errno.EPIPE:
-            return code or 128 + signal.SIGPIPE
+            return code or 128 + _SIGPIPE
         if code == 0:
             _say(refused(error).format_message())
             return 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import difflib
 import errno
 import gzip
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tables_in"]
 
+# With a mark of byte order, as Windows PowerShell writes `alignlib example > rewards.csv`; nothing else begins so.
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 1 << 24  # bytes read at once
 _RATIO = 200  # that a gzip file of a table does not reach; one of zeros has 1000
@@ -124,6 +128,9 @@ def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
         raise InputError(f"{name} is empty; give a table, with a name for each column.", argument="path")
     if data[:2].to_pybytes() == _GZIP_MAGIC:
         raise InputError(f"{name} is compressed twice; unpack it once (gunzip) and try again.", argument="path")
+    if data[:2].to_pybytes() in _UTF_16:
+        with contextlib.suppress(UnicodeDecodeError):  # what is none after all, the reader of text refuses
+            data = pa.py_buffer(data.to_pybytes().decode("utf-16").encode())
     return found.open(name, data)
 
 

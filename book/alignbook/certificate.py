@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import alignbook
-import alignlib
+import alignlib._core
 
 __all__ = ["STARTED", "Before", "page_of_unchanged"]
 
