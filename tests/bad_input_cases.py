@@ -1216,6 +1216,16 @@ def _options() -> list[Case]:
 
     return [
         asked("a negative budget", "--kl must not be negative; got -1", "--kl", "0.1,-1"),
+        asked(
+            "more total variation than there is",
+            "--at must not exceed 1, the largest 'total_variation' ('tv')",
+            "--divergence",
+            "tv",
+            "--at",
+            "1.5",
+            "--bounded",
+            "-9,9",
+        ),
         asked("a budget that is no number", "must be finite", "--kl", "nan"),
         asked("a budget of 5,000 digits", "must be finite", "--kl", _MANY),
         asked("bounds of 1e200", "--bounded must not exceed 1e+102", "--bounded", "-1e200,1e200"),

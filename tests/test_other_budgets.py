@@ -197,6 +197,11 @@ def test_what_other_budgets_do_not_know_is_refused() -> None:
     fit = fit_frontier(rows, divergence=CHI_SQUARED, n_boot=100)
     with pytest.raises(InputError, match="gold is known for the reward itself and KL"):
         fit.gold("reward")
+    for divergence, most in ((HELLINGER, 1.0), (JENSEN_SHANNON, math.log(2.0))):
+        assert divergence.largest == pytest.approx(most, rel=1e-15)
+        with pytest.raises(InputError, match=r"budgets must not exceed .*, the largest .* of any two laws; got 1.5"):
+            fit_frontier(rows, divergence=divergence, bounded=(0.0, 1.0), n_boot=100).at(1.5)
+    assert all(one.largest == math.inf for one in (KL, CHI_SQUARED, REVERSE_KL, Renyi(0.5), Renyi(2.0)))
     with pytest.raises(InputError, match="budgets must not be negative; got -1"):
         fit.at(-1.0)
     with pytest.raises(InputError, match=r"budgets must not exceed the largest supported budget, .* of 'chi2'"):

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray
 from alignlib._core.doors import guard
 from alignlib._core.errors import InputError
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import KL, Divergence, check_budgets
 from alignlib.estimation import (
     EstimatedFrontier,
     FirstTerms,
@@ -153,13 +153,11 @@ def answer(
     beyond_kl: dict[str, Any] = {"divergence": fit.divergence, "win_rate": fit.win_rate}
     if fit.win_rate:
         beyond_kl["tied_pairs"] = tied_pairs(table, counted)
-    name = "kl" if fit.divergence == KL else "budgets"
-    budgets = np.array(_SERIES) if kl is None else as_vector(name, kl)
+    budgets = np.array(_SERIES) if kl is None else check_budgets(kl, fit.divergence)
     if kl is None and not plain:
         budgets = budgets[budgets <= min(_MOST_SERIES, 0.5 * Uniform().max_spent(fit.divergence))]
-    require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g}.", name)
     best = fit.share(BestOfN.along(_default_draws(fit)) if rules is None else rules, picked_by)
-    spent = np.maximum(best.spent, 0.0)  # an unbiased estimate of a KL may fall short of 0
+    spent = np.clip(best.spent, 0.0, fit.divergence.largest)  # an unbiased estimate may lie beyond either end
     few = fit.supported_end == 0.0 or int(table.n_samples.min()) <= _FEW
     terms = first_terms(fit) if plain and few and fit.bounded is None else None
     if terms is not None and 0.0 < terms.trusted_end <= fit.supported_end:

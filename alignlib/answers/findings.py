@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import as_vector, require
+from alignlib._core.checks import require
 from alignlib._core.doors import guard
 from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
-from alignlib.divergences import KL, Divergence, as_divergence
+from alignlib.divergences import KL, Divergence, as_divergence, check_budgets
 from alignlib.estimation import (
     EstimatedFrontier,
     Fit,
@@ -186,9 +186,7 @@ def ask(
         "gold_correlation",
     )
     if kl is not None:
-        name = "kl" if divergence == KL else "budgets"
-        least = float(as_vector(name, kl).min())
-        require(least >= 0.0, f"{name} must not be negative; got {least:g}.", name)
+        check_budgets(kl, divergence)
     table.check_varies(reward)
     if opponent is not None:
         require(bounded is None, "bounded must be left out for win rates, which lie between 0 and 1.", "bounded")

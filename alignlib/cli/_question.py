@@ -148,15 +148,14 @@ class Question:
                 f"--ensemble {self.ensemble!r} needs --gold, the reward that counts, and a table without --wide."
             )
         self._check_promise()
-        from alignlib._core.checks import as_vector, require, require_range
+        from alignlib._core.checks import require_range
+        from alignlib.divergences import KL, as_divergence, check_budgets
 
         if self.kl is not None:
-            least = float(as_vector("kl", self.kl).min())
-            require(least >= 0.0, f"kl must not be negative; got {least:g}.", "kl")
-        if self.budgets is not None:
-            least = float(as_vector("budgets", self.budgets).min())
-            require(least >= 0.0, f"budgets must not be negative; got {least:g}.", "budgets")
+            check_budgets(self.kl, KL)
         self._check_beyond()
+        if self.budgets is not None:
+            check_budgets(self.budgets, as_divergence(self.divergence))
         if self.n is not None:
             require_range("n", self.n, 1.0)
         if self.rule:

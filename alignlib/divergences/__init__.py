@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alignlib._core.doors import guard
 from alignlib.divergences.chi_squared import CHI_SQUARED
-from alignlib.divergences.divergence import Divergence, as_divergence
+from alignlib.divergences.divergence import Divergence, as_divergence, check_budgets
 from alignlib.divergences.hellinger import HELLINGER
 from alignlib.divergences.jensen_shannon import JENSEN_SHANNON
 from alignlib.divergences.kl import KL
@@ -22,6 +22,7 @@ __all__ = [
     "Divergence",
     "Renyi",
     "as_divergence",
+    "check_budgets",
 ]
 
 guard(globals())

@@ -10,12 +10,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from alignlib._core.array_likes import as_array
 from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.safe_text import visible
 from alignlib._core.spelled import spelled
 
-__all__ = ["Divergence", "as_divergence"]
+__all__ = ["Divergence", "as_divergence", "check_budgets"]
 
 
 _STEP = 1e-6
@@ -75,6 +76,15 @@ class Divergence(ABC):
         """
         short = [f" ({one!r})" for one, name in _SHORT.items() if name == self.name and len(one) < 3]
         return repr(self.name) + "".join(short)
+
+    @property
+    def largest(self) -> float:
+        """The largest value there is, of two laws with no outcome in common: ``f(0) + f'(∞)``; ``inf`` for KL.
+
+        >>> [as_divergence(name).largest for name in ("tv", "hellinger", "renyi:0.5")]
+        [1.0, 1.0, inf]
+        """
+        return float(self.of_mean(self.f(np.zeros(1)) + self.slope_at_infinity)[0])
 
     def check_strictly_convex(self) -> None:
         """Refuse a divergence whose slope does not rise, or not as far as floats tell.
@@ -298,6 +308,39 @@ def as_divergence(value: object) -> Divergence:
         f"{', '.join(map(repr, kinds))}, short 'js' and 'tv'; with a parameter, 'renyi:2'.",
         argument="divergence",
     )
+
+
+def check_budgets(value: npt.ArrayLike, divergence: Divergence) -> FloatArray:
+    """Return budgets as an array, none of which is negative or more than the divergence can be.
+
+    Parameters
+    ----------
+    value : float or array (k,)
+        In the units of ``divergence``.
+    divergence : Divergence
+        What they are measured in.
+
+    Raises
+    ------
+    InputError
+        By the name ``kl`` of KL, else ``budgets``.
+
+    Examples
+    --------
+    >>> check_budgets([0.25, 1], as_divergence("tv")).tolist()
+    [0.25, 1.0]
+    """
+    is_kl = divergence.name == "kl"
+    name, unit = ("kl", "nats") if is_kl else ("budgets", f"of {divergence.called}")
+    budgets = as_vector(name, np.atleast_1d(as_array(name, value)))
+    require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g} {unit}.", name)
+    most = divergence.largest
+    require(
+        bool((budgets <= most * (1.0 + 1e-12)).all()),
+        f"{name} must not exceed {most:.6g}, the largest {divergence.called} of any two laws; got {budgets.max():g}.",
+        name,
+    )
+    return budgets
 
 
 def _renyi(order: str, given: str) -> Divergence:

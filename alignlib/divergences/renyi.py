@@ -85,8 +85,11 @@ class Renyi(Divergence):
 
     def ratio_at(self, price: FloatArray) -> FloatArray:
         """``(1 + (α - 1) s)^{1/(α-1)}``, 0 or infinite where the bracket is negative."""
-        with np.errstate(divide="ignore", over="ignore", under="ignore"):
-            return np.asarray(np.exp(np.log1p(np.maximum(self._delta * price, -1.0)) / self._delta))
+        grown = self._delta * np.asarray(price)
+        inside = grown > -1.0  # zeros and infinities take numpy ten times as long as other numbers do
+        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
+            ratio = np.exp(np.log1p(np.where(inside, grown, 0.0)) / self._delta)
+        return np.where(inside, ratio, 0.0 if self._delta > 0.0 else math.inf)
 
     def margin(self, ratio: FloatArray) -> FloatArray:
         """``t^{α-1}/(1 - α)``, below order 1."""
@@ -100,8 +103,9 @@ class Renyi(Divergence):
 
     def response(self, ratio: FloatArray) -> FloatArray:
         """``t^{2-α}``."""
-        with np.errstate(divide="ignore"):
-            return np.where(ratio > 0.0, np.asarray(ratio) ** (1.0 - self._delta), 0.0)
+        held = np.asarray(ratio) > 0.0
+        with np.errstate(over="ignore", under="ignore"):
+            return np.where(held, np.where(held, ratio, 1.0) ** (1.0 - self._delta), 0.0)
 
     def conjugate(self, price: FloatArray) -> FloatArray:
         """``[(1 + (α - 1) s)^{α/(α-1)} - 1]/α``."""

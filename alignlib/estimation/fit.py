@@ -11,11 +11,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.array_likes import as_array
-from alignlib._core.checks import BoolArray, FloatArray, as_number, as_vector, require
+from alignlib._core.checks import BoolArray, FloatArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib.divergences import KL, TOTAL_VARIATION, Divergence
+from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, check_budgets
 from alignlib.estimation.attained import attained, rules_along, upper_hull
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
@@ -193,8 +192,7 @@ class Fit:
         """
         curve, end = self._known(), self.supported_end
         name, unit = ("kl", "nats") if self.divergence == KL else ("budgets", f"of {self.divergence.called}")
-        budgets = as_vector(name, np.atleast_1d(as_array(name, kl)))
-        require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g} {unit}.", name)
+        budgets = check_budgets(kl, self.divergence)
         supported = budgets <= end * (1.0 + 1e-12)
         if strict and self.bias_correction and not supported.any():
             raise UnsupportedBudgetError(

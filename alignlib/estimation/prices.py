@@ -140,13 +140,13 @@ def _solve(
     if start is None and ends:
         place = np.minimum(place, low + 1.0)
     total, before = np.empty_like(place), np.full_like(place, np.inf)
-    on = np.arange(place.size)
+    on, own, mass = np.arange(place.size), fall, prob
     for _ in range(_STEPS):
-        ratio = _ratio(divergence, place[on], fall[on], ends)
-        sums = np.einsum("ij,ij->i", prob[on], ratio)
+        ratio = _ratio(divergence, place[on], own, ends)
+        sums = np.einsum("ij,ij->i", mass, ratio)
         total[on] = sums
         miss = np.log(sums)
-        rise = np.einsum("ij,ij->i", prob[on], divergence.response(ratio)) / sums
+        rise = np.einsum("ij,ij->i", mass, divergence.response(ratio)) / sums
         rise = rise * np.exp(-place[on]) if ends else rise
         above = miss > 0.0
         high[on] = np.where(above, np.minimum(high[on], place[on]), high[on])
@@ -163,9 +163,11 @@ def _solve(
         narrow = high[on] - low[on] <= 1e-15 * np.maximum(np.abs(high[on]), 1e-300)
         done = (np.abs(miss) <= _MET) | narrow
         place[on] = np.where(done, place[on], new)
-        on = on[~done]
-        if not on.size:
-            break
+        if done.any():
+            on = on[~done]
+            if not on.size:
+                break
+            own, mass = fall[on], prob[on]
     if on.size and not ends and not (np.abs(total[on] - 1.0) < _MISSED).all():
         raise ArithmeticError(f"the price at which the policy sums to one was not found: {total[on].tolist()[:3]}")
     return place, total

@@ -82,7 +82,7 @@ def headline(answer: Answer) -> str:
     if limit.unseen_top and best.share is not None and best.share_low is not None and best.optimises[last]:
         return (
             f"{said}; {best.rules[last].title} has at least {percent(max(best.share_low[last], 0.0))} of the limit at "
-            f"its own {unit} = {best.spent[last]:.3g}."
+            f"its own {unit} {_told(answer, last)}."
         )
     if not where_known.size or best.share is None or best.share_low is None:
         return f"{said}; {_rule_sentence(answer, last)}."
@@ -115,8 +115,13 @@ def _rule_sentence(answer: Answer, i: int) -> str:
     does = "wins" if answer.win_rate else "gains"
     return (
         f"{best.rules[i].title} {does} {_value(answer, best.gain[i])} ({interval_name(best.level)} {low} to {high}) "
-        f"and spends {unit_of(answer.divergence)} {'=' if best.spent_told[i] else '≤'} {best.spent[i]:.3g}"
+        f"and spends {unit_of(answer.divergence)} {_told(answer, i)}"
     )
+
+
+def _told(answer: Answer, i: int) -> str:
+    """Such as "= 0.5", or "≤ 1.04" where ties leave open what a rule spends."""
+    return f"{'=' if answer.rules.spent_told[i] else '≤'} {answer.rules.spent[i]:.3g}"
 
 
 def block(table: RewardTable, answer: Answer) -> list[str]:

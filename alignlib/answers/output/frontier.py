@@ -39,12 +39,12 @@ __all__ = ["COLUMNS", "lines", "points", "record"]
 
 _LIMIT = ("spent", "gain", "gain_low", "gain_high", "reward", "lam")
 _RULE = (
-    "n", "spent", "spent_formula", "gain", "gain_low", "gain_high", "reward", "reward_low", "reward_high",
+    "n", "spent", "spent_told", "spent_formula", "gain", "gain_low", "gain_high", "reward", "reward_low", "reward_high",
     "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 COLUMNS = (
     "what", "picked_by", "measured_in", "measure", "divergence", "rule", "n",
-    "spent", "spent_formula", "gain", "gain_low", "gain_high",
+    "spent", "spent_told", "spent_formula", "gain", "gain_low", "gain_high",
     "reward", "reward_low", "reward_high", "lam", "without_ties",
     "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
