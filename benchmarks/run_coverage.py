@@ -174,17 +174,26 @@ COURSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of the KL along th
     "early": lambda u: 1.0 - (1.0 - u) ** 2.5,
     "up and back": lambda u: np.sin(2.2 * u),
 }
-NOISY = (  # checkpoints, noise of the KL as it is measured, and by which it really moves
-    (24, 0.05, 0.0), (24, 0.15, 0.0), (24, 0.3, 0.0), (12, 0.15, 0.0), (60, 0.15, 0.0), (24, 0.0, 0.15), (24, 0.1, 0.1),
+NOISY = (  # checkpoints, noise of the KL as measured, by which it really moves, what is left of that of the step before
+    (24, 0.05, 0.0, 0.0), (24, 0.15, 0.0, 0.0), (24, 0.3, 0.0, 0.0), (12, 0.15, 0.0, 0.0), (60, 0.15, 0.0, 0.0),
+    (24, 0.0, 0.15, 0.0), (24, 0.1, 0.1, 0.0), (24, 0.15, 0.0, 0.5), (24, 0.15, 0.0, 0.9), (60, 0.15, 0.0, 0.9),
 )  # fmt: skip
 
 
 def of_noisy_kl(
-    shape: Callable[[np.ndarray], np.ndarray], kl: np.ndarray, measured: float, moves: float, rng: np.random.Generator
-) -> TrainingLog:
+    shape: Callable[[np.ndarray], np.ndarray], kl: np.ndarray, measured: float, moves: float, memory: float,
+    rng: np.random.Generator,
+) -> TrainingLog:  # fmt: skip
     """Return a run whose KL moves around ``kl`` and is measured with noise, both as parts of it."""
-    moved = kl * np.exp(moves * rng.standard_normal(kl.size))
-    seen = moved * np.exp(measured * rng.standard_normal(kl.size))
+
+    def noise() -> np.ndarray:
+        found = rng.standard_normal(kl.size)
+        for i in range(1, kl.size):
+            found[i] = memory * found[i - 1] + np.sqrt(1.0 - memory**2) * found[i]
+        return found
+
+    moved = kl * np.exp(moves * noise())
+    seen = moved * np.exp(measured * noise())
     reward = shape(moved) + 0.01 * rng.standard_normal(kl.size)
     log = example_run(2, 3, rng, n_checkpoints=kl.size)[0]
     return replace(log, kl=seen, logged_kl=seen, reward=reward, kl_unit="sequence", length=None, notes=())
@@ -192,15 +201,15 @@ def of_noisy_kl(
 
 def noisy(runs: int, rng: np.random.Generator) -> None:
     """Count intervals of differences where the KL is noisy, by how it is, its course, the shape and the budget."""
-    for steps, measured, moves in NOISY:
+    for steps, measured, moves, memory in NOISY:
         for course, along in COURSES.items():
             cells, width = {}, []
             kl = 3.0 * along(np.linspace(0.0, 1.0, steps))
             for name, shape in {**SHAPES, **MORE_SHAPES}.items():
                 held = []
                 for _ in range(runs):
-                    logs = {"a": of_noisy_kl(lambda kl: 0.4 * np.sqrt(kl), kl, measured, moves, rng),
-                            "b": of_noisy_kl(shape, kl, measured, moves, rng)}  # fmt: skip
+                    logs = {"a": of_noisy_kl(lambda kl: 0.4 * np.sqrt(kl), kl, measured, moves, memory, rng),
+                            "b": of_noisy_kl(shape, kl, measured, moves, memory, rng)}  # fmt: skip
                     found = compare_runs(logs)
                     truth = shape(found.kl) - 0.4 * np.sqrt(found.kl)
                     held.append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
@@ -208,7 +217,7 @@ def noisy(runs: int, rng: np.random.Generator) -> None:
                 cells[name] = np.mean(held, axis=0)
             worst = min(cells, key=lambda name: float(cells[name].min()))
             report(
-                f"noisy KL, {steps} checkpoints, {measured:g} measured, {moves:g} moved, {course}", runs=runs,
+                f"noisy KL, {steps} checkpoints, {measured:g} measured, {moves:g} moved, memory {memory:g}, {course}", runs=runs,
                 holds=float(np.mean(list(cells.values()))), least=float(cells[worst].min()), where=worst,
                 width=float(np.mean(width)),
             )  # fmt: skip

@@ -101,3 +101,44 @@ def test_prompts_without_a_limit_are_refused(table: RewardTable) -> None:
     flat = RewardTable.from_arrays(reward=values.reshape(2 * SIZE, -1), prompts=table.prompts.tolist())
     with pytest.raises(InputError, match="'run' is on 40 prompts of the table's 80, and their base samples show no"):
         overlay(log, fit_frontier(flat, n_boot=100), check=False)
+
+
+def answered(rates: np.ndarray, lam: float, responses: int, rng: np.random.Generator) -> TrainingLog:
+    """The optimum on all of some prompts, by so many answers to each, right or wrong."""
+    log = optimum(0, lam, rng, np.tile(np.arange(rates.size), (CHECKPOINTS, 1)))
+    held = log.per_prompt
+    assert held is not None
+    tilt = np.linspace(0.0, lam, CHECKPOINTS)[held.checkpoint]
+    p = np.tile(rates, CHECKPOINTS)
+    q = p * np.exp(tilt) / (p * np.exp(tilt) + 1.0 - p)
+    kl = q * np.log(q / p) + (1.0 - q) * np.log((1.0 - q) / (1.0 - p))
+    own = replace(held, kl=kl, reward=rng.binomial(responses, q) / responses, count=np.full(q.size, float(responses)))
+    mean = [part.reshape(CHECKPOINTS, -1).mean(axis=1) for part in (own.kl, own.reward)]
+    return replace(log, kl=mean[0], logged_kl=mean[0], reward=mean[1], per_prompt=own)
+
+
+@pytest.mark.parametrize(
+    ("rates", "samples", "lam"),
+    [
+        pytest.param([0.5, 0.3], 64, 1.5, id="two prompts: half of such runs were accused"),
+        pytest.param([0.97] * 40, 8, 3.0, id="nearly all answers right"),
+        pytest.param([0.06] * 12, 16, 2.0, id="nearly all wrong"),
+    ],
+)
+def test_right_and_wrong_answers_accuse_no_honest_run(rates: list[float], samples: int, lam: float) -> None:
+    rng, rate = np.random.default_rng(4), np.array(rates)
+    found_out = 0
+    for _ in range(4):
+        rows = (rng.random((rate.size, samples)) < rate[:, None]).astype(float)
+        table = RewardTable.from_arrays(reward=rows, prompts=[f"p{x}" for x in range(rate.size)])
+        fit, log = fit_frontier(table, n_boot=100), answered(rate, lam, 16, rng)
+        for one in (log, replace(log, per_prompt=None)):
+            found = overlay(one, fit)
+            assert not found.above.any()
+            assert (found.share_high[found.supported] <= 1.0).all()
+            assert (found.share_low[found.supported] <= 1.0).all()
+        if rate.size == 2:
+            wrong = overlay(replace(log, kl=log.kl / 64.0, per_prompt=None), fit, check=False)
+            found_out += bool(wrong.above.any())
+            assert np.isnan(wrong.share[wrong.above]).all()
+    assert rate.size > 2 or found_out >= 2  # a wrong unit is found out all the same, be the prompts ever so few

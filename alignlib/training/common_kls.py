@@ -56,8 +56,9 @@ def common_kls(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | Non
         )
     first = max(ends, key=lambda title: ends[title][0])
     least = min(ends, key=lambda title: ends[title][1])
+    passed = [(float(log.ends[1].min()), float(log.ends[0].max())) for _, log in every]
     require(
-        low < high or first != least,
+        low < high or (first != least and not max(a for a, _ in passed) < min(b for _, b in passed)),
         f"runs cannot be compared at equal KL: the KL of {first!r} scatters so much around its course that none is "
         "known to be passed. Log more checkpoints, or more responses at each.",
         "runs",

@@ -61,7 +61,7 @@ class Comparison(SameFields):
     gain : array (runs, k), optional
         Reward above the base's.
     share, share_low, share_high : array (runs, k), optional
-        The part of the limit that it is.
+        The part of the limit that it is, 1 at most; NaN where the interval lies beyond 1, which no policy has.
     supported : array of bool (runs, k), optional
         Where the base samples know the limit.
     placed : Overlay, optional
@@ -360,6 +360,13 @@ def _beside_limit(
     reach = half if paired else np.hypot(half, z * placed.base_error)
     low, high = gain - reach, gain + reach
     with np.errstate(divide="ignore", invalid="ignore"):
+        share, share_low, share_high = (
+            own * np.where(supported, gain / limit, np.nan),
+            own * low / np.where(low > 0.0, most, least),
+            own * high / np.where(high > 0.0, least, most),
+        )
+        own = np.where(share_low > 1.0, np.nan, own)  # no run has more than all: what it is a share of is another
+        share, share_low, share_high = (own * np.minimum(one, 1.0) for one in (share, share_low, share_high))
         return replace(
             found,
             measured_in=fit.reward,
@@ -368,9 +375,9 @@ def _beside_limit(
             limit_low=least,
             limit_high=most,
             gain=gain,
-            share=own * np.where(supported, gain / limit, np.nan),
-            share_low=own * low / np.where(low > 0.0, most, least),
-            share_high=own * high / np.where(high > 0.0, least, most),
+            share=share,
+            share_low=share_low,
+            share_high=share_high,
             supported=supported,
             placed=placed,
             notes=(*placed.notes, *notes, *starts),

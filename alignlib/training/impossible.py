@@ -3,18 +3,89 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.tables import RewardTable
+from alignlib.training.gain_errors import GainErrors, kl_error
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import NEAR_BASE
+from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, strict_quantile, student_reach
 
-__all__ = ["impossible_points"]
+__all__ = ["far_above", "impossible_points"]
 
 _AGREES = 3.0  # standard errors
 _NONE = 1e-6  # nats: no KL, in whatever unit
+
+
+def far_above(
+    log: TrainingLog, pooled: TrainingLog, width: int, start: FloatArray, errors: GainErrors, by_table: bool
+) -> BoolArray:
+    """Say which points lie above the limit by so much that practically no run does by chance, (k,).
+
+    A point does by itself, or with the later half of its run: of several the means of reward and KL lie below the
+    limit too, for it is concave, and scatter less.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The runs.
+    pooled : TrainingLog
+        Points, each the mean of some of their checkpoints.
+    width : int
+        Of so many.
+    start : array (checkpoints,)
+        What the gain of each checkpoint is measured from.
+    errors : GainErrors
+        The errors of gains.
+    by_table : bool
+        Whether that is the mean of base samples, and not the run's own start.
+    """
+    known = replace(log, reward=start)
+    found = _above(log, pooled, known.pooled(width).reward, width, errors, by_table)
+    for name in log.runs:
+        rows = np.flatnonzero(log.run == name)
+        late = log.keep(rows[rows.size // 2 :])
+        size = late.kl.size
+        mean = known.keep(rows[rows.size // 2 :]).pooled(size).reward
+        found |= (pooled.run == name) & _above(late, late.pooled(size), mean, size, errors, by_table)
+    return found
+
+
+def _above(
+    log: TrainingLog, points: TrainingLog, start: FloatArray, width: int, errors: GainErrors, by_table: bool
+) -> BoolArray:
+    fit, gain = errors.fit, points.reward - start
+    z = strict_quantile(errors.log.kl.size)
+    spent = np.maximum(points.ends[1], 0.0)
+    bounded = np.isfinite(spent)
+    spent = np.where(bounded, spent, 0.0) + z * kl_error(log, points, width)
+    at = fit.at(spent, strict=False)
+    usual = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
+    most = at.gain + max(z / usual, 1.0) * (at.gain_high - at.gain)
+    levels = few_levels(fit.table, fit.reward)
+    counted = points.per_prompt is not None
+    many = responses_of(points, levels) if counted else np.full(gain.size, responses_of(errors.log, levels)[0] * width)
+    error, free = errors.of(points, width)
+    # Few degrees of freedom tell little; so many responses as any checkpoint has scatter no more than this.
+    spread = float(fit.table.column(fit.reward).std(ddof=1)) / np.sqrt(np.minimum(many, RESPONSES * width))
+    with np.errstate(over="ignore"):
+        reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, spread))
+    above = (gain - reach > most) & bounded
+    if levels is None or not above.any():
+        return above
+    means = points.reward if by_table else gain + fit.base_reward
+    inside = levels.within(means)
+    below = levels.arms(means, many, z)[0]
+    if not by_table:  # the run's start has an error of its own
+        below = np.hypot(below, levels.arms(np.full(gain.size, fit.base_reward), many, z)[1])
+    elif errors.paired:  # a batch of the prompts may be easier than all
+        below = below + np.maximum(start - fit.base_reward, 0.0)
+    top = levels.most_reward(spent, resampled=not errors.paired and not fit.fixed_prompts)
+    return above & (~inside | (means - below > top))
 
 
 def impossible_points(

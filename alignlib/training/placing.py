@@ -16,12 +16,14 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
-from alignlib.training.impossible import impossible_points
+from alignlib.training.gain_errors import GainErrors, kl_error
+from alignlib.training.impossible import far_above, impossible_points
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.needed_kl import best_of_n_of, least_kl_of
 from alignlib.training.own_limit import OwnLimits, own_limits
-from alignlib.training.run_base import NEAR_BASE, base_of_run, check_scale
+from alignlib.training.run_base import NEAR_BASE, base_of_run, check_scale, error_of_start
 from alignlib.training.run_prompts import pair_prompts
+from alignlib.training.strict_ends import student_reach
 
 __all__ = ["Overlay", "overlay"]
 
@@ -31,7 +33,6 @@ _PER_POINT = (
     "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
     "wasted", "wasted_low", "wasted_high", "supported", "above", "equal_n", "equal_n_kl",
 )  # fmt: skip
-_TOLD = 0.1  # of the largest KL: of less the scatter is another
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Overlay(SameFields):
     limit, limit_low, limit_high : array (k,)
         The most that any policy gains at the checkpoint's KL on average over prompts.
     share, share_low, share_high : array (k,)
-        The part of the limit that the run has.
+        The part of the limit that the run has, 1 at most.
     needed : array (k,)
         The least KL in nats at which any policy gains as much.
     wasted, wasted_low, wasted_high : array (k,)
@@ -69,7 +70,7 @@ class Overlay(SameFields):
     supported : array of bool (k,)
         Where it is False only bounds on the share are known.
     above : array of bool (k,)
-        What lies above the limit's interval.
+        What lies above the limit by so much that practically no run does by chance; it has no share.
     equal_n, equal_n_kl : array (k,)
         The least N whose best-of-N gains as much and the nats that it spends, NaN where the samples of a prompt are too
         few for one: whatever a run spends beyond that is wasted, inside the support or not.
@@ -200,12 +201,13 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         limit_low = fit.at(least_kl, strict=False).gain_low
         limit_high = fit.at(np.where(np.isfinite(most_kl), most_kl, 0.0), strict=False).gain_high
         limit_high = np.where(np.isfinite(most_kl), limit_high, math.inf)
-    base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base)
+    base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base, fit.fixed_prompts)
     notes, noise = list(log.notes), _noise(log, log.reward - start, frontier)
     paired, said, doubt = pair_prompts(log, fit.table, fit.reward) if base == "table" else (None, [], False)
     notes += said
     if paired is not None:
         start = paired.at
+        noise = _noise(log, log.reward - start, frontier)
     if fit.fixed_prompts and fit.table.n_prompts > 1:
         notes.append(
             f"The limit is that of the {fit.table.n_prompts} prompts of the base samples, too few to stand for others; "
@@ -219,18 +221,16 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         notes.append(f"Each point is the mean of {width} consecutive checkpoints, more or less.")
     if check and base == "table":
         allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(grid), frontier.gain_high)
-        error_of_start = float(np.hypot(base_error, noise or 0.0))
-        said, more = check_scale(_furthest(log), log.reward - start, allowed, error_of_start, base_reward)
+        apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, noise)
+        said, more = check_scale(_furthest(log), log.reward - start, allowed, apart, base_reward)
         notes, doubt = notes + said, doubt or more
     gain = replace(log, reward=log.reward - start).pooled(width).reward
-    error = np.full(gain.size, np.hypot(base_error, (noise or 0.0) / math.sqrt(width)))
-    if paired is not None:
-        pooled_pairs, _, _ = pair_prompts(pooled, fit.table, fit.reward)
-        slope = np.where(at.lam > 0.0, 1.0 / np.maximum(at.lam, 1e-300), 0.0)
-        own = error if pooled_pairs is None else pooled_pairs.errors(np.where(spent > 0.0, slope, 0.0))
-        error = np.where(np.isfinite(own), own, error)
-    z = float(scipy.special.ndtri(0.5 + level / 2.0))
-    reach = z * error
+    z, errors = (
+        float(scipy.special.ndtri(0.5 + level / 2.0)),
+        GainErrors(log, fit, noise, base_error, paired is not None),
+    )
+    error, free = errors.of(pooled, width)
+    reach = student_reach(z, free) * error if paired is not None else z * error
     low, high = gain - reach, gain + reach
     placed = pooled.kl > 0.0
     supported = at.supported & placed & (most_kl <= end)
@@ -252,11 +252,14 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
     needed_high = np.fmax(needed_high, np.fmax(needed, needed_low))
     possible = np.where(pooled.kl < 0.0, np.nan, 1.0)  # a negative KL has no place on the frontier
     # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
-    open_kl = z * np.where(supported, 0.0, _kl_error(log, pooled, width))
+    open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))
     notes += _below(pooled, high) if check and base == "table" else []
     # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     above = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
+    if above.any():
+        above &= far_above(log, pooled, width, start, errors, base == "table")
+    share, least, most = (np.where(above, np.nan, np.minimum(one, 1.0)) for one in (share, least, most))
     share, least, most, needed, possible = (
         np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)
     )
@@ -306,7 +309,7 @@ def _joined(log: TrainingLog, parts: list[Overlay], own: OwnLimits, base: float 
     notes = list(log.notes)
     for part, (names, _) in zip(parts, own.fits, strict=True):
         notes += [f"{names[0]}: {note}" for note in part.notes if note not in log.notes]
-    base_reward, base_error, _ = base_of_run(log, own.whole.table, own.whole.reward, base)
+    base_reward, base_error, _ = base_of_run(log, own.whole.table, own.whole.reward, base, own.whole.fixed_prompts)
     noises = [part.noise for part in parts if part.noise is not None]
     return replace(
         parts[0],
@@ -356,15 +359,6 @@ def _below(log: TrainingLog, high: FloatArray) -> list[str]:
                 "the run's prompts or reward may not be the table's."
             )
     return said
-
-
-def _kl_error(log: TrainingLog, pooled: TrainingLog, width: int) -> FloatArray:
-    """Return the standard error of each point's KL, (k,): over prompts, or by its scatter, which grows with the KL."""
-    if pooled.per_prompt is not None:
-        return np.nan_to_num(pooled.per_prompt.errors(pooled.kl.size)[0])
-    told = log.kl > _TOLD * log.kl.max()
-    scatter = log.noise(np.log(np.where(told, log.kl, np.nan)))
-    return np.maximum(pooled.kl, 0.0) * (scatter or 0.0) / math.sqrt(width)
 
 
 def _noise(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> float | None:

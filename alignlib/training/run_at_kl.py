@@ -85,7 +85,7 @@ def along(log: TrainingLog, budgets: FloatArray, smooth: bool = False) -> list[A
         value, slope = local_weights(log.kl, kl)
         bend = bend_weights(log.kl, kl)
         steep = float(slope @ log.reward)
-        of_kl = 0.0 if course is None else _of_kl(course, log, kl, steep)
+        of_kl = 0.0 if course is None else _of_kl(course, log, kl, float(value @ log.reward), steep)
         found.append(
             AtKL(
                 float(value @ log.reward),
@@ -100,14 +100,17 @@ def along(log: TrainingLog, budgets: FloatArray, smooth: bool = False) -> list[A
     return found
 
 
-def _of_kl(course: Course, log: TrainingLog, kl: float, slope: float) -> float:
-    """Return the variance of the reward at a KL that the error of the KL makes, by the steepest slope near by."""
-    variance = float(course.variance[np.argmin(np.abs(course.kl - kl))])
-    error, (least, most) = math.sqrt(variance), (float(log.kl.min()), float(log.kl.max()))
-    steep = [abs(slope)]
-    for at in (kl - 2.0 * error, kl + 2.0 * error):
-        steep.append(abs(float(local_weights(log.kl, min(max(at, least), most))[1] @ log.reward)))
-    return max(steep) ** 2 * variance
+def _of_kl(course: Course, log: TrainingLog, kl: float, value: float, slope: float) -> float:
+    """Return the variance of the reward at a KL that the error of the KL makes, by where it rises most near by."""
+    error = math.sqrt(float(course.variance[np.argmin(np.abs(course.kl - kl))]))
+    least, most = float(log.kl.min()), float(log.kl.max())
+    far = [abs(slope) * min(error, kl)]  # next to the base the slope in the KL has no bound, and says nothing
+    for errors in (-2.0, -1.0, 1.0, 2.0):
+        at = min(max(kl + errors * error, least), most)
+        far.append(
+            abs(float(local_weights(log.kl, at)[0] @ log.reward) - value) * min(1.0, error / max(abs(at - kl), 1e-300))
+        )
+    return max(far) ** 2
 
 
 def _places(log: TrainingLog, budget: float) -> tuple[float, float]:
@@ -314,8 +317,8 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
         title, part = max(noisy, key=lambda one: one[1])
         more.append(
             f"The KL of {title!r} scatters by {100.0 * part:.2g} % around its course: runs are compared at their "
-            "courses along the steps, and intervals hold the error of these and what the logged KLs say besides, if "
-            "the scatter of a checkpoint tells nothing of the next one's."
+            "courses along the steps, and intervals hold the error of these, also where the scatter goes on from a "
+            "checkpoint to the next, and what the logged KLs say besides."
         )
     return [said, *more]
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib.tables import LARGEST_REWARD, RewardTable
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, student_reach
 
-__all__ = ["NEAR_BASE", "base_of_run", "check_scale"]
+__all__ = ["NEAR_BASE", "base_of_run", "check_scale", "error_of_start", "error_of_these"]
 
 NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
+_ROUGHLY = 2.0  # standard errors, at which Student's law is compared with the normal one
 
 
 def base_of_run(
-    log: TrainingLog, table: RewardTable, reward: str, base: float | str
+    log: TrainingLog, table: RewardTable, reward: str, base: float | str, these: bool = False
 ) -> tuple[float, float, FloatArray]:
     """Return the base reward, its standard error, and what each checkpoint's gain is measured from, (k,).
 
@@ -30,6 +34,8 @@ def base_of_run(
         Its column with the run's reward.
     base : float or str
         A known value, ``"table"`` or ``"first"``, the first checkpoint of each run.
+    these : bool
+        Whether the base's mean is that of these very prompts, which stand for no others.
 
     Returns
     -------
@@ -58,8 +64,10 @@ def base_of_run(
     if base == "table":
         values = table.column(reward)
         means = np.add.reduceat(values, table.offsets[:-1]) / table.n_samples
-        units = means if means.size > 1 else values
-        error = float(units.std(ddof=1) / np.sqrt(units.size))
+        error = error_of_these(table, reward)
+        if means.size > 1 and not these:  # few prompts may be alike by chance
+            few = float(student_reach(_ROUGHLY, means.size - 1.0)) / _ROUGHLY
+            error = max(error, few * float(means.std(ddof=1)) / math.sqrt(means.size))
         return float(means.mean()), error, np.full(size, means.mean())
     start = np.empty(size)
     for name in log.runs:
@@ -74,13 +82,75 @@ def base_of_run(
     return float(start[0]), log.noise() or 0.0, start
 
 
+def error_of_these(table: RewardTable, reward: str) -> float:
+    """Return the standard error of the mean over these very prompts, by the spread of each one's samples.
+
+    Where all samples of two levels are alike, more of them need not be.
+
+    Parameters
+    ----------
+    table : RewardTable
+        Samples of the base model.
+    reward : str
+        A column of it.
+
+    Examples
+    --------
+    >>> round(error_of_these(RewardTable.from_arrays([[0.0, 1.0, 1.0, 0.0]]), "reward"), 3)
+    0.289
+    """
+    values, size = table.column(reward), table.n_samples.astype(np.float64)
+    means = np.add.reduceat(values, table.offsets[:-1]) / size
+    square = np.add.reduceat((values - np.repeat(means, table.n_samples)) ** 2, table.offsets[:-1])
+    error = math.sqrt(float((square / np.maximum(size - 1.0, 1.0) / size).sum())) / means.size
+    levels = few_levels(table, reward)
+    return error if levels is None else max(error, float(levels.least_error(means.mean(), size.sum())))
+
+
+def error_of_start(
+    log: TrainingLog, table: RewardTable, reward: str, gain: FloatArray, base_error: float, noise: float | None
+) -> FloatArray:
+    """Return the standard error of each checkpoint's gain, by which a start is called another one, (k,).
+
+    Of rewards of few levels it is a quarter of how far four standard errors reach on a binomial mean.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The run.
+    table : RewardTable
+        Samples of the base model.
+    reward : str
+        The column with the run's reward.
+    gain : array (k,)
+        Gain over the base.
+    base_error : float
+        Standard error of the base's mean.
+    noise : float, optional
+        Scatter of a checkpoint; None for short logs.
+    """
+    if noise is None:
+        noise = float(table.column(reward).std(ddof=1)) / math.sqrt(RESPONSES)
+    found = np.full(gain.size, math.hypot(base_error, noise))
+    levels = few_levels(table, reward)
+    if levels is None:
+        return found
+    values = table.column(reward)
+    inside = levels.within(log.reward)
+    own = levels.arms(log.reward, responses_of(log, levels), _SURE)
+    of_table = levels.arms(np.array([values.mean()]), np.array([float(values.size)]), _SURE)
+    risen = gain > 0.0
+    arm = np.hypot(np.where(risen, own[0], own[1]), np.where(risen, of_table[1], of_table[0]))
+    return np.where(inside, np.maximum(found, arm / _SURE), found)
+
+
 def check_scale(
-    log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, error: float, base: float
+    log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, error: FloatArray, base: float
 ) -> tuple[list[str], bool]:
     """Refuse a run that does not start where the base samples are; say what is doubtful, and whether anything is.
 
-    ``allowed_gain`` (k,) is the most that any policy can gain at the KL of each checkpoint, ``error`` the standard
-    error of a gain.
+    ``allowed_gain`` (k,) is the most that any policy can gain at the KL of each checkpoint, ``error`` (k,) the standard
+    error of each gain.
 
     Parameters
     ----------
@@ -90,8 +160,8 @@ def check_scale(
         Gain of each checkpoint.
     allowed_gain : array (k,)
         The most that any policy can gain at its KL.
-    error : float
-        Standard error of a gain.
+    error : array (k,)
+        Standard error of each gain.
     base : float
         The base reward.
 
@@ -111,14 +181,14 @@ def check_scale(
 
 
 def _check_run(
-    log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, error: float, base: float
+    log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray, base: float
 ) -> tuple[list[str], bool]:
     near = mine[log.kl[mine] <= NEAR_BASE]
     if near.size == 0:
         said = f"No checkpoint lies within {NEAR_BASE:g} nats of the base"
         return [f"{said}: whether the run's reward and prompts are the table's cannot be checked."], False
     i = int(near[np.argmin(np.abs(log.kl[near]))])
-    beyond = abs(gain[i]) - float(allowed_gain[i])
+    beyond, error = abs(gain[i]) - float(allowed_gain[i]), float(errors[i])
     if beyond <= _DOUBT * error:
         return [], False
     allowed = float(allowed_gain[i]) + _SURE * error

@@ -38,8 +38,8 @@ class Paired(SameFields):
     base: FloatArray
     at: FloatArray
 
-    def errors(self, slope: FloatArray) -> FloatArray:
-        """Return the standard error of gain less ``slope`` times KL at each checkpoint, over prompts, (k,).
+    def errors(self, slope: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the standard error of gain less ``slope`` times KL at each checkpoint, over prompts.
 
         An error of the KL moves the limit by its slope, so share and waste depend on this difference only.
 
@@ -50,8 +50,10 @@ class Paired(SameFields):
 
         Returns
         -------
-        array (k,)
+        error : array (k,)
             In units of the reward.
+        free : array (k,)
+            Its degrees of freedom.
         """
         place, size = self.held.checkpoint, self.at.size
         value = self.held.reward - self.base - slope[place] * self.held.kl
@@ -59,7 +61,8 @@ class Paired(SameFields):
         mean = np.bincount(place, value, size) / np.maximum(count, 1.0)
         square = np.bincount(place, (value - mean[place]) ** 2, size)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(count > 1.0, np.sqrt(square / (count - 1.0) / count), np.nan)
+            error = np.where(count > 1.0, np.sqrt(square / (count - 1.0) / count), np.nan)
+        return error, np.maximum(count - 1.0, 1.0)
 
 
 def prompts_of(log: TrainingLog, table: RewardTable) -> IntArray | None:

@@ -1,0 +1,112 @@
+"""The error of a point's gain, and of its KL: over prompts, or by the scatter of checkpoints along the run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
+from alignlib.estimation import Fit
+from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.run_base import error_of_these
+from alignlib.training.run_prompts import pair_prompts
+from alignlib.training.strict_ends import few_levels, responses_of
+
+__all__ = ["GainErrors", "kl_error"]
+
+_TOLD = 0.1  # of the largest KL: of less the scatter is another
+_NEIGHBOURS = 1.94  # second differences of noise go together: so many tell as much as one by itself
+
+
+@dataclass(frozen=True, eq=False)
+class GainErrors(SameFields):
+    """What is needed to tell the error of a gain over the base.
+
+    Attributes
+    ----------
+    log : TrainingLog
+        The runs.
+    fit : Fit
+        Their limit.
+    noise : float, optional
+        Scatter of one checkpoint's distance to the limit; None for short logs.
+    base_error : float
+        Standard error of the base's mean reward.
+    paired : bool
+        Whether gains are over the base's mean on the run's own prompts.
+    """
+
+    log: TrainingLog
+    fit: Fit
+    noise: float | None
+    base_error: float
+    paired: bool
+
+    def of(self, points: TrainingLog, width: int) -> tuple[FloatArray, FloatArray]:
+        """Return the standard error of the gain of points, and its degrees of freedom, (k,) each.
+
+        Over prompts, where these stand for others, an error of the KL taken in by the slope of the limit; where a few
+        prompts are all that the limit is of, how they differ is no error, and their responses scatter along the run.
+
+        Parameters
+        ----------
+        points : TrainingLog
+            Means of checkpoints.
+        width : int
+            How many each is the mean of.
+
+        Returns
+        -------
+        error : array (k,)
+            In units of the reward.
+        free : array (k,)
+            Degrees of freedom of that.
+        """
+        size, noise = points.kl.size, (self.noise or 0.0) / math.sqrt(width)
+        along, free = np.full(size, math.hypot(self.base_error, noise)), np.full(size, self._freedom)
+        if not self.paired:
+            return along, free
+        if self.fit.fixed_prompts and self.noise is not None:
+            own = np.full(size, math.hypot(error_of_these(self.fit.table, self.fit.reward), noise))
+        else:
+            own, free = self._over_prompts(points, along)
+        levels = few_levels(self.fit.table, self.fit.reward)
+        if levels is not None:
+            own = np.maximum(own, levels.least_error(points.reward, responses_of(points, levels)))
+        return own, free
+
+    def _over_prompts(self, points: TrainingLog, along: FloatArray) -> tuple[FloatArray, FloatArray]:
+        pairs, _, _ = pair_prompts(points, self.fit.table, self.fit.reward)
+        everything = np.full(along.size, np.inf)
+        if pairs is None:
+            return along, everything
+        lam = self.fit.at(np.maximum(points.kl, 0.0), strict=False).lam
+        own, free = pairs.errors(np.where((lam > 0.0) & (points.kl > 0.0), 1.0 / np.maximum(lam, 1e-300), 0.0))
+        return np.where(np.isfinite(own), own, along), np.where(np.isfinite(own), free, everything)
+
+    @property
+    def _freedom(self) -> float:
+        second = sum(max(int((self.log.run == name).sum()) - 2, 0) for name in self.log.runs)
+        return max(second / _NEIGHBOURS, 1.0)
+
+
+def kl_error(log: TrainingLog, points: TrainingLog, width: int) -> FloatArray:
+    """Return the standard error of each point's KL, (k,): over prompts, or by its scatter, which grows with the KL.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The run.
+    points : TrainingLog
+        Means of its checkpoints.
+    width : int
+        How many each is the mean of.
+    """
+    if points.per_prompt is not None:
+        return np.nan_to_num(points.per_prompt.errors(points.kl.size)[0])
+    told = log.kl > _TOLD * log.kl.max()
+    scatter = log.noise(np.log(np.where(told, log.kl, np.nan)))
+    return np.maximum(points.kl, 0.0) * (scatter or 0.0) / math.sqrt(width)
