@@ -216,8 +216,9 @@ def noisy(runs: int, rng: np.random.Generator) -> None:
                     width.append(found.difference_high[1] - found.difference_low[1])
                 cells[name] = np.mean(held, axis=0)
             worst = min(cells, key=lambda name: float(cells[name].min()))
+            what = f"{steps} checkpoints, {measured:g} measured, {moves:g} moved, memory {memory:g}, {course}"
             report(
-                f"noisy KL, {steps} checkpoints, {measured:g} measured, {moves:g} moved, memory {memory:g}, {course}", runs=runs,
+                f"noisy KL, {what}", runs=runs,
                 holds=float(np.mean(list(cells.values()))), least=float(cells[worst].min()), where=worst,
                 width=float(np.mean(width)),
             )  # fmt: skip
