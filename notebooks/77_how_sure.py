@@ -27,9 +27,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from _pages import balls, certified
+from _pages import certified
 from alignbook import claims
 from alignlib import plotting
+from alignlib.certified import balls
 
 found = certified.numbers(certified.some_laws(seed, n_random))
 every = [number for group in found.values() for number in group]
@@ -78,6 +79,16 @@ pd.DataFrame(rows).set_index("quantity")
 # fewest digits belong to the capacity of a channel that carries next to nothing; its two ends are certain all the same.
 #
 # Bounds are certain to lie on their safe side: the PAC-Bayes ceilings and the inverse of $\mathrm{kl}$ are never below the exact value, the lower end of a capacity never above it.
+#
+# For a number of your own, `alignlib certify` gives the ball and the distance of what the library says to it:
+#
+# ```console
+# $ alignlib certify best-of-n --n 1e12
+# $ alignlib certify tilt --reward 0,1,3 --prob 0.2,0.5,0.3 --lam 0.7
+# $ alignlib certify limit --reward 0,1,3 --prob 0.2,0.5,0.3 --kl 0.1
+# $ alignlib certify capacity --channel 0.9,0.1/0.2,0.8
+# $ alignlib certify pac-bayes --risk 0.1 --kl 5 --m 10000 --delta 0.05
+# ```
 #
 # ## Certified otherwise
 #

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 from flint import arb
 
-from _pages import balls, certified
+from _pages import certified
+from alignlib._core.errors import InputError
+from alignlib.certified import balls, proved
 from alignlib.laws import FiniteLaw
 from tests import oracle
 
@@ -69,6 +72,45 @@ def test_the_ball_of_a_frontier_is_narrow_and_refuses_a_budget_that_is_not_near(
         assert ball.rad() < ball * arb(2) ** -80
         with pytest.raises(ValueError, match="encloses a budget"):
             balls.frontier(reward, prob, 0.3, 50.0)
+
+
+def test_numbers_that_a_reader_names_are_enclosed() -> None:
+    """Each against its definition by 60 digits of mpmath, which shares nothing with the balls."""
+    mp.mp.dps = 60
+    half = mp.mpf(1) / 2
+    two = [mp.mpf(0.2), mp.mpf(0.5), mp.mpf(0.3)]
+    weight = [p * mp.exp(mp.mpf(0.7) * r) for p, r in zip(two, (0, 1, 3), strict=True)]
+    mean = sum(w * r for w, r in zip(weight, (0, 1, 3), strict=True)) / sum(weight)
+    n, q, paid = mp.mpf(10) ** 12, mp.mpf(0.1), 5 - mp.log(mp.mpf(0.05))
+    exact = {
+        proved.certified_tilt([0, 1, 3], [0.2, 0.5, 0.3], 0.7)[1]: mean,
+        proved.certified_best_of_n(1e12)[0]: mp.log(n) - (n - 1) / n,
+        proved.certified_best_of_n(3.0, [0.0, 1.0])[2]: half - half**3,
+        proved.certified_kl(0.1, 0.3)[0]: q * mp.log(q / mp.mpf(0.3)) + (1 - q) * mp.log((1 - q) / (1 - mp.mpf(0.3))),
+        proved.certified_kl_inverse(0.0, 2.0)[0]: 1 - mp.exp(-2),
+        proved.certified_kl_inverse(0.5, 0.1)[1]: mp.findroot(
+            lambda x: x * mp.log(2 * x) + (1 - x) * mp.log(2 - 2 * x) - mp.mpf(0.1), 0.28
+        ),
+        proved.certified_limit([0, 1], None, 0.1)[0]: half
+        - mp.findroot(lambda x: x * mp.log(2 * x) + (1 - x) * mp.log(2 - 2 * x) - mp.mpf(0.1), 0.28),
+        proved.certified_limit([0, 1], None, 9.0)[0]: half,
+        proved.certified_capacity([[1, 0, 0], [0, 1, 0], [0, 0, 1]])[0]: mp.log(3),
+        proved.certified_capacity([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])[0]: mp.log(2),
+        proved.certified_ceilings(0.1, 5.0, 10_000, 0.05)[0]: q + mp.sqrt((paid + mp.log(200)) / 20_000),
+    }
+    for found, value in exact.items():
+        assert found.low <= value <= found.high, found
+        assert found.high - found.low <= 2e-13 * found.high, found
+        assert {"upper": found.value >= value, "lower": found.value <= value}.get(found.side, True), found
+        assert abs(found.value - value) <= found.units * math.ulp(found.value) * (1 + 1e-9), found
+
+
+def test_a_number_that_is_not_enclosed_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"kl must not be so near 0\.693147, where the best response has all mass"):
+        proved.certified_limit([0, 1], None, math.log(2.0))
+    monkeypatch.setattr(proved, "kl_inverse_upper", lambda q, kl: 0.6)
+    with pytest.raises(ArithmeticError, match=r"largest p .* is not certified: the library has 0.6"):
+        proved.certified_kl_inverse(0.0, 1.0)
 
 
 def test_a_capacity_without_a_closed_form_is_known_as_such() -> None:

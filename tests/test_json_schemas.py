@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("json_schemas")  # what is made once is mad
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
-QUESTIONS = ["capacity", "claims", "compare", "frontier", "kl", "overlay", "passk", "pick", "verify"]
+QUESTIONS = ["capacity", "certify", "claims", "compare", "frontier", "kl", "overlay", "passk", "pick", "verify"]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,8 @@ COMMANDS = [
     [*FRONTIER, "--divergence", "renyi:1.5", "--at", "0.1,0.2"],
     ["capacity", "ratings.csv"],
     ["capacity", "ratings.csv", "--context", "task", "--rater", "rater", "--level", "0.9"],
+    ["certify", "tilt", "--reward", "0,1,1", "--lam", "2"],
+    ["certify", "kl-inverse", "--q", "0.1", "--kl", "0.02"],
     ["kl", "samples.csv"],
     ["kl", "samples.csv", "--n-tokens", "n_tokens", "--fixed-prompts"],
     ["overlay", str(DATA / "trl_grpo.json")],
@@ -98,6 +100,7 @@ def test_csv_holds_the_points_of_the_json(folder: Path, arguments: list[str]) ->
     document = json.loads(printed(folder, arguments, "--json"))
     name, key = {
         "capacity": ("rows", "capacity"),
+        "certify": ("rows", "value"),
         "passk": ("rows", "pass_at_k"),
         "kl": ("estimates", "kl"),
         "overlay": ("points", "reward"),

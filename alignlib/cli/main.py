@@ -18,8 +18,8 @@ __all__ = ["main"]
 
 # In the order of the help: a reader's own tables, own models, the book.
 _COMMANDS = (
-    "example", "frontier", "report", "passk", "capacity", "kl", "overlay", "compare", "pick", "sample", "score", "run",
-    "sweep", "claims", "verify", "sync", "make",
+    "example", "frontier", "report", "passk", "capacity", "kl", "overlay", "compare", "pick", "certify", "sample",
+    "score", "run", "sweep", "claims", "verify", "sync", "make",
 )  # fmt: skip
 _READ_TABLES_ONLY = ("example", "frontier", "passk", "capacity", "kl", "overlay", "compare", "pick")
 

@@ -30,7 +30,7 @@ API_PAGES = (
     ("plotting", "Plotting", "alignlib.plotting"),
 )
 # What only commands and experiments use, or (`_core`) no reader at all.
-UNDOCUMENTED = ("_core", "cli", "lm", "models", "__main__")
+UNDOCUMENTED = ("_core", "certified", "cli", "lm", "models", "__main__")
 NAMES_FILE = "api/names.json"
 
 _INDEX = """The library

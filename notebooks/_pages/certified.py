@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from flint import arb
 
-from _pages import balls
 from alignlib._core.checks import FloatArray
 from alignlib.bottleneck import binary_kl, capacity, catoni, kl_inverse_first, kl_inverse_upper, mcallester, seeger
+from alignlib.certified import balls
 from alignlib.laws import FiniteLaw, Gaussian, win_rates
 from alignlib.rules import BestOfN
 

@@ -20,10 +20,14 @@ __all__ = [
     "best_of_n",
     "binary_kl",
     "capacity_of_square",
+    "ends",
+    "exactly",
     "frontier",
     "gaussian_best_of_n",
+    "inverse",
     "inverse_units",
     "largest_divergence",
+    "mutual_information",
     "precision",
     "tilt",
     "uniform_tilt",
@@ -36,14 +40,63 @@ BITS = 2400
 
 @contextmanager
 def precision(bits: int = BITS) -> Iterator[None]:
-    """Compute with so many bits inside."""
+    """Compute with so many bits inside.
+
+    Parameters
+    ----------
+    bits : int
+        Of the midpoint of every ball.
+    """
     with ctx.workprec(bits):
         yield
+
+
+def exactly(value: float) -> arb:
+    """Return a double as a ball of radius 0.
+
+    Parameters
+    ----------
+    value : float
+        The double.
+    """
+    return arb(value)
+
+
+def ends(ball: arb) -> tuple[float, float]:
+    """Return the nearest doubles between which a ball lies.
+
+    Parameters
+    ----------
+    ball : arb
+        The ball.
+
+    Returns
+    -------
+    low, high : float
+        Infinite where the ball is no number or leaves their range.
+    """
+    low, high = ball.lower(), ball.upper()
+    if not (low.is_finite() and high.is_finite()):
+        return -math.inf, math.inf
+    below, above = float(low), float(high)
+    return (
+        below if arb(below) <= low else math.nextafter(below, -math.inf),
+        above if arb(above) >= high else math.nextafter(above, math.inf),
+    )
 
 
 def units_apart(ours: float, ball: arb) -> float:
     """Return a proved bound on ``|ours - exact|`` in units of the last place of ours; 0 where both are infinite alike.
 
+    Parameters
+    ----------
+    ours : float
+        A double.
+    ball : arb
+        What contains the exact value.
+
+    Examples
+    --------
     >>> with precision(100):
     ...     units_apart(0.1, arb(1) / 10) <= 0.5
     True
@@ -70,7 +123,15 @@ def _sum(values: Sequence[arb]) -> arb:
 
 
 def tilt(reward: Sequence[float] | FloatArray, prob: Sequence[float] | FloatArray, lam: float | arb) -> dict[str, arb]:
-    """Return balls of what a finite law says at λ: Λ, reward, gain, KL both ways, variance."""
+    """Return balls of what a finite law says at λ: Λ, reward, gain, KL both ways, variance.
+
+    Parameters
+    ----------
+    reward, prob : arrays (k,)
+        Rewards and masses, as the library gets them; masses are divided by their exact sum.
+    lam : float or arb
+        λ, exact if it is a double.
+    """
     kept = [(arb(float(r)), p) for r, p in zip(reward, _masses(prob), strict=True) if not p.is_zero()]
     at = lam if isinstance(lam, arb) else arb(lam)
     top = arb(max(float(r) for r, p in zip(reward, prob, strict=True) if p > 0))
@@ -90,7 +151,22 @@ def tilt(reward: Sequence[float] | FloatArray, prob: Sequence[float] | FloatArra
 
 
 def frontier(reward: FloatArray, prob: FloatArray, budget: float, near: float) -> arb:
-    """Return a ball of the largest gain at a budget, from two λ near ours whose KLs are proved to enclose it."""
+    """Return a ball of the largest gain at a budget, from two λ near ours whose KLs are proved to enclose it.
+
+    Parameters
+    ----------
+    reward, prob : arrays (k,)
+        Rewards and masses, as the library gets them; masses are divided by their exact sum.
+    budget : float
+        The KL in nats.
+    near : float
+        A λ that spends about so much.
+
+    Raises
+    ------
+    ValueError
+        Where no λ near ``near`` encloses the budget.
+    """
     exact, step = arb(budget), 2.0**-50
     low, high = arb(near), arb(near)
     while not (tilt(reward, prob, low)["kl"] < exact and tilt(reward, prob, high)["kl"] > exact):
@@ -109,7 +185,15 @@ def frontier(reward: FloatArray, prob: FloatArray, budget: float, near: float) -
 
 
 def best_of_n(reward: FloatArray, prob: FloatArray, n: float) -> dict[str, arb]:
-    """Return balls of the KL, the reward and the gain of best-of-N on a finite law, ties sharing."""
+    """Return balls of the KL, the reward and the gain of best-of-N on a finite law, ties sharing.
+
+    Parameters
+    ----------
+    reward, prob : arrays (k,)
+        Rewards and masses, as the library gets them; masses are divided by their exact sum.
+    n : float
+        Draws.
+    """
     masses, power = _masses(prob), arb(n)
     kl, mean, base, below = arb(0), arb(0), arb(0), arb(0)
     for level in sorted({float(r) for r, p in zip(reward, prob, strict=True) if p > 0}):
@@ -127,7 +211,13 @@ def best_of_n(reward: FloatArray, prob: FloatArray, n: float) -> dict[str, arb]:
 
 
 def binary_kl(q: float | arb, p: float | arb) -> arb:
-    """Return a ball of ``kl(q‖p)``."""
+    """Return a ball of ``kl(q‖p)``.
+
+    Parameters
+    ----------
+    q, p : float or arb
+        Probabilities.
+    """
     first, second = (x if isinstance(x, arb) else arb(x) for x in (q, p))
     out = arb(0)
     for a, b in ((first, second), (1 - first, 1 - second)):
@@ -142,6 +232,17 @@ def inverse_units(q: float, bound: arb, ours: float, up: bool = True) -> float:
     If ``up``, of the largest p with ``kl(q‖p) <= bound``, which ours must not be below; else of the smallest x with
     ``kl(x‖q) <= bound``, which ours must not be above, in units of the last place of q. Infinite where ours is not
     proved to be on the safe side.
+
+    Parameters
+    ----------
+    q : float
+        The probability that is given.
+    bound : arb
+        The divergence, in nats.
+    ours : float
+        The inverse.
+    up : bool
+        Which of the two.
     """
 
     def divergence(x: float) -> arb:
@@ -160,8 +261,43 @@ def inverse_units(q: float, bound: arb, ours: float, up: bool = True) -> float:
     return math.inf
 
 
+def inverse(q: float, bound: arb, up: bool = True) -> arb:
+    """Return a ball of the largest p with ``kl(q‖p) <= bound``, or without ``up`` of the smallest x with ``kl(x‖q)``.
+
+    Halves of an interval whose ends are proved to lie on either side.
+
+    Parameters
+    ----------
+    q : float
+        The probability that is given.
+    bound : arb
+        The divergence, in nats.
+    up : bool
+        Which of the two.
+    """
+    near, far = arb(q), arb(1 if up else 0)
+    if near == far or (not up and q < 1.0 and bound >= binary_kl(0.0, q)):
+        return far
+    for _ in range(BITS // 2):
+        middle = ((near + far) / 2).mid()
+        found = binary_kl(q, middle) if up else binary_kl(middle, q)
+        if found < bound:
+            near = middle
+        elif found > bound:
+            far = middle
+        else:
+            break
+    return near.union(far)
+
+
 def uniform_tilt(lam: float) -> dict[str, arb]:
-    """Return balls for a reward that is uniform on [0, 1]: the win rate of every law without ties."""
+    """Return balls for a reward that is uniform on [0, 1]: the win rate of every law without ties.
+
+    Parameters
+    ----------
+    lam : float
+        λ > 0.
+    """
     at = arb(lam)
     log_partition = (at.expm1() / at).log()
     mean = 1 / (1 - (-at).exp()) - 1 / at
@@ -172,6 +308,11 @@ def gaussian_best_of_n(n: int) -> arb:
     """Return a ball of the mean of the largest of n standard normal draws.
 
     What lies beyond 40 standard deviations is less than ``2n φ(40)``, and is added to the ball.
+
+    Parameters
+    ----------
+    n : int
+        Draws.
     """
 
     def density(x: acb, _: bool) -> acb:
@@ -197,6 +338,11 @@ def capacity_of_square(channel: FloatArray) -> arb | None:
     positive.
 
     Source: Muroga (1953); see Cover and Thomas for the conditions of Kuhn and Tucker behind it.
+
+    Parameters
+    ----------
+    channel : array (k, k)
+        Rows are laws of the output.
     """
     rows = _rows(channel)
     inverse = arb_mat(rows).inv()
@@ -209,11 +355,39 @@ def capacity_of_square(channel: FloatArray) -> arb | None:
 
 
 def largest_divergence(channel: FloatArray, input_prob: FloatArray) -> arb:
-    """Return a ball of ``max_u KL(P(·|u)‖q)`` at an input law: no capacity exceeds it."""
-    rows, inputs = _rows(channel), _masses(input_prob)
-    output = [_sum([p * row[j] for p, row in zip(inputs, rows, strict=True)]) for j in range(channel.shape[1])]
-    found = [_sum([a * (a / q).log() for a, q in zip(row, output, strict=True) if not a.is_zero()]) for row in rows]
+    """Return a ball of ``max_u KL(P(·|u)‖q)`` at an input law: no capacity exceeds it.
+
+    Parameters
+    ----------
+    channel : array (inputs, outputs)
+        Rows are laws of the output.
+    input_prob : array (inputs,)
+        A law of the input.
+    """
+    _, found = _divergences(channel, input_prob)
     top = found[0]
     for one in found[1:]:
         top = top.max(one)
     return top
+
+
+def mutual_information(channel: FloatArray, input_prob: FloatArray) -> arb:
+    """Return a ball of what passes with an input law, in nats: no capacity is less.
+
+    Parameters
+    ----------
+    channel : array (inputs, outputs)
+        Rows are laws of the output.
+    input_prob : array (inputs,)
+        A law of the input.
+    """
+    inputs, found = _divergences(channel, input_prob)
+    return _sum([p * one for p, one in zip(inputs, found, strict=True) if not p.is_zero()])
+
+
+def _divergences(channel: FloatArray, input_prob: FloatArray) -> tuple[list[arb], list[arb]]:
+    """Return the input law, and each input's KL of its output to that of all."""
+    rows, inputs = _rows(channel), _masses(input_prob)
+    output = [_sum([p * row[j] for p, row in zip(inputs, rows, strict=True)]) for j in range(channel.shape[1])]
+    found = [_sum([a * (a / q).log() for a, q in zip(row, output, strict=True) if not a.is_zero()]) for row in rows]
+    return inputs, found
