@@ -25,12 +25,15 @@ _PREAMBLE = re.compile(r"^<\?xml[^>]*>\s*<!DOCTYPE[^>]*>\s*", re.DOTALL)
 
 
 def show_all_forms() -> None:
-    """Have the kernel that this runs in show each figure in all forms."""
+    """Have the kernel that this runs in show each figure in all forms.
+
+    By its configuration, which Matplotlib's backend reads when a page imports it: many a page draws nothing, and the
+    import takes longer than all else that a kernel begins with.
+    """
     from IPython.core.getipython import get_ipython
-    from matplotlib_inline.config import InlineBackend
 
     shell: Any = get_ipython()
-    InlineBackend.instance(parent=shell).figure_formats = set()
+    shell.config.InlineBackend.figure_formats = set()
     shell.display_formatter.mimebundle_formatter.for_type_by_name("matplotlib.figure", "Figure", forms)
 
 
