@@ -42,9 +42,15 @@ SCRIPTS = {
 }
 
 
+@pytest.fixture(scope="session", name="clone")
+def _clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project, paired once in each process of the tests."""
+    return make_project(tmp_path_factory.mktemp("once") / "clone", SCRIPTS).root
+
+
 @pytest.fixture(name="project")
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    project = make_project(tmp_path / "clone", SCRIPTS)
+def _project(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    project = Project(Path(shutil.copytree(clone, tmp_path / "clone")))
     monkeypatch.chdir(project.root)
     monkeypatch.setattr("alignbook.project.own_project", lambda: project)
     return project
@@ -198,7 +204,7 @@ def test_nothing_is_replaced_unasked(project: Project) -> None:
         assert result.stderr == f"Error: {name} exists; choose another output, or pass --force to replace it.\n"
         Path(name).unlink()
     Path("out.ipynb").write_text("mine")
-    assert alignlib("run", "roots", "-o", "out.ipynb", "--force").exit_code == 0
+    assert alignlib("run", "sums", "-o", "out.ipynb", "--force").exit_code == 0
     assert nbformat.read("out.ipynb", as_version=4).cells
 
 
@@ -245,7 +251,11 @@ def test_a_folder_is_filled_whole_where_the_reader_stands(project: Project, monk
 
 
 def test_a_claim_that_fails_with_these_parameters_is_said(project: Project) -> None:
-    result = alignlib("run", "roots", "-p", "top", "400", "-o", "out.ipynb")
+    script = plain().replace(
+        "claims.at_least(", 'claims.at_most("cap", "no root exceeds 10", "we derive", n, 10), claims.at_least('
+    )
+    (project.folder / "05_caps.py").write_text(script)
+    result = alignlib("run", "caps", "-p", "n", "20", "-o", "out.ipynb")
     assert result.exit_code == 1
     assert "With these parameters the claim 'cap' does not hold: no root exceeds 10" in result.output
     assert Path("out.ipynb").is_file()
@@ -386,14 +396,14 @@ def test_module_and_command_are_the_same() -> None:
 
 def test_a_sweep_is_one_table(project: Project) -> None:
     """Every combination a row, in order, with claims and numbers; a run that fails is listed, and the rest is there."""
-    result = alignlib("sweep", "roots", "--grid", "n=3,4", "--grid", "top=2,9", "-o", "sweep.parquet")
+    result = alignlib("sweep", "pairs", "--grid", "n=3,4", "--grid", "top=5,9", "-o", "sweep.parquet")
     assert result.exit_code == 0, result.output
     rows = pq.read_table("sweep.parquet").to_pylist()
-    assert [(row["n"], row["top"]) for row in rows] == [(3, 2.0), (3, 9.0), (4, 2.0), (4, 9.0)]
+    assert [(row["n"], row["top"]) for row in rows] == [(3, 5), (3, 9), (4, 5), (4, 9)]
     assert {"seconds", "failed"} < set(rows[0])
     assert any(name.startswith("holds ") and value is True for name, value in rows[0].items())
     before = Path("sweep.parquet").read_bytes()
-    assert "--force" in alignlib("sweep", "roots", "--grid", "n=3", "-o", "sweep.parquet").output
+    assert "--force" in alignlib("sweep", "pairs", "--grid", "n=3", "-o", "sweep.parquet").output
     assert Path("sweep.parquet").read_bytes() == before
     assert not list(Path().glob(".*.kept"))  # all has run
     result = alignlib("run", "sums", "--sweep", "n=6:9", "-o", "sums.csv")  # the short form

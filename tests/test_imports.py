@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import alignlib
+from alignlib.cli.main import one_thread
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW = {
@@ -24,7 +25,8 @@ SLOW = {
 def imported(code: str, *arguments: str) -> set[str]:
     """Names of the modules that a fresh Python has imported after running ``code``."""
     command = [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules, sep='\\n', file=sys.stderr)", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ)
+    readers = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=readers)
     return set(done.stderr.split())
 
 
@@ -41,13 +43,15 @@ def test_importing_the_library_imports_nothing_else() -> None:
 
 
 COMMAND = """
-import sys
+import os, sys
 from alignlib.cli.main import main
+assert "numpy" not in sys.modules, "it starts its threads before a command can say how many"
 sys.argv = ["alignlib", *sys.argv[1:]]
 try:
     main()
 except SystemExit as end:
     assert not end.code, end.code
+print("threads=" + os.environ["OPENBLAS_NUM_THREADS"], file=sys.stderr)
 """
 TABLES = {
     "frontier": ("prompt_id,reward", lambda i: f"{i % 50},{i * 7919 % 1009 / 100}"),
@@ -64,11 +68,23 @@ def test_a_command_on_a_small_table_imports_nothing_slow(tmp_path: Path, command
     options = ["--reward", "reward"] if command == "frontier" else []
     found = imported(COMMAND, command, str(tmp_path / "t.csv"), *options)
     assert "alignlib.tables" in found
+    assert "alignlib.hacking" not in found
+    assert "threads=1" in found
     needed = {
         "capacity": {"scipy.special", "scipy.linalg"},
         "kl": {"scipy.special"},
     }  # certificates; Student's quantile
     assert SLOW & found == needed.get(command, set())
+
+
+@pytest.mark.parametrize("chosen", ["OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"])
+def test_how_many_threads_there_are_is_the_readers_choice(chosen: str) -> None:
+    environ = {chosen: "4"}
+    one_thread(environ)
+    assert environ == {chosen: "4"}
+    environ[chosen] = ""
+    one_thread(environ)
+    assert environ == {chosen: "", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @pytest.mark.parametrize("name", sorted(alignlib._HOMES))

@@ -22,6 +22,8 @@ BLOCKS = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
 def test_the_commands_on_the_example_table_print_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = (block for block in BLOCKS if "alignlib example" in block)
     monkeypatch.chdir(tmp_path)
+    # How the notebook of a report becomes its page is seen in `test_report.py`.
+    monkeypatch.setattr("alignbook.report.write_page", lambda text, page, root: page.write_text(text, encoding="utf-8"))
     shown = 0
     for part in re.split(r"^\$ alignlib ", block, flags=re.MULTILINE)[1:]:
         line, _, lines = part.partition("\n")

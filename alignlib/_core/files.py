@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -227,7 +226,7 @@ def _link(part: Path, target: Path) -> None:
 
 
 def _passing_name(name: str) -> str:
-    return f".{_short(name)}.alignlib-{host_key()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f".{_short(name)}.alignlib-{host_key()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def _short(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 import warnings
@@ -124,6 +123,8 @@ def _as_it_comes() -> Iterator[None]:
         return
     package = Path(found.origin).parent
     os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": str(package / "mpl-data" / "matplotlibrc")}
+    import logging
+
     logging.getLogger("matplotlib").setLevel(logging.CRITICAL)  # of a home that cannot be written, too
     with contextlib.ExitStack() as folder:
         with contextlib.suppress(OSError):  # the working folder may be gone, and holds nothing then

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections.abc import MutableMapping
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +16,7 @@ from alignlib._core.version import __version__
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._ending import as_program, sentences
 
-__all__ = ["main"]
+__all__ = ["main", "one_thread"]
 
 # In the order of the help: a reader's own tables, own models, the book.
 _COMMANDS = (
@@ -22,6 +24,7 @@ _COMMANDS = (
     "score", "run", "sweep", "claims", "verify", "sync", "make",
 )  # fmt: skip
 _READ_TABLES_ONLY = ("example", "frontier", "passk", "capacity", "kl", "overlay", "compare", "pick")
+_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")  # which OpenBLAS reads, in this order
 
 
 class _NoPandas:
@@ -34,6 +37,21 @@ class _NoPandas:
     def find_spec(name: str, path: object = None, target: object = None) -> None:
         if name == "pandas":
             raise ModuleNotFoundError("left out, since this command needs no pandas", name=name)
+
+
+def one_thread(environ: MutableMapping[str, str]) -> None:
+    """Have OpenBLAS start no threads where the environment does not say how many.
+
+    NumPy's and SciPy's start one a core when they are loaded, a third of the time of a small table, and no command that
+    only reads tables multiplies matrices so large that more than one would work.
+
+    Parameters
+    ----------
+    environ : mapping
+        Variables of this process, before NumPy is imported.
+    """
+    if not any(environ.get(name) for name in _THREADS):
+        environ[_THREADS[0]] = "1"
 
 
 class Commands(click.Group):
@@ -82,6 +100,7 @@ class Commands(click.Group):
             return None
         if self.is_program and cmd_name in _READ_TABLES_ONLY:
             sys.meta_path.insert(0, _NoPandas)
+            one_thread(os.environ)
         found = import_module(f"alignlib.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found
