@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from alignlib import InputError
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.best_of_n_in_bins import counted_rules
+from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN, prepare
 from alignlib.scale import (
+    EXACT_UP_TO,
     Bins,
     Head,
     Summary,
@@ -132,7 +134,7 @@ def test_there_and_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_another_version_and_damage_are_said(tmp_path: Path) -> None:
     table = to_arrow(summarised(np.zeros(4, dtype=int), {"r": np.arange(4.0)}))
-    meta = {k: v.replace(b'"version": 2', b'"version": 9') for k, v in table.schema.metadata.items()}
+    meta = {k: v.replace(b'"version": 3', b'"version": 9') for k, v in table.schema.metadata.items()}
     with pytest.raises(InputError, match="version 9"):
         from_arrow(table.replace_schema_metadata(meta))
     with pytest.raises(InputError, match="counts disagree"):
@@ -142,6 +144,20 @@ def test_another_version_and_damage_are_said(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match="not a whole Parquet file"):
         read_summary(tmp_path / "x.parquet")
+
+
+def test_version_two_is_read_and_says_what_it_lacks_of_gold() -> None:
+    rng = np.random.default_rng(8)
+    columns = {"r": rng.standard_normal(340_000), "g": rng.standard_normal(340_000)}
+    whole = summarised(np.repeat(np.arange(20), 17_000), columns)
+    table = to_arrow(whole)
+    kind = [one for one in table["bins"].type.value_type if not one.name.startswith(("cross", "least.", "most."))]
+    bins = pa.array(table["bins"].to_pylist(), pa.large_list(pa.struct(kind)))
+    earlier = _said_beside(_changed(table, "bins", bins), version=2)
+    found = as_table(from_arrow(earlier)[0])
+    assert found.prompt_means("g") == pytest.approx(as_table(whole).prompt_means("g"), abs=1e-12)
+    with pytest.raises(InputError, match="the sum of each bin alone"):
+        fit_frontier(found, "r", n_boot=100).tilted_gold("g", [0.1])
 
 
 def _changed(table: pa.Table, column: str, values: Any) -> pa.Table:
@@ -429,6 +445,61 @@ def test_no_partition_changes_an_interval() -> None:
     assert np.array(ends[0]) == pytest.approx(np.array(ends[1]), abs=1e-12)
     other = fit_frontier(as_table(whole), n_boot=100, rng=8)
     assert abs(float((other.at(0.05, strict=False).gain_low - ends[0][0])[0])) > 1e-9
+
+
+GOLD: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "linear": lambda r, noise: 0.7 * r + noise,
+    "turns": lambda r, noise: r - 0.2 * r**3 + (noise > 0.0),
+    "far": lambda r, _: 1000.0 + r**2,
+}
+
+
+@pytest.mark.parametrize("gold", GOLD)
+@pytest.mark.parametrize("width", [2.0**-3, 2.0**-8])
+@pytest.mark.parametrize(("samples", "digits"), [(20_000, 15), (20_000, 1), (6, 15)])
+def test_gold_lies_within_the_bounds_of_bins(gold: str, width: float, samples: int, digits: int) -> None:
+    rng = np.random.default_rng(samples)
+    reward = np.round(rng.standard_normal(samples), digits)
+    values = GOLD[gold](reward, rng.standard_normal(samples))
+    bins = Bins.of(np.zeros(samples, dtype=np.int64), [reward, values], [width, WIDTH])
+    assert samples == 6 or bins == bins_of_one([reward, values], [width, WIDTH])
+    counted = counted_samples(bins, width, {"g": WIDTH})
+    _, low, high = tilted_gold_bounds(counted, LAM, "g")
+    weight = np.exp(LAM[:, None] * (reward - reward.max()))
+    exact = weight @ values / weight.sum(axis=1)
+    rounding = 1e-13 * np.abs(values).max()
+    assert (low - rounding <= exact).all()
+    assert (exact <= high + rounding).all()
+    assert width > WIDTH or ((high - low)[:4] < 1e-4 * values.std()).all()  # of the second order in λ times the width
+    rules = [BestOfN(n) for n in (1, 2, 5, 64) if n < samples]
+    order = np.argsort(-reward, kind="stable")
+    of_samples = prepare(reward[order][None], values[order][None])
+    best = np.array([float(rule.evaluate(of_samples).mean[0]) - values.mean() for rule in rules])
+    rows = gold_of_counted_rules(counted, rules, "g")
+    assert (rows[0] - rows[3] - rounding <= best).all()
+    assert (best <= rows[0] + rows[4] + rounding).all()
+
+
+def test_gold_of_a_table_in_bins_is_that_of_its_samples() -> None:
+    rng = np.random.default_rng(0)
+    size = EXACT_UP_TO + 1  # fewer are put back
+    rows = rng.standard_normal((24, size)) * (1.0 + np.arange(24)[:, None] % 3 / 3.0)
+    columns = {"r": rows.reshape(-1), "g": (0.6 * rows - 0.05 * rows**3 + rng.standard_normal(rows.shape)).reshape(-1)}
+    names = np.repeat(np.arange(24), size)
+    held, binned = (fit_frontier(as_table(summarised(names, columns, one)), "r", n_boot=100) for one in (size, 10))
+    assert not binned.table.all_held
+    for of_held, of_bins in (
+        [fit.tilted_gold("g", [0.1, 0.5, 1.0]) for fit in (held, binned)],
+        [fit.gold("g", BestOfN.along([1, 2, 16])) for fit in (held, binned)],
+    ):
+        assert of_bins.gold_gain == pytest.approx(of_held.gold_gain, abs=2e-3)
+        assert of_bins.proxy_gain == pytest.approx(of_held.proxy_gain, abs=1e-3)
+        assert of_bins.spent == pytest.approx(of_held.spent, abs=1e-3)
+        widths = (of_bins.gold_high - of_bins.gold_low)[1:] / (of_held.gold_high - of_held.gold_low)[1:]
+        assert ((widths > 0.7) & (widths < 2.5)).all()  # what wide bins leave open of best of two is as wide as chance
+    few = as_table(summarised(names[: 2 * size], {name: one[: 2 * size] for name, one in columns.items()}))
+    with pytest.raises(InputError, match="too few for that"):
+        fit_frontier(few, "r", n_boot=100).gold("g")
 
 
 def test_the_fit_of_bins_lies_within_its_bound() -> None:

@@ -16,7 +16,7 @@ from alignlib.divergences import KL, Divergence
 from alignlib.rules import BestOfN, Rule, SampleLevels
 from alignlib.tables import CountedSamples
 
-__all__ = ["CountedRules", "counted_rules"]
+__all__ = ["CountedRules", "chances_in_bins", "counted_rules"]
 
 _FAR = 45.0  # ranks that are kept with a chance of e^-45 or less are left out
 _SERIES = 3.0  # samples for each draw, for the series
@@ -109,6 +109,39 @@ def counted_rules(
         win, win_less = _win(rule, ranks, reached) if bounds else (0.0, 0.0)
         found[:, j] = spent, gain, win, spent_open, less, more, win_less
     return CountedRules(*found)
+
+
+def chances_in_bins(samples: CountedSamples, best_of: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the chance that best-of-N keeps a sample of each bin, and bounds on that of a single one.
+
+    Parameters
+    ----------
+    samples : CountedSamples
+        The samples of one prompt, in bins.
+    best_of : float
+        A whole N ≥ 2.
+
+    Returns
+    -------
+    mass : array (k,)
+        Of the first bins, as many as matter, from the top down.
+    least, most : array (k,)
+        Of one sample in each, whose chance rises with its rank.
+
+    Examples
+    --------
+    >>> from alignlib.tables import CountedBins
+    >>> ends = np.array([1.0, 0.0])
+    >>> bins = CountedBins(np.ones(2), ends, ends, ends, np.zeros(2))
+    >>> samples = CountedSamples(ends, np.ones(2), bins, lambda lam: (lam, lam))
+    >>> [one.tolist() for one in chances_in_bins(samples, 2)]
+    [[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
+    """
+    ranks = _Ranks(samples)
+    reached = ranks.reached(best_of)
+    below, upto = ranks.below[: len(reached) - 1], ranks.upto[: len(reached) - 1]
+    least = np.divide(best_of * reached[1:], below, out=np.zeros_like(below), where=below > 0.0)
+    return reached[:-1] - reached[1:], least, best_of * reached[:-1] / upto
 
 
 class _Ranks:

@@ -121,15 +121,16 @@ def check_pair(table: RewardTable, reward: str, gold: str) -> None:
     --------
     >>> check_pair(RewardTable.from_arrays(proxy=[[0.0, 1.0]], gold=[[1.0, 0.0]]), "proxy", "gold")
     """
-    proxies, golds = table.column(reward), table.column(gold)
+    ends = [table.extremes(name) for name in (reward, gold)]
     if reward == gold:
         raise InputError(
             f"reward and gold are both {reward!r}: a reward is no proxy of itself; name two columns.", column=gold
         )
     table.check_varies(reward)
-    if np.ptp(golds) == 0.0:
+    size, (least, most) = int(table.n_samples.sum()), ends[1]
+    if least == most:
         raise InputError(
-            f"gold {gold!r} is {golds[0]:g} on all {golds.size} samples, so nothing can be gained or lost; choose a "
+            f"gold {gold!r} is {least:g} on all {size} samples, so nothing can be gained or lost; choose a "
             "gold reward that tells samples apart.",
             column=gold,
         )
@@ -139,9 +140,9 @@ def check_pair(table: RewardTable, reward: str, gold: str) -> None:
             "samples gains or loses any; choose a gold reward that tells the samples of a prompt apart.",
             column=gold,
         )
-    if np.array_equal(proxies, golds):
+    if ends[0] == ends[1] and table.all_held and np.array_equal(table.column(reward), table.column(gold)):
         raise InputError(
-            f"reward {reward!r} equals gold {gold!r} on all {golds.size} samples: there is no error to study; name "
+            f"reward {reward!r} equals gold {gold!r} on all {size} samples: there is no error to study; name "
             "another proxy.",
             column=reward,
         )
@@ -179,6 +180,7 @@ def gold_of_rules(
         If the columns are no pair, or a rule draws more than there are samples.
     """
     check_pair(table, reward, gold)
+    _check_prompts(table, cells)
     fewest = int(table.n_samples.min())
     most = fewest // 2 if cells.fixed_prompts else fewest
     chosen = BestOfN.along(np.unique(np.round(np.geomspace(1, most, 50)))) if rules is None else rules
@@ -229,6 +231,7 @@ def tilted_gold(
         If the columns are no pair, a prompt has fewer than three samples, or no λ is supported.
     """
     check_pair(table, reward, gold)
+    _check_prompts(table, cells)
     fewest = int(table.n_samples.min())
     require(fewest >= 3, f"The curve along λ needs at least 3 samples of every prompt; one has {fewest}. Sample more.")
     require(
@@ -241,6 +244,15 @@ def tilted_gold(
     require(bool(supported[0]), f"lam must not exceed {most:.3g}, what the samples support; got {grid[0]:g}.")
     curves = tilted_curves(table, reward, gold, grid, cells)
     return _result(("lam", _TILT, "λ"), grid, curves, supported, cells, weights, level, table, gold, 0)
+
+
+def _check_prompts(table: RewardTable, cells: Cells) -> None:
+    require(
+        table.all_held or not cells.fixed_prompts,
+        f"gold of samples in bins needs prompts that stand for others, and "
+        f"{counted(table.n_prompts, 'prompt')} are too few for that; pass a larger exact_up_to to keep every sample.",
+        "gold",
+    )
 
 
 def _result(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_of_counts
 from alignlib.estimation.halves import canonical_rank, either_way, part_weight, parts_of, sort_keys
 from alignlib.estimation.small_tilts import MANY_BLOCKS, narrow_to_wide
 from alignlib.estimation.tilted_mean import jackknife_tilted_means
@@ -70,6 +72,13 @@ def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, c
     rank = _rank(table, reward)
     some = _enough(lam)
     aheads, lasts = np.zeros((2, len(of_cells[0]), some.size))
+    open_ = np.zeros((2, *of_cells[0].shape))
+    for one, its in table.each_counted(partial(tilted_gold_of_counts, lam=lam, gold=gold), reward):
+        for total, row in zip((*of_cells, *open_), its[[0, 1, 2, 3, 4]], strict=True):
+            total[index[one]] += row
+        aheads[index[one]] += its[5, some]
+        lasts[index[one]] += its[5, some]
+        ess += its[6]
     for where, both in _sorted_blocks(table, reward, gold):
         n = both.shape[2]
         found = jackknife_tilted_means(both[1], both, lam)
@@ -96,7 +105,9 @@ def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, c
         return GoldCurves(parts[0], *either_way(ahead, last, cells.whole[0]), parts[1], parts[2], ess)
     gold_gain, proxy, kl = of_cells / cells.size[:, None]
     ahead, last = ahead / cells.size[:, None], last / cells.size[:, None]
-    return GoldCurves(gold_gain, *either_way(ahead, last, cells.whole[0]), proxy, kl, ess)
+    down, up = either_way(ahead, last, cells.whole[0])
+    below, above = open_ / cells.size[:, None]
+    return GoldCurves(gold_gain, down - below, up + above, proxy, kl, ess)
 
 
 def _enough(lam: FloatArray) -> IntArray:
@@ -108,10 +119,12 @@ def _enough(lam: FloatArray) -> IntArray:
 
 
 def _rank(table: RewardTable, reward: str) -> IntArray:
-    keys, spread = np.empty((4, table.n_prompts)), 0.0
-    for where, rewards in table.blocks(reward, _BLOCK):
+    keys, spread = np.zeros((4, table.n_prompts)), 0.0
+    for where, rewards in table.blocks(reward, _BLOCK, held_only=True):
         rows = np.sort(rewards - rewards.mean(axis=1, keepdims=True), axis=1)[:, ::-1]
         keys[:, where], spread = sort_keys(rows), max(spread, float(rows.max()))
+    if spread == 0.0:  # all are in bins
+        return np.arange(table.n_prompts)
     return canonical_rank(keys, spread)
 
 
@@ -120,7 +133,8 @@ def _sorted_blocks(table: RewardTable, reward: str, gold: str) -> Iterator[tuple
 
     Prompts of a block are about as wide, by the proxy.
     """
-    for (where, proxies), (_, golds) in zip(*(table.blocks(name, MANY_BLOCKS) for name in (reward, gold)), strict=True):
+    of_both = (table.blocks(name, MANY_BLOCKS, held_only=True) for name in (reward, gold))
+    for (where, proxies), (_, golds) in zip(*of_both, strict=True):
         order = np.argsort(proxies, axis=1)[:, ::-1]
         both = np.stack([np.take_along_axis(values, order, axis=1) for values in (golds, proxies)])
         for some in narrow_to_wide(both[1], _BLOCK):
@@ -186,6 +200,10 @@ def rule_curves(
     of_cells = np.zeros((3, cells.n_fixed or cells.size.size, len(rules)))
     index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
     tied = 0
+    open_ = np.zeros((2, *of_cells[0].shape))
+    for one, its in table.each_counted(partial(gold_of_counted_rules, rules=rules, gold=gold), reward):
+        for total, row in zip((*of_cells, *open_), its[:5], strict=True):
+            total[index[one]] += row
     for where, (golds, proxies) in _sorted_blocks(table, reward, gold):
         for total, values in zip(of_cells, _rules(proxies, golds, rules), strict=True):
             _add(total, index[where], values)
@@ -204,9 +222,10 @@ def rule_curves(
         of_cells = parts.swapaxes(0, 1)
     else:
         of_cells /= cells.size[:, None]
+        open_ /= cells.size[:, None]
     ess = table.n_samples.mean() / np.array([rule.draws for rule in rules])
-    none = 0.0 * of_cells[0]
-    return GoldCurves(of_cells[0], none, none, of_cells[1], of_cells[2], ess), tied
+    below, above = (np.zeros_like(of_cells[0]), np.zeros_like(of_cells[0])) if cells.fixed_prompts else open_
+    return GoldCurves(of_cells[0], -below, above, of_cells[1], of_cells[2], ess), tied
 
 
 def _rules(proxies: FloatArray, golds: FloatArray, rules: Sequence[Rule]) -> FloatArray:

@@ -2,7 +2,7 @@
 
 The bins have one width, a power of two, and begin at its multiples. Within a bin a reward is ``w (k + u/2²⁴)``, the
 whole number u rounded down; what is kept are the count, ``Σu``, ``Σu²``, the least and the largest reward as they are,
-and of other columns the sum of their rewards in steps of ``w/2²⁴``. Whole numbers add without rounding, so that
+and of other columns what `Further` says. Whole numbers add without rounding, so that
 partitions, orders and engines cannot change a bit of it.
 """
 
@@ -18,10 +18,10 @@ import numpy as np
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
+from alignlib.scale.further import STEPS, Further
 
 __all__ = ["STEPS", "Bins", "check_index", "check_width", "steps_of", "width_for"]
 
-STEPS = 24  # bits of a reward's place in its bin
 _MASK = (1 << STEPS) - 1
 _MOST_COUNT = 1 << 32  # of one bin: below it no sum leaves 63 bits
 _MOST_INDEX = 1 << 30
@@ -117,8 +117,8 @@ class Bins(SameFields):
         ``Σu²`` in units of 2²⁴, and the rest.
     least, most : array (bins,)
         The smallest and the largest reward.
-    others : tuple of pairs of array of int (bins,)
-        For each further column the sums of its rewards, whole widths and steps.
+    others : tuple of Further
+        What is known of each further column.
     """
 
     row: IntArray
@@ -129,7 +129,7 @@ class Bins(SameFields):
     square_low: IntArray
     least: FloatArray
     most: FloatArray
-    others: tuple[tuple[IntArray, IntArray], ...] = ()
+    others: tuple[Further, ...] = ()
 
     @classmethod
     def none(cls, others: int) -> Bins:
@@ -141,7 +141,7 @@ class Bins(SameFields):
             Number of further columns.
         """
         whole, real = np.empty(0, dtype=np.int64), np.empty(0)
-        return cls(whole, whole, whole, whole, whole, whole, real, real, ((whole, whole),) * others)
+        return cls(whole, whole, whole, whole, whole, whole, real, real, (Further.none(),) * others)
 
     @classmethod
     def of(cls, row: IntArray, columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
@@ -177,10 +177,10 @@ class Bins(SameFields):
         least, most = np.full(size, np.inf), np.full(size, -np.inf)
         np.minimum.at(least, code, columns[0])
         np.maximum.at(most, code, columns[0])
-        others = tuple(
-            (_sums(code, high, size), _sums(code, low, size))
-            for high, low in (_placed(values, width) for values, width in zip(columns[1:], widths[1:], strict=True))
-        )
+        others = tuple(Further.none(size) for _ in columns[1:])
+        for one, values, width in zip(others, columns[1:], widths[1:], strict=True):
+            whole, rest = _placed(values, width)
+            one.add(code, u, (whole << STEPS) + rest, values)
         bins = cls(
             rows,
             places,
@@ -201,7 +201,7 @@ class Bins(SameFields):
         value: FloatArray,
         count: IntArray,
         width: float,
-        others: tuple[tuple[IntArray, IntArray], ...],
+        others: tuple[Further, ...],
     ) -> Bins:
         """Put rewards that come several times each into bins.
 
@@ -215,8 +215,8 @@ class Bins(SameFields):
             How often each comes.
         width : float
             Width of the bins, a power of two.
-        others : tuple of pairs of array of int (atoms,)
-            What further columns sum to, in whole widths and steps.
+        others : tuple of Further
+            What is known of further columns.
         """
         index, u = _placed(value, width)
         square = u * u
@@ -275,7 +275,7 @@ class Bins(SameFields):
             added(joined.square_low),
             np.minimum.reduceat(joined.least, first),
             np.maximum.reduceat(joined.most, first),
-            tuple((added(high), added(low)) for high, low in joined.others),
+            tuple(one.added(first) for one in joined.others),
         ).carried()
 
     @classmethod
@@ -283,11 +283,7 @@ class Bins(SameFields):
         plain: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts]) for name in _plain_fields(cls)
         }
-        joined = tuple(
-            (np.concatenate([p.others[j][0] for p in parts]), np.concatenate([p.others[j][1] for p in parts]))
-            for j in range(others)
-        )
-        return cls(**plain, others=joined)
+        return cls(**plain, others=tuple(Further.joined([part.others[j] for part in parts]) for j in range(others)))
 
     def take(self, places: IntArray) -> Bins:
         """Return some of the bins.
@@ -298,7 +294,7 @@ class Bins(SameFields):
             Positions of bins, rising.
         """
         plain: dict[str, Any] = {name: getattr(self, name)[places] for name in _plain_fields(type(self))}
-        return Bins(**plain, others=tuple((high[places], low[places]) for high, low in self.others))
+        return Bins(**plain, others=tuple(one.take(places) for one in self.others))
 
     def with_rows(self, rows: IntArray) -> Bins:
         """Return the bins of prompts that have other numbers.
@@ -316,7 +312,7 @@ class Bins(SameFields):
             self,
             square_high=self.square_high + (self.square_low >> STEPS),
             square_low=self.square_low & _MASK,
-            others=tuple((high + (low >> STEPS), low & _MASK) for high, low in self.others),
+            others=tuple(one.carried() for one in self.others),
         )
 
     def mean(self, width: float) -> FloatArray:
@@ -353,8 +349,7 @@ class Bins(SameFields):
         width : float
             Width of its bins.
         """
-        high, low = self.others[j]
-        return np.asarray(width * (high / self.count + np.ldexp(low / self.count + 0.5, -STEPS)))
+        return self.others[j].mean(width, self.count)
 
 
 def _plain_fields(kind: type[Bins]) -> list[str]:

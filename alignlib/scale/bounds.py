@@ -10,6 +10,7 @@ Source: the extreme laws are Markov's and Krein's (Karlin and Studden, 1966); th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +20,8 @@ from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib._core.tilted_weights import Weights
 from alignlib.scale.bins import STEPS, Bins
-from alignlib.tables import CountedBins, CountedSamples
+from alignlib.scale.further import Further
+from alignlib.tables import CountedBins, CountedFurther, CountedSamples
 
 __all__ = [
     "Atoms",
@@ -152,7 +154,7 @@ def upper_atoms(bins: Bins, width: float, inside: Inside | None = None) -> Atoms
     )
 
 
-def counted_samples(bins: Bins, width: float) -> CountedSamples:
+def counted_samples(bins: Bins, width: float, further: Mapping[str, float] | None = None) -> CountedSamples:
     """Return the bins of one prompt as estimates take them: a law between the two.
 
     The least and the largest of a bin are what they are; the others lie at their mean ± standard deviation, or, where
@@ -164,6 +166,8 @@ def counted_samples(bins: Bins, width: float) -> CountedSamples:
         The bins of one prompt.
     width : float
         Their width.
+    further : mapping of str to float, optional
+        Names of further columns, in their order, and the widths of their bins.
     """
     inside = inside_bins(bins, width)
     value, count, _ = arranged(bins, width, inside)
@@ -173,7 +177,39 @@ def counted_samples(bins: Bins, width: float) -> CountedSamples:
     number, deviation = bins.count.astype(np.float64), width * np.sqrt(v)
     known = CountedBins(number[::-1], bins.least[::-1], bins.most[::-1], mean[::-1], deviation[::-1], slack)
     of_lam = partial(log_partition_bounds, bins, width, inside=inside)
-    return CountedSamples(np.ascontiguousarray(value[::-1]), np.ascontiguousarray(count[::-1]), known, of_lam)
+    more = {
+        name: _further(bins, width, one, its)
+        for (name, its), one in zip((further or {}).items(), bins.others, strict=bool(further))
+        if np.isfinite(one.least).all()
+    }
+    return CountedSamples(np.ascontiguousarray(value[::-1]), np.ascontiguousarray(count[::-1]), known, of_lam, more)
+
+
+def _further(bins: Bins, width: float, further: Further, its: float) -> CountedFurther:
+    """Return what is known of a further column, from the top down.
+
+    Its values are whole widths h and a part of one: the covariance of this part with the reward, and what rounding
+    leaves of the reward's own place, are bounded by the standard deviations.
+    """
+    mean = further.mean(its, bins.count)
+    slack = its * 2.0**-STEPS
+    deviation = np.sqrt(np.maximum(further.most - mean, 0.0) * np.maximum(mean - further.least, 0.0))
+    deviation += np.where(further.most > further.least, slack, 0.0)
+    of_reward = np.sqrt(bins.variance(width)) + np.where(bins.most > bins.least, width * 2.0**-STEPS, 0.0)
+    middle = width * its * further.covariance(bins.total, bins.count)
+    off = 0.5 * its * of_reward + width * 2.0**-STEPS * deviation
+    off += 1e-14 * width * np.maximum(np.abs(further.least), np.abs(further.most))  # of the sums themselves
+    most = of_reward * deviation
+    low, high = np.maximum(middle - off, -most), np.minimum(middle + off, most)
+    return CountedFurther(
+        mean[::-1],
+        further.least[::-1],
+        further.most[::-1],
+        deviation[::-1],
+        0.5 * (low + high)[::-1],
+        np.abs(0.5 * (high - low))[::-1],
+        slack,
+    )
 
 
 def arranged(bins: Bins, width: float, inside: Inside | None = None) -> tuple[FloatArray, FloatArray, IntArray]:

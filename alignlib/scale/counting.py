@@ -15,6 +15,7 @@ import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib.scale.bins import STEPS, Bins, check_index, steps_of
+from alignlib.scale.further import Further
 
 __all__ = ["bins_of_one"]
 
@@ -56,7 +57,7 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
         return Bins.of(np.zeros(len(values), dtype=np.int64), columns, widths)
     count, total, high, low, packed, squares = (np.zeros(span, dtype=np.int64) for _ in range(6))
     ends = _Ends(values, span, first, width)
-    others = [(np.zeros(span, dtype=np.int64), np.zeros(span, dtype=np.int64)) for _ in columns[1:]]
+    others = [Further.none(span) for _ in columns[1:]]
     size = min(_PIECE, len(values))
     scaled, whole_numbers = np.empty(size), np.empty((3, size), dtype=np.int64)
     for start in range(0, len(values), _PIECE):
@@ -68,6 +69,8 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
         ends.add(index, step, some, room)
         np.multiply(step, step, out=room)
         np.add.at(squares, index, room)
+        for one, column, its in zip(others, columns[1:], widths[1:], strict=True):
+            one.add(index, step, steps_of(column[start : start + len(some)], its), column[start : start + len(some)])
         step += _LOW + 1
         np.add.at(packed, index, step)
         end = start + len(some)
@@ -79,10 +82,6 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
             count += packed >> (STEPS + _COUNT)
             total += packed & _LOW
             packed[:] = 0
-        for (whole, rest), column, its in zip(others, columns[1:], widths[1:], strict=True):
-            steps_of(column[start:end], its, scaled[: len(some)], step)
-            np.add.at(whole, index, step >> STEPS)
-            np.add.at(rest, index, step & _MASK)
     held = np.flatnonzero(count)
     least, most = ends.found(count, values)
     found = Bins(
@@ -94,7 +93,7 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
         low[held],
         least[held] + 0.0,  # no negative zeros
         most[held] + 0.0,
-        tuple((whole[held], rest[held]) for whole, rest in others),
+        tuple(one.take(held) for one in others),
     )
     return found.carried()
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib.scale.bins import STEPS, Bins
 from alignlib.scale.bounds import arranged, inside_bins
+from alignlib.scale.further import Further
 from alignlib.scale.keys import keys_of
 from alignlib.scale.summary import Summary
 
@@ -113,7 +114,17 @@ def shared(summary: Summary, groups: int, rng: np.random.Generator) -> Summary:
     order = np.argsort(keys)
     rank = np.empty(groups, dtype=np.int64)
     rank[order] = np.arange(groups)
-    others = tuple((part(high), part(low)) for high, low in bins.others)
+    others = tuple(
+        Further(
+            part(its.high),
+            part(its.low),
+            part(its.cross_high),
+            part(its.cross_low),
+            its.least[place[atom]],
+            its.most[place[atom]],
+        )
+        for its in bins.others
+    )
     sizes = np.bincount(row, count, groups).astype(np.int64)[order]
     return replace(
         summary,

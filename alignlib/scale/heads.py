@@ -137,7 +137,8 @@ def measured(summary: Summary) -> FloatArray:
         if not len(first):
             continue
         mean = bins.mean(width) if j == 0 else bins.other_mean(j - 1, width)
-        least, most = (bins.least, bins.most) if j == 0 else (mean, mean)
+        its = bins if j == 0 else bins.others[j - 1]
+        least, most = its.least, its.most
         found[j][:, rows] = (
             np.add.reduceat(mean * bins.count, first) / summary.sizes[rows],
             np.minimum.reduceat(least, first),

@@ -117,7 +117,8 @@ class PassOverBins(SameFields):
         for row in self.rows.tolist():
             samples = known.get(row)
             if samples is None:
-                samples = counted_samples(of_prompt(summary.bins, row), summary.widths[0])
+                further = dict(zip(summary.columns[1:], summary.widths[1:], strict=True))
+                samples = counted_samples(of_prompt(summary.bins, row), summary.widths[0], further)
                 if len(known) < _MOST_KNOWN:
                     known[row] = samples
             found.append((row, self.work(samples, *(array[row] for array in self.arrays))))

@@ -223,8 +223,16 @@ def check_bins(bins: Bins, widths: Sequence[float], path: str) -> None:
             & (bins.square_low >= 0)
             & (bins.square_low <= count * float(_MASK))
         )
-        for high, low in bins.others:
-            ok &= (np.abs(high) <= count * float(_MOST_INDEX)) & (low >= 0) & (low <= count * float(_MASK))
+        for its, its_width in zip(bins.others, widths[1:] or widths, strict=False):
+            low, high = (np.ldexp(one.astype(np.float64), k) for one, k in ((its.low, -STEPS), (its.high, 0)))
+            value = (high + low) * its_width
+            slack = _SLACK * count * its_width + 1e-12 * np.abs(value)
+            ok &= (np.abs(its.high) <= count * float(_MOST_INDEX)) & (its.low >= 0) & (its.low <= count * float(_MASK))
+            ok &= (its.cross_low >= 0) & (its.cross_low <= count * float(_MASK)) & (its.least <= its.most)
+            ok &= np.abs(its.cross_high) <= count * float(_MOST_INDEX)
+            known = np.isfinite(its.least)
+            ok &= ~known | (its.least * count <= value + slack + count * its_width * 2.0**-STEPS)
+            ok &= ~known | (value <= its.most * count + slack)
     if not ok.all():
         k = int(np.argmin(ok))
         raise damaged(path, f"no rewards make its bin {bins.index[k]} with count {count[k]}")

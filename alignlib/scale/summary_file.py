@@ -17,6 +17,7 @@ from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import whole_file
 from alignlib.scale.bins import STEPS, Bins, check_width
+from alignlib.scale.further import Further
 from alignlib.scale.keys import keys_of, plain_names
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_checks import check_bins, check_column, check_meta, check_values, damaged, read_meta
@@ -34,11 +35,13 @@ __all__ = [
     "write_summary",
 ]
 
-VERSION = 2  # of version 1 the steps were finer, 2³¹ of a bin
+VERSION = 3  # of version 2 bins tell of gold its sums alone; of version 1 the steps were finer, 2³¹ of a bin
+_READ = (2, VERSION)
 _KEY = b"alignlib_summary"
 _REWARD = "reward."
 _BIN = ("index", "count", "total", "square_high", "square_low", "least", "most")
 _SQL_BIN = ("bin", "count", "total", "square_high", "square_low", "least", "most")
+_FURTHER = ("high", "low", "cross_high", "cross_low", "least", "most")
 
 
 def to_arrow(summary: Summary, about: dict[str, Any] | None = None) -> pa.Table:
@@ -75,8 +78,8 @@ def to_batch(summary: Summary) -> pa.RecordBatch:
         arrays[_REWARD + name] = _lists(kept, pa.array(values))
     bins = summary.bins
     fields: dict[str, pa.Array] = {name: pa.array(getattr(bins, name)) for name in _BIN}
-    for name, (high, low) in zip(summary.columns[1:], bins.others, strict=True):
-        fields |= {f"high.{name}": pa.array(high), f"low.{name}": pa.array(low)}
+    for name, its in zip(summary.columns[1:], bins.others, strict=True):
+        fields |= {f"{one}.{name}": pa.array(getattr(its, one)) for one in _FURTHER}
     counts = np.bincount(bins.row, minlength=len(summary.sizes))
     arrays["bins"] = _lists(counts, pa.StructArray.from_arrays(list(fields.values()), list(fields)))
     return pa.record_batch(arrays)
@@ -152,7 +155,16 @@ def from_batch(
 
     plain: dict[str, Any] = {name: whole(name) for name in _BIN[:5]}
     plain |= {name: _real_numbers(check_column(flat, name, "real", path), name, path) for name in _BIN[5:]}
-    others = tuple((whole(f"high.{name}"), whole(f"low.{name}")) for name in columns[1:])
+    there = {field.name for field in flat.type}
+
+    def further(name: str) -> Further:
+        if f"cross_high.{name}" not in there:  # of version 2
+            return Further.of_sums(whole(f"high.{name}"), whole(f"low.{name}"))
+        high, low, cross_high, cross_low = (whole(f"{one}.{name}") for one in _FURTHER[:4])
+        least, most = (_real_numbers(check_column(flat, f"{one}.{name}", "real", path), name, path) for one in _BIN[5:])
+        return Further(high, low, cross_high, cross_low, least, most)
+
+    others = tuple(further(name) for name in columns[1:])
     bins = Bins(row=np.repeat(np.arange(len(sizes)), number), **plain, others=others)
     if not own:
         check_bins(bins, widths, path)
@@ -306,7 +318,7 @@ def _meta(schema: pa.Schema, path: str) -> dict[str, Any]:
     assert stored is not None
     meta = read_meta(stored, path)
     require(
-        meta["version"] == VERSION,
+        meta["version"] in _READ,
         f"{path} is a summary of version {quoted(meta['version'])}, and this is for version {VERSION}; make it again, "
         "or take the alignlib that made it.",
         "path",
@@ -345,10 +357,13 @@ def sql(
     steps, text = 1 << STEPS, repr(width)
     more, inner = "", ""
     if gold is not None:
-        inner = f",\n    CAST(FLOOR({_quoted(gold)} / {text} * {steps}) AS BIGINT) AS g"
-        whole = f"FLOOR(g / {steps}.0)"
+        inner = f",\n    CAST({_quoted(gold)} AS DOUBLE) AS gold, CAST(FLOOR({_quoted(gold)} / {text}) AS BIGINT) AS h"
+        product = f"FLOOR(u * h / {steps}.0)"
         more = f""",
-  CAST(SUM({whole}) AS BIGINT) AS "high", CAST(SUM(g - {steps} * {whole}) AS BIGINT) AS "low\""""
+  CAST(SUM(h) AS BIGINT) AS "high",
+  CAST(SUM(CAST(FLOOR(gold / {text} * {steps}) AS BIGINT) - h * {steps}) AS BIGINT) AS "low",
+  CAST(SUM({product}) AS BIGINT) AS cross_high, CAST(SUM(u * h - {steps} * {product}) AS BIGINT) AS cross_low,
+  MIN(gold) AS gold_least, MAX(gold) AS gold_most"""
     return f"""SELECT prompt, bin, COUNT(*) AS count,
   CAST(SUM(u) AS BIGINT) AS total,
   CAST(SUM(u * u // {steps}) AS BIGINT) AS square_high,
@@ -356,7 +371,7 @@ def sql(
   MIN(r) AS least, MAX(r) AS most, {text} AS width{more}
 FROM (
   SELECT {_quoted(prompt)} AS prompt, r, bin,
-    CAST(FLOOR(r / {text} * {steps}) AS BIGINT) - bin * {steps} AS u{", g" if gold else ""}
+    CAST(FLOOR(r / {text} * {steps}) AS BIGINT) - bin * {steps} AS u{", gold, h" if gold else ""}
   FROM (SELECT {_quoted(prompt)}, CAST({_quoted(reward)} AS DOUBLE) AS r,
     CAST(FLOOR({_quoted(reward)} / {text}) AS BIGINT) AS bin{inner}
     FROM {source})
@@ -393,7 +408,12 @@ def _from_bins(table: pa.Table, path: str) -> Summary:
         return values
 
     gold = {"high", "low"} & {*table.column_names}
-    others = ((part("high"), part("low")),) if gold else ()
+    others: tuple[Further, ...] = ()
+    if gold and "cross_high" in table.column_names:
+        ends = real("gold_least"), real("gold_most")
+        others = (Further(part("high"), part("low"), part("cross_high"), part("cross_low"), *ends),)
+    elif gold:  # of an earlier statement
+        others = (Further.of_sums(part("high"), part("low")),)
     bins = Bins(
         place[encoded.indices.to_numpy()],
         part("bin"),

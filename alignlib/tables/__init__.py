@@ -22,7 +22,7 @@ from alignlib.tables.as_identifiers import identifiers
 from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, plain_cells
 from alignlib.tables.columns import combines, expand, is_pattern, require_column, split_names
-from alignlib.tables.counted_samples import CountedBins, CountedSamples
+from alignlib.tables.counted_samples import CountedBins, CountedFurther, CountedSamples
 from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.layouts import read_samples
@@ -43,6 +43,7 @@ __all__ = [
     "LARGEST_REWARD",
     "AnswerTable",
     "CountedBins",
+    "CountedFurther",
     "CountedSamples",
     "PromptAnswers",
     "RaterTable",

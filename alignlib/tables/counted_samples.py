@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.same import SameFields
 
-__all__ = ["CountedBins", "CountedSamples"]
+__all__ = ["CountedBins", "CountedFurther", "CountedSamples"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,31 @@ class CountedBins(SameFields):
 
 
 @dataclass(frozen=True, eq=False)
+class CountedFurther(SameFields):
+    """What is known of another reward of the same samples, bin by bin.
+
+    Attributes
+    ----------
+    mean, least, most : array (bins,)
+        Its mean and its ends.
+    deviation : array (bins,)
+        Its standard deviation, at most.
+    covariance, covariance_off : array (bins,)
+        Its covariance with the first reward, and how far that may be off.
+    slack : float
+        By how much rounding may have moved a mean.
+    """
+
+    mean: FloatArray
+    least: FloatArray
+    most: FloatArray
+    deviation: FloatArray
+    covariance: FloatArray
+    covariance_off: FloatArray
+    slack: float
+
+
+@dataclass(frozen=True, eq=False)
 class CountedSamples(SameFields):
     """Rewards from the top down, each standing for several samples.
 
@@ -56,12 +81,15 @@ class CountedSamples(SameFields):
         What they were made of.
     log_partition_bounds : callable
         From an array of λ to what ``log mean e^{λr}`` is at least and at most, in nats.
+    further : mapping of str to CountedFurther
+        What is known of other rewards, by name.
     """
 
     value: FloatArray
     count: FloatArray
     bins: CountedBins
     log_partition_bounds: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+    further: Mapping[str, CountedFurther] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

@@ -1,0 +1,221 @@
+"""Gold along a proxy whose samples are in bins: what the tilt and best-of-N gain of it, with what bins leave open.
+
+Of each bin the mean of gold and bounds on its covariance with the proxy are known. A weight that is ``e^{λr}`` is its
+chord over the bin, whose covariance with gold follows from that of the proxy, less a rest that is at most D; by Cauchy
+and Schwarz, and since what lies in a range of D deviates by D/2 at most, that of the rest is at most ``σ_g D/2``. The
+weights of bins lie between those of laws on two points, as for the limit. A sample's chance to be the best of N rises
+with its rank, so that in a bin it lies between two known ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, require
+from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
+from alignlib.estimation.best_of_n_in_bins import chances_in_bins, counted_rules
+from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
+from alignlib.rules import BestOfN, Rule
+from alignlib.tables import CountedBins, CountedFurther, CountedSamples
+
+__all__ = ["GoldInBins", "gold_of_counted_rules", "tilted_gold_bounds", "tilted_gold_of_counts"]
+
+_ROUNDED = 1e-13  # of sums, in the range of gold
+
+
+@dataclass(frozen=True, eq=False)
+class GoldInBins(SameFields):
+    """What optimising a proxy does to one prompt in bins, at each of k points.
+
+    Attributes
+    ----------
+    gold, proxy, kl : array (k,)
+        Gains of gold and proxy, and KL in nats.
+    below, above : array (k,)
+        How much less, and more, gold the samples may gain.
+    step : array (k,)
+        Bias that may be left.
+    ess : array (k,)
+        Effective sample size.
+    """
+
+    gold: FloatArray
+    proxy: FloatArray
+    kl: FloatArray
+    below: FloatArray
+    above: FloatArray
+    step: FloatArray
+    ess: FloatArray
+
+    def rows(self) -> FloatArray:
+        """Return all of it, shape (7, k)."""
+        return np.array([getattr(self, one.name) for one in fields(self)])
+
+
+def _known(samples: CountedSamples, gold: str) -> CountedFurther:
+    found = samples.further.get(gold)
+    if found is None:
+        raise InputError(
+            f"Of {gold!r} the summary tells the sum of each bin alone, as those of an earlier version do; make it "
+            "again from the samples.",
+            argument="gold",
+        )
+    return found
+
+
+def tilted_gold_of_counts(samples: CountedSamples, lam: FloatArray, gold: str) -> FloatArray:
+    """Return `GoldInBins` of the tilt as rows; biases of O(1/n) are removed.
+
+    Parameters
+    ----------
+    samples : CountedSamples
+        The samples of one prompt.
+    lam : array (k,)
+        λ > 0.
+    gold : str
+        The reward that counts.
+
+    Raises
+    ------
+    InputError
+        Where no more than sums of gold are known.
+    """
+    its, number, n = _known(samples, gold), samples.bins.count, samples.size
+    found, low, high = tilted_gold_bounds(samples, lam, gold)
+    share = 0.5 * sum(_weights(samples.bins, lam))
+    share /= (share @ number)[:, None]
+    squares = np.square(share) @ number
+    # What leaving out each sample in turn says of the bias.
+    apart = its.mean - found[:, None]
+    correction = (n - 1.0) / n * ((apart * np.square(share) / np.maximum(1.0 - share, 1e-3)) @ number)
+    of_proxy, kl = _proxy(samples, lam)
+    base = float(number @ its.mean) / n
+    gain = found + correction - base
+    return GoldInBins(gain, of_proxy, kl, found - low, high - found, correction * squares, 1.0 / squares).rows()
+
+
+def tilted_gold_bounds(
+    samples: CountedSamples, lam: FloatArray, gold: str
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the mean of gold under the tilt of the samples as they are, and what it is at least and at most.
+
+    Parameters
+    ----------
+    samples : CountedSamples
+        The samples of one prompt.
+    lam : array (k,)
+        λ > 0.
+    gold : str
+        The reward that counts.
+
+    Returns
+    -------
+    value, low, high : array (k,)
+        In the unit of gold.
+
+    Raises
+    ------
+    InputError
+        Where no more than sums of gold are known.
+    """
+    bins, its = samples.bins, _known(samples, gold)
+    low, high = _weights(bins, lam)
+    middle = 0.5 * (low + high)
+    slope, rest = _chords(bins, lam)
+    along, off = slope * its.covariance, slope * its.covariance_off + 0.5 * rest * its.deviation
+    found = ((middle * its.mean + along) @ bins.count) / (middle @ bins.count)
+    apart = its.mean - found[:, None]
+    least = (np.minimum(apart * low, apart * high) + along - off) @ bins.count
+    most = (np.maximum(apart * low, apart * high) + along + off) @ bins.count
+    enough = low @ bins.count
+    rounding = its.slack + _ROUNDED * (float(its.most.max()) - float(its.least.min()))
+    below, above = (np.maximum(one, 0.0) / enough + rounding for one in (-least, most))
+    return found, found - below, found + above
+
+
+def _proxy(samples: CountedSamples, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what the proxy gains, and the KL."""
+    value, count, n = samples.value, samples.count, samples.size
+    below = value - value[0]
+    share = np.exp(lam[:, None] * below)
+    share /= (share @ count)[:, None]
+    mean = share @ (count * below)
+    apart = below - mean[:, None]
+    mean += (n - 1.0) / n * ((apart * np.square(share) / np.maximum(1.0 - share, 1e-3)) @ count)
+    mean += value[0]
+    kl = lam * mean - jackknife_of_counts(value, count, lam).second_order[:, 0]
+    return mean - samples.mean, kl
+
+
+def _weights(bins: CountedBins, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what ``mean e^{λ(r - max r)}`` of each bin is at least and at most, shape (k, bins)."""
+    top, slack = bins.most[0], bins.slack
+    least, most = bins.least - slack - top, bins.most + slack - top
+    m, v = bins.mean - top, np.square(bins.deviation)
+    up, down = m - least, most - m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far, near = (np.where(arm > 0.0, v / arm, 0.0) for arm in (up, down))
+        of_least, of_most = (np.where(v > 0.0, v / (np.square(arm) + v), 0.0) for arm in (up, down))
+    scale, others = lam[:, None], np.maximum(bins.count - 2.0, 0.0)
+    alone = np.exp(scale * (bins.least - top)) + (bins.count > 1.0) * np.exp(scale * (bins.most - top))
+    low = of_least * np.exp(scale * least) + (1.0 - of_least) * np.exp(scale * np.minimum(m + far, most))
+    high = of_most * np.exp(scale * most) + (1.0 - of_most) * np.exp(scale * np.maximum(m - near, least))
+    moved = np.exp(scale * slack) * (1.0 + 1e-14)
+    return (alone + others * low / moved) / bins.count, (alone + others * high * moved) / bins.count
+
+
+def _chords(bins: CountedBins, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the slope of the chord of ``e^{λ(r - max r)}`` over each bin, and how far below it that lies at most."""
+    wide = bins.most - bins.least
+    start = np.exp(lam[:, None] * (bins.least - bins.most[0]))
+    along = lam[:, None] * wide
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(along > 0.0, np.expm1(along) / along, 1.0)
+    gap = np.maximum(1.0 + ratio * np.log(ratio) - ratio, 0.0) + 1e-15 * ratio
+    return start * ratio * lam[:, None], start * np.where(wide > 0.0, gap, 0.0)
+
+
+def gold_of_counted_rules(samples: CountedSamples, rules: Sequence[Rule], gold: str) -> FloatArray:
+    """Return `GoldInBins` of best-of-N by the proxy as rows.
+
+    Parameters
+    ----------
+    samples : CountedSamples
+        The samples of one prompt.
+    rules : sequence of Rule
+        Best-of-N at whole N.
+    gold : str
+        The reward that counts.
+
+    Raises
+    ------
+    InputError
+        For other rules, and where no more than sums of gold are known.
+    """
+    require(
+        all(rule.is_base or (isinstance(rule, BestOfN) and rule.n == round(rule.n)) for rule in rules),
+        "rules must be best of a whole N where samples are in bins; pass a larger exact_up_to to keep every sample.",
+        "rules",
+    )
+    its, n = _known(samples, gold), samples.size
+    of_proxy = counted_rules(samples, rules)
+    found = np.zeros((7, len(rules)))
+    found[1], found[2], found[6] = of_proxy.gain, of_proxy.spent, [n / rule.draws for rule in rules]
+    base = float(samples.bins.count @ its.mean) / n
+    rounding = its.slack + _ROUNDED * (float(its.most.max()) - float(its.least.min()))
+    for j, rule in enumerate(rules):
+        if rule.is_base or not isinstance(rule, BestOfN):
+            continue
+        mass, least, most = chances_in_bins(samples, rule.n)
+        some = len(mass)
+        number, middle = samples.bins.count[:some], mass / samples.bins.count[:some]
+        spread = np.sqrt(np.maximum(most - middle, 0.0) * np.maximum(middle - least, 0.0))
+        spread[samples.bins.least[:some] == samples.bins.most[:some]] = 0.0  # samples that tie are kept alike
+        open_ = float((number * its.deviation[:some]) @ spread) + rounding
+        found[0, j] = float(mass @ (its.mean[:some] - base))
+        found[3:5, j] = open_
+    return found
