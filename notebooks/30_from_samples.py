@@ -25,6 +25,11 @@ n_rep: int = 120  # simulated tables per law for the coverage, in [20, 100000]
 kl: list[float] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5]  # KL budgets whose intervals are checked, in nats, > 0
 seed: int = 0  # seed of all samples, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import need
+
+need(min(kl) <= 0.1, f"kl must hold a budget of 0.1 nats or less, which any table supports; got {kl}.")
+
 # %% tags=["hide-input"]
 from pathlib import Path
 

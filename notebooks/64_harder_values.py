@@ -31,6 +31,10 @@ import math
 
 from alignbook.conditions import need
 
+need(
+    len(n_values) >= 2 and len(set(n_values)) == len(n_values),
+    f"n_values must be two or more numbers, no one twice; got {n_values}.",
+)
 most = math.log(min(n_values))
 need(
     capacity_fixed < most,

@@ -252,6 +252,7 @@ def test_reward_is_the_prompt(tmp_path, wide):
 
 def test_reward_is_the_sample(tmp_path):
     refuse(text(tmp_path, GOOD), "'reward' is asked for as reward and as sample", "name two", sample="reward")
+    refuse(text(tmp_path, GOOD), "'prompt_id' is asked for as prompt and as sample", "name two", sample="prompt_id")
 
 
 def test_no_reward_at_all(tmp_path):

@@ -101,6 +101,12 @@ def test_examples_name_options_that_exist(name: str) -> None:
         assert typed <= known
 
 
+def test_the_example_table_is_no_larger_than_fits() -> None:
+    result = CliRunner().invoke(main, ["example", "--samples", "9" * 30])
+    assert result.exit_code == 2
+    assert "--prompts times --samples must be at most 1,000,000 rows; got 60 ×" in result.output
+
+
 def test_examples_on_the_example_table_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for example in dict.fromkeys([*command("example").examples, *command("frontier").examples]):

@@ -115,11 +115,11 @@ def test_two_tied_best_samples_do_not_bring_the_limit_down() -> None:
 
 def test_known_bounds_give_a_limit_without_an_end() -> None:
     """0/1 rewards with rates of .02 to .5: the interval holds at every budget, where the samples alone support few."""
-    rng, kl = np.random.default_rng(0), np.array([0.05, 0.3, 1.0, 2.0, 4.0])
+    rng, kl = np.random.default_rng(0), np.array([0.05, 0.3, 1.0, 2.0, 4.0, 30.0])
     rates = np.geomspace(0.02, 0.5, 12)
     lam = np.geomspace(1e-2, 600.0, 4000)
     curve = np.mean([np.log1p(q * np.expm1(lam)) - lam * q for q in rates], axis=0)
-    truth = np.min((kl[:, None] + curve) / lam, axis=1)
+    truth = np.minimum(np.min((kl[:, None] + curve) / lam, axis=1), 1.0 - rates.mean())
     held = 0
     for _ in range(20):
         rows = (rng.random((100, 32)) < rng.choice(rates, size=(100, 1))).astype(float)
@@ -129,6 +129,7 @@ def test_known_bounds_give_a_limit_without_an_end() -> None:
         assert fit.supported_end == np.inf
         assert (np.diff(found.gain_high) >= -1e-9).all()
         assert (found.gain_high <= 1.0).all()
+        assert (found.gain <= 1.0 - found.base_reward + 1e-12).all()  # past the last λ too: no line goes on
         held += bool(((found.gain_low <= truth) & (truth <= found.gain_high)).all())
     assert held >= 18
 

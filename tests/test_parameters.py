@@ -270,6 +270,8 @@ ROWS = "prompt_id,reward,gold\n" + "".join(f"{row // 8},{row % 7},{row % 5}\n" f
         ("55", {"table": "t.csv"}, "table must go with a run"),
         ("55", {"run": "t.csv"}, r"no column 'kl' \(run_kl\)"),
         ("56", {"table": "t.csv"}, "no column 'log_prob'"),
+        ("30", {"kl": "1e300"}, "kl must hold a budget of 0.1 nats or less"),
+        ("64", {"n_values": "4,4"}, "n_values must be two or more numbers, no one twice"),
         ("64", {"capacity_fixed": "2"}, "capacity_fixed must be below 1.386, .*; got 2."),
         ("61", {"table": "t.csv"}, r"no column 'target' \(target_column\)"),
         ("24", {"text": "x" * 5000}, "text must be the path of an existing file"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import Whole, draws_seed_option
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_ROWS = 1_000_000  # a gigabyte while they are written
 _KL = 0.5  # nats, of the policy whose samples are made up
 _SHARE = 0.85  # of the limit, that the run has
 
@@ -58,6 +60,8 @@ def command(kind: str, n_prompts: int, n_samples: int, seed: int) -> None:
 
     from alignlib.answers.output.render import to_csv
 
+    if n_prompts * n_samples > _ROWS:
+        raise BadInput(f"--prompts times --samples must be at most {_ROWS:,} rows; got {n_prompts} × {n_samples}.")
     make_rows = {"rewards": _rewards, "answers": _answers, "labels": _labels, "kl": _samples, "log": _log}[kind]
     points = make_rows(n_prompts, n_samples, np.random.default_rng(seed))
     click.echo(to_csv(points, list(points[0])), nl=False)

@@ -85,9 +85,9 @@ def averaged_curve(
             break
         size = _to_the_end(strained) if bias_correction and not known else _MOST
     plug_in, second, further, open_below, open_above, first_order = of_cells[..., :used]
-    limit = first.limit
+    limit, reached = first.limit, None
     if largest is not None:
-        most = largest - first.base
+        most, reached = largest - first.base, first.limit
         limit = np.full(len(cells.size), most.mean()) if cells.fixed_prompts else cells.mean(most)
     nearest = second
     if not known:
@@ -98,6 +98,7 @@ def averaged_curve(
         about, of_limit = _over_groups(table, column, first, grid[:used], cells)
         plug_in, second, nearest, further = (about + part.mean(axis=0) for part in (plug_in, second, nearest, further))
         limit = limit + of_limit
+        reached = None if reached is None else reached + of_limit
     chosen = second if bias_correction else plug_in
     bounds = (plug_in, further) if known else (nearest, further) if bias_correction else (chosen,)
     in_bins = bool(open_below.any() or open_above.any())
@@ -121,6 +122,7 @@ def averaged_curve(
         saturated=bool(flat[used - 1]) and not known,
         common_ceiling=first.common_ceiling,
         log_samples=float(np.log(table.n_samples).mean()),
+        cell_reached=reached,
     )
 
 

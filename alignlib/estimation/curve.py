@@ -75,7 +75,7 @@ class AveragedCurve(SameFields):
     cell_plug_in : array (cells, L)
         The same of the samples as they are.
     cell_limit : array (cells,)
-        The largest gain, at λ = ∞.
+        The largest gain, at λ = ∞: of the samples, or what a known largest reward leaves.
     strain : array (L,)
         How far each λ stretches the samples; up to 1 it is supported.
     within : array (L,)
@@ -91,6 +91,8 @@ class AveragedCurve(SameFields):
         Mean of log n, the KL that no sample estimate exceeds.
     hard_bounds : bool
         That the bounds are of what is known, and not of a bias.
+    cell_reached : array (cells,), optional
+        The largest gain of the samples, where `cell_limit` is of a known largest reward.
     """
 
     lam: FloatArray
@@ -108,6 +110,7 @@ class AveragedCurve(SameFields):
     common_ceiling: bool
     log_samples: float
     hard_bounds: bool = False
+    cell_reached: FloatArray | None = None
 
     def gains(
         self, weights: FloatArray, kl: FloatArray, cell_curve: FloatArray | None = None
@@ -133,9 +136,11 @@ class AveragedCurve(SameFields):
             The λ that attains it.
         """
         cells = self.cell_curve if cell_curve is None else cell_curve
-        curve, largest, errors = self._resampled(weights, cells)
-        # Where one sample carries the weight before the curve is flat, the largest reward seen is no limit.
-        limit = largest if self.saturated else np.full(len(weights), np.inf)
+        curve, errors = self._resampled(weights, cells)
+        # Where one sample carries the weight before the curve is flat, the largest reward seen is no limit, unless what
+        # there can be is known: that ends the upper curve, and what was seen the others, past the last λ too.
+        ends = self.saturated or self.cell_reached is not None
+        limit = weights @ self.limit_of(cells) if ends else np.full(len(weights), np.inf)
         gain, lam = minimise_dual(self.lam, curve, limit, kl)
         with np.errstate(divide="ignore"):
             place = np.log(lam / self.lam[0]) / np.log(self.lam[1] / self.lam[0])
@@ -146,19 +151,31 @@ class AveragedCurve(SameFields):
         error = low + (place - below) * (high - low)
         return gain, np.where(np.isinf(lam), errors[:, -1:], error) * (np.atleast_2d(kl) > 0.0), lam
 
-    def _resampled(self, weights: FloatArray, cells: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return curves, largest gains and standard errors, kept for the next budgets asked of the same replicates."""
+    def limit_of(self, cell_curve: FloatArray) -> FloatArray:
+        """Return the gain at λ = ∞ of each cell, (cells,), of the estimate or of one of the bounds.
+
+        Parameters
+        ----------
+        cell_curve : array (cells, L)
+            ``cell_curve`` or one of ``cell_bounds``.
+        """
+        if self.cell_reached is None or cell_curve is self.cell_bounds[-1]:
+            return self.cell_limit
+        return self.cell_reached
+
+    def _resampled(self, weights: FloatArray, cells: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return curves and their standard errors, kept for the next budgets asked of the same replicates."""
         for known in self._kept:
             if known[0] is weights and known[1] is cells:
                 return known[2:]
-        errors = self.cells.standard_error(weights, np.column_stack([cells, self.cell_limit]))
-        found = (*self._average(weights, cells), errors)
+        errors = self.cells.standard_error(weights, np.column_stack([cells, self.limit_of(cells)]))
+        found = (self._average(weights, cells)[0], errors)
         if len(weights) > 1:
             self._kept.append((weights, cells, *found))
         return found
 
     @cached_property
-    def _kept(self) -> deque[tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]]:
+    def _kept(self) -> deque[tuple[FloatArray, FloatArray, FloatArray, FloatArray]]:
         return deque(maxlen=_KEPT)
 
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:

@@ -34,6 +34,7 @@ from alignlib.tables import RewardTable
 __all__ = ["Fit"]
 
 _DEFAULT_POINTS = 40
+_ANY_BUDGET = 1e9  # nats, with which all the mass is on the largest reward
 _LARGEST_MEAN = 1e290
 
 
@@ -201,8 +202,10 @@ class Fit:
                 end,
             )
         held = np.minimum(budgets, end) if self.bias_correction else budgets
-        # Budgets beyond the end share a point of the curve.
-        distinct, place = np.unique(np.append(held, end if math.isfinite(end) else 1.0), return_inverse=True)
+        # Budgets beyond the end share a point of the curve; where bounds leave no end, it is what no budget exceeds.
+        ever = isinstance(curve, AveragedCurve) and curve.cell_reached is not None
+        last = end if math.isfinite(end) else _ANY_BUDGET if ever else 1.0
+        distinct, place = np.unique(np.append(held, last), return_inverse=True)
         points = curve.at(self._mean_of(distinct), self.weights, self.level).take(place)
         with np.errstate(divide="ignore", over="ignore"):
             price = points.slope[:-1] * np.minimum(self.divergence.mean_slope(held), _LARGEST_MEAN)
@@ -215,6 +218,11 @@ class Fit:
             free = self.divergence == KL
             most = largest_win_rate(budgets) - 0.5 if free else curve.most(self._mean_of(budgets))
             gain, low, high = (np.minimum(part, most) for part in (gain, low, high))
+        if ever:
+            high = np.minimum(high, points.high[-1])
+        if self.bounded is not None and not self.win_rate:
+            most = self.bounded[1] - self.base_reward
+            gain, low = np.minimum(gain, most), np.minimum(low, most)
         if self.unseen_top:
             low = np.maximum(low - self._most_presumed, 0.0)
         least = np.interp(self._mean_of(budgets), *self._attained)

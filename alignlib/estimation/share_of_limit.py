@@ -115,7 +115,7 @@ def _share_error(
     place = np.clip(np.searchsorted(curve.lam, lam), 0, len(curve.lam) - 1)
     flat = np.isinf(lam)
     slope = np.where(flat, 0.0, 1.0 / np.maximum(lam, curve.lam[0]))
-    reach = np.where(flat, curve.cell_limit[:, None], (cell_curve[:, place] + kl) * slope)
+    reach = np.where(flat, curve.limit_of(cell_curve)[:, None], (cell_curve[:, place] + kl) * slope)
     mean_gain, mean_reach = weights @ gain, weights @ reach
     variance = (
         weights @ gain**2

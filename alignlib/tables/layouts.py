@@ -104,6 +104,8 @@ def long_samples(
     require_column(file, prompt, "prompt")
     if sample is not None:
         require_column(file, sample, "sample")
+        if sample == prompt:
+            raise _same_column(prompt, "sample", "prompt")
     elif _SAMPLE in file.names and _SAMPLE not in (prompt, *entries):
         sample = require_column(file, _SAMPLE, "sample")
     taken = [prompt] if sample is None else [prompt, sample]
@@ -292,6 +294,6 @@ def _check_prompts(file: TableFile, prompt: str, names: pa.Array) -> None:
         )
 
 
-def _same_column(name: str, argument: str) -> InputError:
-    """Say that a reward is also asked for as something else."""
-    return InputError(f"{name!r} is asked for as reward and as {argument}; name two different columns.", column=name)
+def _same_column(name: str, argument: str, other: str = "reward") -> InputError:
+    """Say that one column is asked for as two things."""
+    return InputError(f"{name!r} is asked for as {other} and as {argument}; name two different columns.", column=name)
