@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import importlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Generator
 from functools import cache, cached_property
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.assertion import rewrite
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
@@ -57,22 +60,44 @@ if PROFILE == "fixed":
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, and say at once where no test can do what it is to."""
     config.addinivalue_line("markers", "lm: needs the extra lm; left out where it is not installed")
-    config.addinivalue_line("markers", "early: of a file that begins before all others, because it takes long")
+    config.addinivalue_line("markers", "early: of a file with a group that begins before all others: it takes long")
     config.addinivalue_line("markers", "browser: opens pages in Chromium; of every test that takes its fixture")
     if config.option.markexpr == "browser" and browser_here() is None:
         raise pytest.UsageError(NO_BROWSER)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Look for no garbage among thousands of tests and all they import, which stay to the end."""
     gc.disable()
+    _compile_a_share(session.config)
     try:
         return (yield)
     finally:
         gc.collect()
         gc.freeze()
         gc.enable()
+
+
+def _compile_a_share(config: pytest.Config) -> None:
+    """In one of several processes, compile a share of the tests, as pytest does where it imports them first.
+
+    In a new clone that takes longer than all else before the tests begin, and each process would do it for all files.
+    pytest keeps what it compiled, and has no word for doing so beforehand: these functions are private, and where a
+    version lacks them, or has others, each process compiles all files again.
+    """
+    here = getattr(config, "workerinput", None)
+    if here is None or sys.dont_write_bytecode:
+        return
+    with contextlib.suppress(AttributeError, TypeError, KeyError, OSError, SyntaxError):
+        state = config.stash[rewrite.assertstate_key]
+        files = sorted((ROOT / "tests").rglob("test_*.py"))
+        for path in files[int(here["workerid"].removeprefix("gw")) :: here["workercount"]]:
+            folder = rewrite.get_cache_dir(path)
+            kept = folder / (path.name[:-3] + rewrite.PYC_TAIL)
+            if rewrite.try_makedirs(folder) and rewrite._read_pyc(path, kept) is None:
+                about, code = rewrite._rewrite_test(path, config)
+                rewrite._write_pyc(state, code, about, kept)
 
 
 @pytest.hookimpl(optionalhook=True)

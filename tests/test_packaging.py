@@ -22,7 +22,7 @@ import alignlib
 from alignbook.project import Project
 from tests.small_project import ROOT
 
-pytestmark = pytest.mark.xdist_group("packaging")  # what is made once is made in one process
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.early]  # what is made once is made in one process
 
 COPIED = (
     "alignlib",

@@ -14,6 +14,8 @@ from alignbook.readme import headline_table, with_headlines
 from alignlib.cli.main import main
 from tests.built_book import need_book
 
+pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.early]
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

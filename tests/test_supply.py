@@ -14,6 +14,8 @@ from supply.licences import IN_PAGES, Licence, licences, needed, objections
 from supply.reproducible import compare
 from tests.small_project import ROOT
 
+pytestmark = [pytest.mark.xdist_group("supply"), pytest.mark.early]
+
 
 def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
     """In another folder, at another time, under another umask."""
