@@ -68,6 +68,19 @@ def test_gold_is_predicted_where_it_is_known_exactly() -> None:
     assert "of those whose gold the base samples tell" in lines_of(found)
 
 
+def test_gold_is_predicted_on_the_prompts_of_the_run() -> None:
+    """Half of the table's prompts, on which gold has twice the slope of the others."""
+    rng, names = np.random.default_rng(5), [f"p{i}" for i in range(80)]
+    proxy, slope = rng.standard_normal((80, 48)), np.repeat([2.0, 0.0], 40)[:, None]
+    gold = slope * proxy + 0.1 * rng.standard_normal(proxy.shape)
+    fit = fit_frontier(RewardTable.from_arrays({"reward": proxy, "gold": gold}, prompts=names), "reward", n_boot=100)
+    found = pick(example_prompts(np.zeros(40), 1.0, rng, kl_max=0.5), fit=fit, column="gold")
+    assert found.predicted is not None
+    truth = 2.0 * np.sqrt(2.0 * found.kl[-1])
+    assert found.predicted.tilted_low[-1] < truth < found.predicted.tilted_high[-1]
+    assert any("Of the table's 80 prompts the log has 40" in note for note in found.notes)
+
+
 def lines_of(found: object) -> str:
     from alignlib.answers.run_advice import RunAdvice
 
@@ -259,6 +272,16 @@ def test_one_more_prompt_is_counted_as_if_it_were_there(moved: list[float]) -> N
     more = np.append(fall, fall.mean() - far)
     assert t[0] == pytest.approx(scipy.stats.ttest_1samp(more, 0.0).statistic, rel=1e-6, abs=1e-9)
     assert skew[0] == pytest.approx(((more - more.mean()) ** 3).mean() / more.std(ddof=1) ** 3, rel=1e-6, abs=1e-9)
+
+
+def test_so_few_prompts_that_no_fall_can_be_shown_are_named() -> None:
+    fallen = np.concatenate([np.arange(12.0), 12.0 - 5.0 * np.arange(1.0, 19.0)])[:, None]
+    course = fallen + 0.5 * np.random.default_rng(0).standard_normal((30, 30))
+    ten, many = gold_turn(course[:, :10]), gold_turn(course)
+    assert (ten.said_at, ten.blind_from, many.said_at, many.blind_from) == (None, 4, 12, None)
+    log = example_run(2, 3, np.random.default_rng(1), n_checkpoints=30)[0]
+    said = lines_of(pick(log, RunGold("gold", log.step, log.kl, course[:, :10].mean(axis=1), course[:, :10], ())))
+    assert "from step 40 on 10 prompts cannot show a fall, however large" in said
 
 
 def test_moods_that_move_all_prompts_are_pointed_out() -> None:

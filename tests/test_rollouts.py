@@ -308,3 +308,27 @@ def test_another_temperature_shows_in_the_surprise_and_the_right_one_does_not() 
     cold = estimate_policy_kl(surprise(policy.tempered(0.7)), n_boot=100).checks["surprise"]
     hot = estimate_policy_kl(surprise(policy.tempered(1.4)), n_boot=100).checks["surprise"]
     assert cold[2] < 0.0 < hot[1]
+
+
+def test_responses_without_a_reward_are_left_out_and_counted(tmp_path: Path) -> None:
+    """A reward function of trl may return None, which its mean leaves out."""
+    with Rollouts(tmp_path) as rollouts:
+        for step in (0, 10):
+            rollouts.write(step, prompt_id=["a", "b"], reward=[0.5, float("nan")], log_prob=[-1.0, -2.0],
+                           base_log_prob=[-1.5, -2.0])  # fmt: skip
+        with pytest.raises(InputError, match="log_prob must hold finite log-probabilities; that of response 1 is none"):
+            rollouts.write(20, reward=[0.5, 0.5], log_prob=[-1.0, float("-inf")], base_log_prob=[-1.5, -2.0])
+    log = read_training_log(tmp_path)
+    assert (log.reward.tolist(), log.kl.tolist()) == ([0.5, 0.5], [0.5, 0.5])
+    assert any("Left out: 2 of 4 responses without a number in 'reward'" in note for note in log.notes)
+
+
+@pytest.mark.parametrize(("pad", "tokens"), [(0.0, 2.0), (-1.0, 3.0)])
+def test_lists_that_go_on_past_their_number_of_tokens(tmp_path: Path, pad: float, tokens: float) -> None:
+    path = tmp_path / "padded.jsonl"
+    row = {"token_log_prob": [-1.0, -2.0, pad], "base_token_log_prob": [-1.5, -2.0, pad], "n_tokens": 2}
+    path.write_text("\n".join([json.dumps(row)] * 3) + "\n", encoding="utf-8")
+    found = read_kl_samples(path)
+    assert found.n_tokens is not None
+    assert found.n_tokens.tolist() == [tokens] * 3
+    assert any("'n_tokens'" in note for note in found.notes)

@@ -351,11 +351,11 @@ def test_lengths_that_count_tools_tokens_give_no_lower_end(tmp_path: Path) -> No
     """verl's response_length counts what tools wrote; its KL is a mean over what the policy wrote."""
     row = {"critic/score/mean": 0.5, "response_length/mean": 400.0, "response_length/min": 320.0,
            "response_length/max": 500.0, "num_turns/max": 6, "num_turns/mean": 4.5}  # fmt: skip
-    for key, unit in (("critic/kl", None), ("actor/kl_loss", "token")):
+    for key, unit, most in (("critic/kl", None, 500.0), ("actor/kl_loss", "token", 400.0)):
         (tmp_path / "a.jsonl").write_text(lines([{"step": at, key: 0.0101234, **row} for at in range(9)]))
         log = read_training_log(tmp_path / "a.jsonl", estimator="k3", kl_unit=unit)
         assert log.ends[0][0] == pytest.approx(0.0101234)
-        assert log.ends[1][0] == pytest.approx(500.0 * 0.0101234)
+        assert log.ends[1][0] == pytest.approx(most * 0.0101234)
         assert any("counts the tokens of tools too" in note for note in log.notes)
         own = read_training_log(tmp_path / "a.jsonl", estimator="k3", kl_unit="token", length=110.0)
         assert not any("tools" in note for note in own.notes)
@@ -412,7 +412,20 @@ def test_the_bound_holds_whatever_the_responses(responses: list[tuple[float, int
         logged = float(((each * length).sum(axis=1) / length.sum(axis=1)).mean())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.jsonl")
-        path.write_text(lines([{"step": 3, kl: float(logged), reward: 0.5, tokens: float(length.mean())}]))
+        path.write_text(
+            lines(
+                [
+                    {
+                        "step": 3,
+                        kl: float(logged),
+                        reward: 0.5,
+                        tokens: float(length.mean()),
+                        "total_length": 9.0,
+                        "reward_std": 0.1,
+                    }
+                ]
+            )
+        )
         ends = (float(length.min()), float(length.max()))
         low, high = read_training_log(path, lengths=ends, estimator="k3").ends
     truth = float((each * length).mean())
@@ -716,7 +729,7 @@ def test_a_policy_that_is_its_base_has_kl_0_and_is_not_accused(tmp_path: Path) -
 def test_a_run_on_its_own_floor_wastes_nothing(tmp_path: Path) -> None:
     (tmp_path / "run.csv").write_text("kl,reward\n0,0.1\n0.1,0.2\n0.2,0.3\n")
     done = CliRunner().invoke(main, ["overlay", str(tmp_path / "run.csv"), "--kl-unit", "sequence"])
-    assert "All checkpoints lie on this floor" in done.stdout
+    assert "No checkpoint shows that another wastes KL" in done.stdout
 
 
 def test_few_decimals_are_said_with_what_they_leave_open(tmp_path: Path) -> None:
@@ -865,3 +878,41 @@ def test_console_lines_of_nobodys_keys_are_said_to_be_that(tmp_path: Path) -> No
     path.write_text("step:3 - kl:0.3 - reward:0.3\n")
     with pytest.raises(InputError, match=r"what was sought in its lines is not there: .* columns of a CSV"):
         read_training_log(path)
+
+
+@pytest.mark.parametrize("name", ["response_length", "completion_length", "policy_loss", "reward/mean", "kl_penalty"])
+def test_one_name_that_anybody_uses_makes_no_trainer(tmp_path: Path, name: str) -> None:
+    assert recognise(["step", "kl", "reward", name]) is None
+    path = tmp_path / "run.csv"
+    path.write_text(f"step,kl,reward,{name}\n0,0.0,0.2,20\n1,0.5,0.3,21\n", encoding="utf-8")
+    with pytest.raises(InputError, match="in nats per sequence or per token"):
+        read_training_log(path)
+
+
+def test_steps_of_a_batch_that_is_used_again_are_left_out(tmp_path: Path) -> None:
+    """trl with num_iterations=2: every second row has a KL and neither reward nor length."""
+    rows = [
+        {"step": i, "loss": 0.1, "kl": 0.01 * i, "entropy": 1.0}
+        | ({"reward": 0.1 * i, "reward_std": 0.1, "completions/mean_length": 20.0} if i % 2 else {})
+        for i in range(1, 10)
+    ]
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps({"log_history": rows}))
+    found = read_training_log(path)
+    assert found.step.tolist() == [1.0, 3.0, 5.0, 7.0, 9.0]
+    assert any(note.startswith("Left out: 4 steps with a KL but no reward") for note in found.notes)
+    rows[3]["reward"] = float("nan")  # it diverged there
+    path.write_text(json.dumps({"log_history": rows}))
+    with pytest.raises(InputError, match="diverged"):
+        read_training_log(path)
+
+
+def test_a_mean_over_the_policys_own_tokens_has_ends_by_k1_too(tmp_path: Path) -> None:
+    rows = [{"step": i, "actor/kl_loss": 0.01 * i, "critic/score/mean": 0.1 * i, "response_length/mean": 100.0,
+             "num_turns/max": 6} for i in range(1, 6)]  # fmt: skip
+    path = tmp_path / "run.jsonl"
+    path.write_text(lines(rows))
+    found = read_training_log(path, kl_unit="token", estimator="k1")
+    np.testing.assert_allclose(found.ends[0], 0.01 * np.arange(1, 6))
+    np.testing.assert_allclose(found.ends[1], np.arange(1, 6))
+    assert "own tokens" in found.remedy

@@ -192,8 +192,10 @@ def _advice(log: TrainingLog, fit: Fit | None, gold: RunGold | None, asked: dict
 
 def _beta(fit: Fit, kl: float, log: TrainingLog, asked: dict[str, Any]) -> BetaChoice:
     from alignlib.training.beta_choice import choose_beta
+    from alignlib.training.own_limit import own_limits
 
     with naming(kl="--kl"):
+        fit = own_limits(log, fit).whole  # on the run's own prompts, where the log names them
         return choose_beta(fit, kl, length=_length(log, kl, asked), tokens=asked["tokens"], group=asked["group"])
 
 

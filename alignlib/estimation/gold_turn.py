@@ -53,6 +53,8 @@ class GoldTurn(SameFields):
         Position of the first checkpoint that says so; None without one.
     before, after : (int, int), optional
         First and last position of the two blocks compared there.
+    prompts : int, optional
+        How many were compared; None where means were.
     """
 
     error: float
@@ -64,6 +66,20 @@ class GoldTurn(SameFields):
     said_at: int | None
     before: tuple[int, int] | None
     after: tuple[int, int] | None
+    prompts: int | None = None
+
+    @property
+    def blind_from(self) -> int | None:
+        """Position of the first checkpoint from which on no fall, however large, is shown; None where one could be.
+
+        Of m prompts that all fall no comparison is less likely by chance than ``0.5^m``.
+        """
+        k = len(self.p)
+        if self.prompts is None or k < 2:
+            return None
+        compared = np.array([sum((i + 1) // 2**j - 1 for j in range((i + 1).bit_length() - 1)) for i in range(k)])
+        blind = np.maximum(compared, 1) * 0.5**self.prompts > self.spent
+        return None if not blind[-1] else int(k - np.argmin(blind[::-1])) if not blind[1:].all() else 1
 
     @property
     def looks(self) -> int:
@@ -81,7 +97,7 @@ def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = N
         (NaN where one was not scored). By prompts, differences are paired, and one prompt more is counted that rose as
         far as any was apart; the stated error presumes that no prompt in as many rises further, and that no mood of a
         judge moves all. Of means, the error is told from the scatter around their course, which takes six checkpoints
-        and noise that is independent from checkpoint to checkpoint.
+        and noise that is normal, of one size and independent from checkpoint to checkpoint.
     error : float
         Chance of a false alarm at any look, in (0, 1).
     looks : int, optional
@@ -134,7 +150,8 @@ def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = N
     said = int(alarms[0]) if alarms.size else None
     before, after = (None, None) if said is None else blocks[said]
     told_by = "prompts" if by_prompt else "checkpoints"
-    return GoldTurn(float(error), told_by, fall, fall_error, p, spent, said, before, after)
+    prompts = values.shape[1] if by_prompt else None
+    return GoldTurn(float(error), told_by, fall, fall_error, p, spent, said, before, after, prompts)
 
 
 def _blocks(values: FloatArray) -> list[tuple[int, IntArray, FloatArray]]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.noise_memory import noise_memory
 
 __all__ = ["Course", "kl_course", "scatter_of_kl"]
 
@@ -21,8 +22,6 @@ _SHARE, _NEAREST = 0.6, 8  # of the checkpoints, at least, that a piece of the c
 _FEWEST = 5  # checkpoints, of which a scatter is known
 _NOISY = 0.03  # of the KL: below that its noise moves no interval
 _TOLD = 0.1  # of the largest KL: of smaller ones the scatter is another
-_MEMORIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # of noise, from one checkpoint to the next
-_ERRORS_MORE = 0.5  # by simulation of noise of any memory
 _FLOOR = 0.03  # of the largest KL: smaller ones weigh as much
 
 
@@ -93,47 +92,13 @@ def kl_course(log: TrainingLog) -> Course | None:
         powers = ((place - at) / width)[:, None] ** np.arange(3)
         hat[i] = (np.linalg.pinv(weight[:, None] * powers) * weight)[0]
     smooth = np.maximum(hat @ kl, 0.0)
-    tied, wide = _along(hat * level / level[:, None], (kl - hat @ kl) / level, kl > _TOLD * kl.max())
-    square = max(part**2, wide)
-    variance = np.maximum(square * tied * smooth**2, hat**2 @ (part * smooth) ** 2)
+    own = hat * level / level[:, None]
+    law, wide = noise_memory(own, (kl - hat @ kl) / level, kl > _TOLD * kl.max())
+    tied = max(part**2, wide) * np.einsum("ij,jk,ik->i", own, law, own)
+    variance = np.maximum(tied * smooth**2, hat**2 @ (part * smooth) ** 2)
     back = np.empty_like(order)
     back[order] = np.arange(order.size)
     return Course(smooth[back], variance[back], part)
-
-
-def _along(hat: FloatArray, rest: FloatArray, told: BoolArray) -> tuple[FloatArray, float]:
-    """Return the variance of each smoothed value by that of one's noise, which may go on from step to step, and that.
-
-    What goes on looks like the course and leaves little of itself in the residuals. So the noise is taken for one of
-    the first order whose residuals would be as alike from one to the next as these, by one standard error more.
-
-    Parameters
-    ----------
-    hat : array (k, k)
-        The smoother, of values in units of their noise.
-    rest : array (k,)
-        Residuals, in the same unit.
-    told : array of bool (k,)
-        Which of these count.
-
-    Returns
-    -------
-    tied : array (k,)
-        Variance of each smoothed value, by that of one.
-    wide : float
-        Variance of the noise of one.
-    """
-    size, left = rest.size, np.eye(rest.size) - hat
-    pairs = told[1:] & told[:-1]
-    sum_of_squares = float((rest[told] ** 2).sum())
-    alike = float((rest[1:] * rest[:-1])[pairs].sum()) / sum_of_squares + _ERRORS_MORE / math.sqrt(told.sum())
-    away = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
-    for memory in _MEMORIES:
-        law = memory**away
-        seen = left @ law @ left.T
-        if np.diagonal(seen, 1)[pairs].sum() >= alike * np.diagonal(seen)[told].sum():
-            break
-    return np.einsum("ij,jk,ik->i", hat, law, hat), sum_of_squares / float(np.diagonal(seen)[told].sum())
 
 
 def _rough(kl: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit, GoldTurn, gold_turn
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.own_limit import own_limits
 from alignlib.training.predicted_gold import Predicted, by_prediction, predict_gold
 from alignlib.training.run_gold import RunGold, gold_of_log
 
@@ -181,6 +182,9 @@ def pick(
             f"The KL of a checkpoint is known between ends only, if at all, by {log.kl_name!r} and lengths: "
             "checkpoints are ordered by its product with the mean length, and nothing is compared at equal KL."
         )
+    if fit is not None and column is not None and low is None:
+        own = own_limits(log, fit)
+        fit, notes = own.whole, [*notes, *own.notes]
     predicted = None if fit is None or column is None or low is not None else predict_gold(kl, fit, column)
     if gold is None:
         assert predicted is not None

@@ -250,6 +250,8 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
     # Above the limit it shows no such thing, and an interval holds its estimate.
     needed_low = np.fmin(needed_low, needed)
     needed_high = np.fmax(needed_high, np.fmax(needed, needed_low))
+    at_base = (pooled.kl == 0.0) & (most_kl == 0.0)  # whatever it gained is noise
+    needed, needed_low, needed_high = (np.where(at_base, 0.0, one) for one in (needed, needed_low, needed_high))
     possible = np.where(pooled.kl < 0.0, np.nan, 1.0)  # a negative KL has no place on the frontier
     # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
     open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))

@@ -188,6 +188,10 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, object]]:
 
 def _check_tokens(ready: Mapping[str, list[Any]]) -> None:
     """Refuse what could not be read once the training is over: counts, signs, and lists of unlike lengths."""
+    for name in ("log_prob", "base_log_prob", *(name for name in _LISTS if "log_prob" in name)):
+        rows = ready.get(name, [])
+        lacks = next((i for i, x in enumerate(rows) if x is None or (isinstance(x, list) and None in x)), None)
+        require(lacks is None, f"{name} must hold finite log-probabilities; that of response {lacks} is none.", name)
     for name in ("log_prob", "base_log_prob"):
         above = next((x for x in ready.get(name, []) if x is not None and x > MOST_LOG_PROB), None)
         require(above is None, f"{name} must hold log-probabilities, <= 0; got {above}.", name)

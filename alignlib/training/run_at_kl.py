@@ -89,11 +89,11 @@ def along(log: TrainingLog, budgets: FloatArray, smooth: bool = False) -> list[A
         found.append(
             AtKL(
                 float(value @ log.reward),
-                math.nan if scatter is None else float(value**2 @ scatter.variance) + of_kl,
+                math.nan if scatter is None else scatter.of_sum(value) + of_kl,
                 1.0 if scatter is None else scatter.freedom(kl),
                 _prompts(log, value, steep),
                 float(bend @ log.reward),
-                0.0 if scatter is None else float(bend**2 @ scatter.variance),
+                0.0 if scatter is None else scatter.of_sum(bend),
                 missed,
             )
         )
@@ -134,7 +134,7 @@ def _places(log: TrainingLog, budget: float) -> tuple[float, float]:
 
 def _scatter(log: TrainingLog) -> Scatter | None:
     has_place = log.kl >= 0.0
-    return scatter_of(log.kl[has_place], log.reward[has_place])
+    return scatter_of(log.kl[has_place], log.reward[has_place], log.step[has_place])
 
 
 def _prompts(log: TrainingLog, weight: FloatArray, slope: float) -> _Prompts | None:
@@ -298,9 +298,9 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
         "seeds": "Intervals of differences are over seeds, whose spread is taken to be alike for all methods.",
         "prompts and seeds": f"Intervals of differences are over prompts, {_in_common(methods)}, and over seeds, whose "
         "spread is taken to be alike for all methods.",
-        "checkpoints": "Intervals of differences hold the scatter of checkpoints along these very runs: they say "
-        "nothing of other prompts or seeds. Single responses with names of their prompts would tell more, and so would "
-        "several seeds of a method.",
+        "checkpoints": "Intervals of differences hold the scatter of checkpoints along these very runs, also where it "
+        "goes on from one to the next: they say nothing of other prompts or seeds. Single responses with names of "
+        "their prompts would tell more, and so would several seeds of a method.",
     }[told_by]  # fmt: skip
     few = [title for title, log in every if told_by == "checkpoints" and _scatter(log) is None]
     noisy = [(title, course.scatter) for title, log in every if (course := kl_course(log.keep(log.kl >= 0.0)))]

@@ -9,6 +9,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
+from alignlib.training.noise_memory import noise_memory
 
 __all__ = ["Scatter", "bend_weights", "local_weights", "scatter_of"]
 
@@ -83,11 +84,25 @@ class Scatter(SameFields):
         Variance at each.
     free : array (k,)
         How much of each residual the course leaves.
+    law : array (k, k)
+        How alike the scatter of any two is.
     """
 
     kl: FloatArray
     variance: FloatArray
     free: FloatArray
+    law: FloatArray
+
+    def of_sum(self, weights: FloatArray) -> float:
+        """Return the variance of a weighted sum of the checkpoints.
+
+        Parameters
+        ----------
+        weights : array (k,)
+            Their weights.
+        """
+        parts = weights * np.sqrt(self.variance)
+        return float(max(parts @ self.law @ parts, parts @ parts))
 
     def freedom(self, at: float) -> float:
         """Return the degrees of freedom of the variances near a KL, by Satterthwaite's rule.
@@ -101,7 +116,7 @@ class Scatter(SameFields):
         return max(float((near @ self.free) ** 2 / (near**2 @ self.free**2)), 1.0)
 
 
-def scatter_of(kl: FloatArray, reward: FloatArray) -> Scatter | None:
+def scatter_of(kl: FloatArray, reward: FloatArray, step: FloatArray | None = None) -> Scatter | None:
     """Return how checkpoints scatter around their course, by residuals near by; None for too few.
 
     Where a KL is noisy, so is the reward at it, the more the steeper the run is: so the variance is one of the place,
@@ -113,6 +128,8 @@ def scatter_of(kl: FloatArray, reward: FloatArray) -> Scatter | None:
         KL of the checkpoints, >= 0.
     reward : array (k,)
         Their rewards.
+    step : array (k,), optional
+        Their steps, along which scatter may go on; their order by default.
 
     Examples
     --------
@@ -127,12 +144,19 @@ def scatter_of(kl: FloatArray, reward: FloatArray) -> Scatter | None:
     fits = [_fitted(root, float(one), degree, _FEWEST) for one in root]
     hat, near = np.array([rows[0] for rows, _, _ in fits]), np.array([one for _, one, _ in fits])
     rest = np.eye(kl.size) - hat
-    free, square = (rest**2).sum(axis=1), (rest @ reward) ** 2
+    left = rest @ reward
+    free, square = (rest**2).sum(axis=1), left**2
     if kl.size < 5 or free.sum() < _FREE:
         return None
     with np.errstate(invalid="ignore", divide="ignore"):
         local = near @ square / (near @ free)
-    return Scatter(kl, np.fmax(local, square.sum() / free.sum()), free)
+    variance = np.fmax(local, square.sum() / free.sum())
+    order = np.arange(kl.size) if step is None else np.argsort(step, kind="stable")
+    back = np.argsort(order)
+    deviation = np.sqrt(np.maximum(variance, 1e-300))
+    own = (hat * deviation / deviation[:, None])[np.ix_(order, order)]
+    law, wide = noise_memory(own, (left / deviation)[order], np.ones(kl.size, dtype=bool))
+    return Scatter(kl, variance * max(wide, 1.0), free, law[np.ix_(back, back)])
 
 
 def _degree(kl: FloatArray) -> int:

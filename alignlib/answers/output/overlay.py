@@ -223,6 +223,8 @@ def _place(found: Overlay, i: int) -> str:
     if found.above[i]:
         why = "another reward scale, base or unit than the table's; see above for what speaks for which"
         return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): {why}."
+    if kl == 0.0:
+        return f"is at 0 nats, the base itself: its gain of {gain:.3g} of {found.measured_in!r} is noise."
     if found.gain_high[i] < 0.0:
         lost = f"has lost {-gain:.3g} of {found.measured_in!r} for {_nats(found, i)} nats per sequence"
         return f"{lost}: the base itself has more" + (", so all of that KL is wasted." if kl > 0.0 else ".")
@@ -372,7 +374,13 @@ def _floor_lines(found: Floor) -> list[str]:
     most = f"{wasted[i]:.3g} of its {_nats(found, i)} nats if the points were exact (noise makes it look more)"
     worst = f"Most is wasted by {where}: {most}"
     if wasted[i] <= _ROUNDING * max(float(log.ends[0][i]), 1.0):
-        worst = "All checkpoints lie on this floor, so none shows that another wastes KL"
+        worst = "No checkpoint shows that another wastes KL"
+        if not (log.ends[1] > 0.0).any() and np.ptp(log.reward) > 0.0:
+            worst = (
+                f"All {log.kl.size} KLs are 0 or less, where rewards go from {log.reward.min():.4g} to "
+                f"{log.reward.max():.4g}: a policy at 0 nats is its base and has one reward, so these are noise, or "
+                "the KL was not measured (beta = 0, no reference model)"
+            )
     return [
         f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}.",
         "Without samples of the base model the limit is not known, nor any share of it. These checkpoints show a floor",

@@ -179,12 +179,20 @@ def _kept(one: Pick) -> str:
 
 def _turned(one: Pick, turn: GoldTurn) -> str:
     looks = f"chance of a false alarm at any of the looks: {percent(turn.error)}"
+    if turn.told_by == "checkpoints":
+        looks += ", if the checkpoints' noise is normal, of one size and independent"
     if turn.looks == 0:
         needs = "six checkpoints" if turn.told_by == "checkpoints" else "prompts that differ"
         return f"Whether gold has fallen cannot be tested; it takes {needs}."
     said = turn.said_at
     if said is None or turn.before is None or turn.after is None:
         end = f"up to step {one.step[-1]:g}"
+        if turn.blind_from is not None:
+            return (
+                f"Gold is not shown to have fallen {end}; from step {one.step[turn.blind_from]:g} on {turn.prompts} "
+                "prompts cannot show a fall, however large, by so small a chance of a false alarm: score more prompts, "
+                "fewer checkpoints, or give the means alone (run_gold)."
+            )
         return f"Gold is not shown to have fallen {end} ({looks}); that does not say that it has not."
 
     def steps(block: tuple[int, int]) -> str:
@@ -276,8 +284,9 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
             )
         if one.turn is not None and one.turn.told_by == "checkpoints":
             notes.append(
-                "The test of whether gold has fallen takes the scatter of the checkpoints for independent noise; gold "
-                "prompt by prompt needs no such thing."
+                "The test of whether gold has fallen takes the checkpoints' scatter for normal noise of one size, "
+                "independent from one to the next. Noise that leaps, grows along the run or goes on makes false alarms "
+                "several times as frequent; gold prompt by prompt needs no such thing."
             )
     if beta is not None:
         notes += beta_notes(beta)

@@ -67,6 +67,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     if tools:
         lengths.pop("shortest", None)
     values = {"kl": kl, "reward": reward, **lengths}
+    again = np.unique(step[~np.isnan(kl) & columns.absent(chosen.reward) & np.isfinite(step)])
     known = writer is not None and bool(writer.marks)
     epoch = columns.bounded(plain["epoch"]) if known and chosen.step is None and "epoch" in plain else None
     first = () if counter is None else _join_counters(columns, chosen, counter, step, run, values)
@@ -74,6 +75,13 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         step, run, values = first.step, first.run, first.values
     step, run, values, notes = in_order(step, run, values, counted=chosen.step is not None, sparse=known, epoch=epoch)
     notes = [*(first.notes if isinstance(first, Joined) else ()), *notes]
+    used = np.isnan(values["reward"]) & np.isin(step, again) & known & (chosen.step is not None)
+    if used.any() and not used.all():
+        step, run, values = step[~used], run[~used], {name: one[~used] for name, one in values.items()}
+        notes.append(
+            f"Left out: {counted(int(used.sum()), 'step')} with a KL but no reward, as where a batch is used for "
+            "several updates: that KL is of a policy that has moved on from the one that drew the responses."
+        )
     return LogRows(
         chosen.kl,
         chosen.unit,
@@ -90,6 +98,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
             *_of_reward(writer, plain, chosen),
             *_of_other_kl(columns, query, writer, chosen),
             *tools,
+            *_of_cut(columns, query, writer, chosen, plain),
             *_of_law(columns, writer, plain, chosen, step, values["kl"]),
         ),
         estimator=query.estimator or (chosen.key.estimator if chosen.key else ""),
@@ -187,6 +196,24 @@ def _with_tools(
             )
             return [said]
     return []
+
+
+def _of_cut(
+    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen, plain: dict[str, str]
+) -> list[str]:
+    """Say so where cut responses may be in the mean length but not in the KL."""
+    if trainer is None or chosen.unit != "token" or query.length is not None:
+        return []
+    key = next((plain[name] for name in trainer.cut if name in plain), None)
+    part = np.nanmax(columns.numbers(key), initial=0.0) if key is not None else 0.0
+    if key is None or not part > 0.0:
+        return []
+    said = (
+        f"Up to {100.0 * part:.2g} % of a step's responses were cut at the largest length ({key!r}). Where the trainer "
+        "masks these (mask_truncated_completions), the KL is a mean over the others alone, also 0 where none is left, "
+        "and times the mean length of all it is not the run's KL: then take responses with their log-probabilities."
+    )
+    return [said]
 
 
 def _recognised(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
 from alignlib.tables import EXACT_INTEGERS, short, too_large
@@ -20,6 +21,7 @@ __all__ = ["LARGEST", "Columns", "columns_of_rows", "flat", "lines_of_csv", "tex
 
 LARGEST = 1e102  # as of rewards in a table
 _MOST_BYTES = 256 * 2**20
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _WORDS = {"nan": math.nan, "infinity": math.inf, "inf": math.inf, "-infinity": -math.inf, "-inf": -math.inf}
 
 
@@ -45,6 +47,8 @@ class Columns(SameFields):
         Sentences on how it was read.
     where : callable
         Names a row for messages.
+    lacks : callable, optional
+        Tells in which rows a column is not there at all, which is no number that is none.
     """
 
     path: Path
@@ -55,6 +59,17 @@ class Columns(SameFields):
     run: npt.NDArray[np.object_] | None = None
     notes: tuple[str, ...] = ()
     where: Callable[[int], str] = lambda row: f"entry {row + 1}"
+    lacks: Callable[[str], BoolArray] | None = None
+
+    def absent(self, name: str) -> BoolArray:
+        """Tell in which rows a column is not there at all; in none where the log does not tell.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        """
+        return np.zeros(self.size, dtype=bool) if self.lacks is None else self.lacks(name)
 
     def bounded(self, name: str) -> FloatArray:
         """Return a column as numbers, none so large that its square, or its product with another, is none.
@@ -112,6 +127,8 @@ def columns_of_rows(
                 continue
             if isinstance(value, str) and value.strip().lower() in _WORDS:
                 value = _WORDS[value.strip().lower()]
+            if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+                value = float(value)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 at = f"at step {quoted(row['step'], 40)}" if name != "step" in row else f"in entry {place + 1}"
                 raise InputError(
@@ -127,7 +144,11 @@ def columns_of_rows(
 
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     runs = None if run is None else np.array([*run, None], dtype=object)[:-1]
-    return Columns(path, kind, names, len(rows), numbers, runs)
+
+    def lacks(name: str) -> BoolArray:
+        return np.array([name not in row for row in rows], dtype=bool)
+
+    return Columns(path, kind, names, len(rows), numbers, runs, lacks=lacks)
 
 
 def flat(value: Mapping[str, object]) -> dict[str, object]:

@@ -84,7 +84,9 @@ def per_sequence(
     if rows.mean_over == "scaled":
         unknown = np.full(rows.kl.size, np.inf)
         return PerSequence(np.maximum(product, 0.0), 0.0 * product, unknown, (_scaled(rows),), _OF_SCALE)
-    over_responses = rows.mean_over in ("responses", "parts", "own tokens")
+    if rows.mean_over == "own tokens":
+        return _of_own_tokens(rows, product, said)
+    over_responses = rows.mean_over in ("responses", "parts")
     if over_responses or (lengths is not None and (rows.estimator == _NEVER_NEGATIVE or not rows.mean_over)):
         least, largest = _lengths(rows, lengths)
         alike = _alike(rows, least, largest)
@@ -120,9 +122,20 @@ def per_sequence(
     return PerSequence(product, None, None, (said,))
 
 
+def _of_own_tokens(rows: LogRows, product: FloatArray, said: str) -> PerSequence:
+    """Bound a mean over the policy's own tokens, of which a response has one at least and no more than are counted."""
+    ends = np.minimum(rows.kl, product), np.maximum(rows.kl, product)
+    said = (
+        f"{said} It is a mean over the policy's own tokens, where the length counts others too: the KL per sequence is "
+        f"that times the mean number of its own tokens, one at least, so at step {rows.step[-1]:g} between "
+        f"{ends[0][-1]:.3g} and {ends[1][-1]:.3g} nats."
+    )
+    return PerSequence(product, *ends, (said,), "the mean number of the policy's own tokens (length) tells it")
+
+
 def _alike(rows: LogRows, least: FloatArray, largest: FloatArray) -> BoolArray:
     """Return at which checkpoints all responses are equally long, up to what float32 makes of a mean."""
-    return np.isclose(least, largest, rtol=1e-6, atol=0.0) & (rows.mean_over != "own tokens")
+    return np.isclose(least, largest, rtol=1e-6, atol=0.0)
 
 
 def _agree(rows: LogRows) -> None:
@@ -194,7 +207,6 @@ def _bound(rows: LogRows, low: FloatArray, high: FloatArray, lengths: tuple[floa
         "responses": "is a mean over responses of their own mean per token",
         "parts": "is a mean over responses of their own mean per token, parts of a batch weighted by their length",
         "tokens": "may be a mean of parts of a batch",
-        "own tokens": "is a mean over the policy's own tokens, where the length counts others too",
     }.get(rows.mean_over, "may be a mean of responses or parts of a batch")
     said = (
         f"{rows.kl_name!r} is in nats per token and {how}: its product with the mean length misses the covariance of "
@@ -319,7 +331,7 @@ def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
     rounding = (kl < 0.0) & (kl >= -_ROUNDING[rows.kl_unit])
     if rounding.any():
         kl[rounding] = 0.0
-        of_means = rows.mean_over in ("responses", "parts", "own tokens") and rows.estimator not in ("k2", "k3")
+        of_means = rows.mean_over in ("responses", "parts") and rows.estimator not in ("k2", "k3")
         what = ", which is rounding: taken as 0."
         if of_means and rows.length is not None:
             what = " (rounding, or a mean of log-ratios of both signs): 0 only where all responses are equally long."

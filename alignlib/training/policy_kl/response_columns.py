@@ -13,7 +13,7 @@ from alignlib.training.policy_kl.sample_arrays import IMPOSSIBLE, LEAST_LOG_PROB
 __all__ = ["log_probs", "numbers_of", "prompts_of", "same_lengths", "token_counts", "token_lists"]
 
 
-def numbers_of(file: TableFile, name: str, table: pa.Table) -> FloatArray:
+def numbers_of(file: TableFile, name: str, table: pa.Table, missing: bool = False) -> FloatArray:
     """Return a column of numbers, or say in which row there is none.
 
     Parameters
@@ -24,6 +24,8 @@ def numbers_of(file: TableFile, name: str, table: pa.Table) -> FloatArray:
         The column.
     table : Table
         What was loaded of it.
+    missing : bool
+        Whether cells may lack one, NaN then.
 
     Raises
     ------
@@ -32,7 +34,7 @@ def numbers_of(file: TableFile, name: str, table: pa.Table) -> FloatArray:
     """
     values = numbers(file, name, _scalars(file, name, table))
     bad = np.flatnonzero(np.isnan(values))
-    if bad.size:
+    if bad.size and not missing:
         raise InputError(
             f"column {name!r} of {file.path} lacks a number in {bad.size} of {values.size} rows, "
             f"{file.where(bad[:5].tolist(), bad.size)}; score these responses again, or remove them.",

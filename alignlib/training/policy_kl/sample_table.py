@@ -222,10 +222,19 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     step = None if table is None or names.step not in have else numbers_of(file, names.step, table)
     prompt = None if table is None or names.prompt not in have else prompts_of(file, names.prompt, table)
     split = None if table is None or SPLITS[0] not in have else prompts_of(file, SPLITS[0], table)
-    rewards = None if table is None or reward is None else numbers_of(file, reward, table)
+    rewards = None if table is None or reward is None else numbers_of(file, reward, table, missing=True)
     notes = (*told, *samples.notes)
     advantage = None if reward is None else _advantages(file)
-    return Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage)
+    found = Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage)
+    if rewards is None or not np.isnan(rewards).any():
+        return found
+    scored = np.flatnonzero(~np.isnan(rewards))
+    lost = f"{rewards.size - scored.size} of {counted(rewards.size, 'response')}"
+    require(
+        bool(scored.size), f"column {reward!r} of {path} holds no number; name that of the reward (reward).", "reward"
+    )
+    note = f"Left out: {lost} without a number in {reward!r}, as where a reward could not be told."
+    return replace(found.take(scored), notes=(*notes, note))
 
 
 def _advantages(file: TableFile) -> FloatArray | None:

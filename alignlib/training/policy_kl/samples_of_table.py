@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, holds_lists, load, require_column
 from alignlib.training.policy_kl.response_columns import log_probs, numbers_of, same_lengths, token_counts, token_lists
@@ -98,6 +98,9 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     ours, offsets = token_lists(file, names.token_log_prob, table)
     theirs, same = token_lists(file, names.base_token_log_prob, table)
     same_lengths(file, names.token_log_prob, names.base_token_log_prob, offsets, same)
+    chosen, said = None, list[str]()
+    if names.n_tokens in have and not mask:
+        chosen, said = _without_padding(file, names, ours, theirs, offsets, token_counts(file, names.n_tokens, table))
     exact = None
     if kl:
         exact, same = token_lists(file, kl, table)
@@ -105,24 +108,54 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     if mask:
         kept, same = token_lists(file, mask, table)
         same_lengths(file, names.token_log_prob, mask, offsets, same)
-        counts = np.add.reduceat((kept != 0.0).astype(np.int64), offsets[:-1])
-        ours, theirs = ours[kept != 0.0], theirs[kept != 0.0]
-        exact = None if exact is None else exact[kept != 0.0]
+        chosen = kept != 0.0
+    if chosen is not None:
+        counts = np.add.reduceat(chosen.astype(np.int64), offsets[:-1])
+        ours, theirs = ours[chosen], theirs[chosen]
+        exact = None if exact is None else exact[chosen]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         require(
             bool((counts > 0).all()),
             f"column {mask!r} of {file.path} leaves no token of a response; correct the mask, or leave it out.",
-            mask,
+            mask or names.n_tokens,
         )
     log_probs(file, names.token_log_prob, ours, "policy", offsets)
     log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     samples = KLSamples.from_flat(ours, theirs, offsets, exact)
     total = np.add.reduceat(ours, offsets[:-1])
     _, surprise = _sums(file, table, total)
-    samples = replace(samples, notes=(*stored_in(ours), *sure_tokens(ours, theirs)), surprise=surprise)
+    samples = replace(samples, notes=(*said, *stored_in(ours), *sure_tokens(ours, theirs)), surprise=surprise)
     if sequence is not None:
         samples.check_sums(sequence.log_ratio, file.path)
     return samples
+
+
+def _without_padding(
+    file: TableFile, names: KLColumns, ours: FloatArray, theirs: FloatArray, offsets: IntArray, count: FloatArray
+) -> tuple[BoolArray | None, list[str]]:
+    """Return which tokens are none of padding, None for all, where lists are longer than the counts; and what to say.
+
+    Returns
+    -------
+    chosen : array of bool (tokens,), optional
+        True for a token of a response.
+    notes : list of str
+        What is to be said.
+    """
+    size = np.diff(offsets)
+    apart = int((size != count).sum())
+    if not apart:
+        return None, []
+    beyond = np.arange(offsets[-1]) - np.repeat(offsets[:-1], size) >= np.repeat(count, size)
+    if (count <= size).all() and not ours[beyond].any() and not theirs[beyond].any():
+        return ~beyond, [
+            f"Lists of {apart} of {size.size} responses go on with zeros past {names.n_tokens!r}: left out."
+        ]
+    said = (
+        f"{names.n_tokens!r} is not the number of tokens in {names.token_log_prob!r} in {apart} of {size.size} rows of "
+        f"{file.path}: the lists count; correct one of them."
+    )
+    return None, [said]
 
 
 def _sums(file: TableFile, table: pa.Table, log_prob: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:

@@ -61,6 +61,8 @@ class Trainer:
         What it is called.
     marks : tuple of str
         Keys by which a log is known as this trainer's.
+    weak : tuple of str
+        Keys that others write too: two of them make a log this trainer's, one does not.
     kl : tuple of KLKey
         Keys of the KL to the base.
     reward, length, shortest, longest, step : tuple of str
@@ -75,6 +77,8 @@ class Trainer:
         Keys of how far the engine that samples and the trainer are apart, in nats per token.
     turns : tuple of str
         Keys of how many messages a conversation has, two in a single turn: of more, lengths count tools' tokens too.
+    cut : tuple of str
+        Keys of the part of responses that were cut at the largest length, which may be left out of the KL.
     reward_notes : mapping
         What must be said where a key of ``reward`` is taken.
     """
@@ -93,10 +97,12 @@ class Trainer:
     mismatch: tuple[str, ...] = ()
     turns: tuple[str, ...] = ()
     reward_notes: Mapping[str, str] = field(default_factory=dict)
+    weak: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
 
     def known(self) -> set[str]:
         """Return every key that this trainer writes and we know."""
-        rest = self.marks + self.reward + self.length + self.shortest + self.longest
+        rest = self.marks + self.weak + self.reward + self.length + self.shortest + self.longest
         return {*rest, *(key.name for key in self.kl), *self.other_kl}
 
 
@@ -139,11 +145,11 @@ def recognise(keys: Collection[str]) -> Trainer | None:
     --------
     >>> recognise(["step", "actor/kl_loss", "critic/score/mean"]).name
     'verl'
-    >>> recognise(["step", "kl", "reward"]) is None  # anybody's
+    >>> recognise(["step", "kl", "reward", "response_length"]) is None  # anybody's
     True
     """
     held = set(keys)
-    found = [one for one in known_trainers() if not held.isdisjoint(one.marks)]
+    found = [one for one in known_trainers() if not held.isdisjoint(one.marks) or len(held.intersection(one.weak)) > 1]
     return max(found, key=lambda one: len(held & one.known()), default=None)
 
 

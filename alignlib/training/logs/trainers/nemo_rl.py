@@ -9,7 +9,7 @@ __all__ = ["NEMO_RL"]
 NEMO_RL = register(
     Trainer(
         name="NeMo-RL",
-        marks=("mean_gen_tokens_per_sample", "token_mult_prob_error", "gen_kl_error", "kl_penalty"),
+        marks=("mean_gen_tokens_per_sample", "token_mult_prob_error", "gen_kl_error"),
         kl=(KLKey("kl_penalty", "token", "NeMo-RL's loss averages over tokens (token_level_loss)", "k3", "tokens"),),
         reward=("reward",),
         length=("mean_gen_tokens_per_sample",),

@@ -9,7 +9,8 @@ __all__ = ["OPENRLHF"]
 OPENRLHF = register(
     Trainer(
         name="OpenRLHF",
-        marks=("response_length", "total_length", "actor_lr", "policy_loss"),
+        marks=("actor_lr",),
+        weak=("response_length", "total_length", "policy_loss", "vllm_kl", "ppo_kl"),
         kl=(
             KLKey(
                 "kl",

@@ -95,7 +95,8 @@ register(
 register(
     Trainer(
         name="prime-rl",
-        marks=("mismatch_kl/mean", "Seq. Length", "Max. Off-Policy Level", "reward/mean"),
+        marks=("mismatch_kl/mean", "Max. Off-Policy Level"),
+        weak=("Seq. Length", "seq_len/mean", "reward/mean", "mismatch_kl", "Reward"),
         kl=(),
         reward=("reward/mean", "Reward"),
         length=("seq_len/mean", "Seq. Length"),

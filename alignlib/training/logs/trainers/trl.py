@@ -12,11 +12,10 @@ TRL = register(
         marks=(
             "objective/scores",
             "objective/rlhf_reward",
-            "reward_std",
             "completions/mean_length",
-            "completion_length",
             "frac_reward_zero_std",
         ),
+        weak=("reward_std", "completion_length", "clip_ratio", "zero_std_ratio"),
         kl=(
             KLKey("objective/kl", "sequence", "trl's PPO sums log-ratios over a response", "k1"),
             KLKey(
@@ -37,6 +36,7 @@ TRL = register(
         step=("step", "global_step"),
         other_kl={"policy/approxkl_avg": "the distance to the policy before the update"},
         mismatch=("sampling/sampling_logp_difference/mean",),
+        cut=("completions/clipped_ratio",),
         no_kl="with beta = 0, trl's default, GRPO has no reference model",
     )
 )
