@@ -155,7 +155,7 @@ class Question:
             check_budgets(self.kl, KL)
         self._check_beyond()
         if self.budgets is not None:
-            check_budgets(self.budgets, as_divergence(self.divergence))
+            check_budgets(self.budgets, as_divergence(self.divergence), "budgets")
         if self.n is not None:
             require_range("n", self.n, 1.0)
         if self.rule:

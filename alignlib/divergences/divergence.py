@@ -310,7 +310,7 @@ def as_divergence(value: object) -> Divergence:
     )
 
 
-def check_budgets(value: npt.ArrayLike, divergence: Divergence) -> FloatArray:
+def check_budgets(value: npt.ArrayLike, divergence: Divergence, name: str | None = None) -> FloatArray:
     """Return budgets as an array, none of which is negative or more than the divergence can be.
 
     Parameters
@@ -319,11 +319,13 @@ def check_budgets(value: npt.ArrayLike, divergence: Divergence) -> FloatArray:
         In the units of ``divergence``.
     divergence : Divergence
         What they are measured in.
+    name : str, optional
+        What messages call the value; ``kl`` of KL, else ``budgets``, if None.
 
     Raises
     ------
     InputError
-        By the name ``kl`` of KL, else ``budgets``.
+        By that name.
 
     Examples
     --------
@@ -331,7 +333,8 @@ def check_budgets(value: npt.ArrayLike, divergence: Divergence) -> FloatArray:
     [0.25, 1.0]
     """
     is_kl = divergence.name == "kl"
-    name, unit = ("kl", "nats") if is_kl else ("budgets", f"of {divergence.called}")
+    name = name or ("kl" if is_kl else "budgets")
+    unit = "nats" if is_kl else f"of {divergence.called}"
     budgets = as_vector(name, np.atleast_1d(as_array(name, value)))
     require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g} {unit}.", name)
     most = divergence.largest

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
-from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
+from alignlib.training.logs.lengths import all_alike, check_lengths, ends_of_lengths
 from alignlib.training.logs.log_format import LogRows
 
 __all__ = ["PerSequence", "of_decimals", "per_sequence", "without_rounding"]
@@ -19,7 +19,6 @@ _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in floa
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 _SURE = 4.0  # standard errors
-_ROUNDED = 0.5  # tokens: consoles may show a mean without decimals
 _OF_SCALE = (
     "if the logged KL is a mean over tokens, say so (kl_unit='token'); responses with their log-probabilities tell more"
 )
@@ -78,7 +77,7 @@ def per_sequence(
     """
     if rows.length is None:
         return PerSequence(rows.kl, None, None, ())
-    _agree(rows)
+    check_lengths(rows)
     product = rows.kl * rows.length
     said = f"{rows.kl_name!r} is in nats per token and was multiplied by the mean length."
     if rows.mean_over == "scaled":
@@ -88,8 +87,8 @@ def per_sequence(
         return _of_own_tokens(rows, product, said)
     over_responses = rows.mean_over in ("responses", "parts")
     if over_responses or (lengths is not None and (rows.estimator == _NEVER_NEGATIVE or not rows.mean_over)):
-        least, largest = _lengths(rows, lengths)
-        alike = _alike(rows, least, largest)
+        least, largest = ends_of_lengths(rows, lengths)
+        alike = all_alike(least, largest)
         if alike.all():
             return PerSequence(product, None, None, (f"{said} All responses of a batch are equally long.",))
         wider = largest / least if rows.mean_over == "parts" else np.ones(rows.kl.size)
@@ -105,7 +104,7 @@ def per_sequence(
             product = np.where(may, np.maximum(product, 0.0), product)  # its sign tells nothing
         return PerSequence(product, low, high, (_bound(rows, low, high, lengths),), _remedy(_kind(rows), high))
     if lengths is not None:
-        _lengths(rows, lengths)
+        ends_of_lengths(rows, lengths)
         said += f" Least and largest length (lengths) do not bound it: {_why_none(rows)}."
     if rows.mean_over == "tokens":
         said += (
@@ -133,64 +132,13 @@ def _of_own_tokens(rows: LogRows, product: FloatArray, said: str) -> PerSequence
     return PerSequence(product, *ends, (said,), "the mean number of the policy's own tokens (length) tells it")
 
 
-def _alike(rows: LogRows, least: FloatArray, largest: FloatArray) -> BoolArray:
-    """Return at which checkpoints all responses are equally long, up to what float32 makes of a mean."""
-    return np.isclose(least, largest, rtol=1e-6, atol=0.0)
-
-
-def _agree(rows: LogRows) -> None:
-    """Refuse lengths of which no responses can be: the least above the mean or the largest, or below 0."""
-    assert rows.length is not None
-    size = rows.kl.size
-    least = np.full(size, np.nan) if rows.shortest is None else rows.shortest
-    largest = np.full(size, np.nan) if rows.longest is None else rows.longest
-    wrong = (least < 0.0) | (least > largest) | (least > rows.length + _ROUNDED) | (largest < rows.length - _ROUNDED)
-    if wrong.any():
-        i = int(np.argmax(wrong))
-        named = (("at least", least[i]), ("on average", rows.length[i]), ("at most", largest[i]))
-        held = ", ".join(f"{value:g} {what}" for what, value in named if not np.isnan(value))
-        raise InputError(
-            f"the lengths of the log contradict each other at step {rows.step[i]:g}: responses have {held} tokens. "
-            "Correct the log, or give the mean number of tokens per response (length).",
-            argument="length",
-        )
-
-
-def _lengths(rows: LogRows, given: tuple[float, float] | None) -> tuple[FloatArray, FloatArray]:
-    """Return the least and the largest tokens of a response at each checkpoint: logged, given, or 1 and infinite."""
-    assert rows.length is not None
-    size = rows.kl.size
-    shortest = np.full(size, np.nan) if rows.shortest is None else rows.shortest
-    longest = np.full(size, np.nan) if rows.longest is None else rows.longest
-    least, largest = np.where(shortest >= 1.0, shortest, 1.0), np.where(np.isnan(longest), np.inf, longest)
-    if given is not None:
-        outside = (rows.length < given[0]) | (rows.length > given[1])
-        if outside.any():
-            i = int(np.argmax(outside))
-            raise InputError(
-                f"lengths must hold the mean length of every checkpoint; got {given[0]:g} to {given[1]:g}, and at step "
-                f"{rows.step[i]:g} responses have {rows.length[i]:g} tokens on average.",
-                argument="lengths",
-            )
-        wrong = (least < given[0]) & (shortest >= 1.0) | (largest > given[1]) & np.isfinite(longest)
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            raise InputError(
-                f"lengths must hold the lengths of every checkpoint; got {given[0]:g} to {given[1]:g}, and at step "
-                f"{rows.step[i]:g} the log has responses of {least[i]:g} to {largest[i]:g} tokens. Leave it out.",
-                argument="lengths",
-            )
-        least, largest = np.maximum(least, given[0]), np.minimum(largest, given[1])
-    return np.minimum(least, rows.length), np.maximum(largest, rows.length)
-
-
 def _at(rows: LogRows) -> str:
     """Say between which KLs the mean lies if parts of the batch were averaged first; end the sentence."""
     if rows.estimator != _NEVER_NEGATIVE:
         return "."
     if rows.shortest is None or rows.longest is None:
         return ", which least and largest tokens of a response (lengths) would bound."
-    least, largest = _lengths(rows, None)
+    least, largest = ends_of_lengths(rows, None)
     known = np.flatnonzero(np.isfinite(rows.kl * largest))
     if not known.size:
         return "."
@@ -364,7 +312,7 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
     if rows.mean_over == "scaled":
         return "the mean log-ratio (k1) of a part of a batch may be, whatever the KL; k3 never is, so this is not k3."
     of_means = rows.mean_over in ("responses", "parts")
-    if rows.length is not None and of_means and not _alike(rows, *_lengths(rows, None)).all():
+    if rows.length is not None and of_means and not all_alike(*ends_of_lengths(rows, None)).all():
         return (
             "a mean over responses of their own mean log-ratio (k1) may be, by chance or where the policy came to "
             "write longer responses, for the short ones then weigh as much as these: its sign tells nothing of the KL "
