@@ -77,6 +77,7 @@ def test_a_book_is_built_and_then_left_alone_and_a_warning_keeps_its_pages(tmp_p
     assert claims["01_roots"]["numbers"] == {"root": 2.0}
 
     pages = contents(html)
+    assert ".buildinfo" not in pages  # which holds a digest of the folder
     again = run(project)
     assert again.exit_code == 0
     assert "Executing" not in again.output

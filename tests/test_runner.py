@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import shutil
 import sys
@@ -21,7 +22,7 @@ from alignbook import cache
 from alignbook.parameters import ParameterError
 from alignbook.project import Project
 from alignbook.runner import Job, Run, execute, execute_all
-from alignbook.watched_files import modules_read
+from alignbook.watched_files import files_read, modules_read
 from tests.small_project import GOOD, LIBRARY, make_project, plain
 
 pytestmark = pytest.mark.xdist_group("runner")  # what is made once is made in one process
@@ -261,6 +262,11 @@ def test_the_environment_in_a_clone_is_left_to_the_lock(tmp_path: Path, monkeypa
         module.__file__ = str(tmp_path / place)
         monkeypatch.setitem(sys.modules, place, module)
     assert modules_read([str(tmp_path)]) == {tmp_path / "package" / "used.py"}
+    # Nor does a run depend on what else is compiled beside what it imports.
+    log, compiled = tmp_path / "log", tmp_path / "package" / "__pycache__"
+    listed = (compiled, compiled / "used.cpython-311.pyc", tmp_path / ".venv" / "a.csv", tmp_path / "a.csv")
+    log.write_bytes(b"".join(os.fsencode(path) + b"\0" for path in listed))
+    assert files_read(log, tmp_path) == {tmp_path / "package" / "used.py", tmp_path / "a.csv"}
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
             click.echo(done.stdout + done.stderr, err=True)
             click.echo(f"Pages that were not written: {', '.join(missing) or 'none'}", err=True)
             return False
+        (new / "html" / ".buildinfo").unlink(missing_ok=True)  # a digest of where we are, for the next build in there
         mark.unlink(missing_ok=True)
         shutil.rmtree(pages, ignore_errors=True)
         os.replace(new, pages)

@@ -57,7 +57,7 @@ def files_read(log: Path, root: Path) -> set[Path]:
         path = Path(os.fsdecode(text))
         if path.suffix == ".pyc" and path.parent.name == "__pycache__":
             path = Path(source_from_cache(path))
-        if path.parent.name != "__pycache__" and not path.is_relative_to(sys.prefix) and not _apart(path, root):
+        if not path.is_relative_to(sys.prefix) and not _apart(path, root):
             found.add(path)
     return found
 
@@ -73,6 +73,7 @@ def modules_read(roots: Sequence[str]) -> set[Path]:
 
 
 def _apart(path: Path, root: Path) -> bool:
-    """Whether a path is hidden or generated under ``root``: environments, caches, builds."""
+    """Whether a path is hidden or generated: environments, caches, builds; the list of what is compiled, anywhere."""
     inside = path.relative_to(root).parts if path.is_relative_to(root) else ()
-    return any(part.startswith(".") for part in inside) or inside[:1] == ("build",)
+    hidden = any(part.startswith(".") for part in inside) or inside[:1] == ("build",)
+    return hidden or "__pycache__" in path.parts[-2:]

@@ -28,6 +28,13 @@ _FONTS = (
     ("Book Signs", "DejaVuSerif", "normal", 400),
 )  # fmt: skip
 
+# A browser loads a font when a line first wants it, and says that all are ready where it has begun with none. What is
+# measured before then, by MathJax or to fit a table, is measured in another font, now and then.
+_FONTS_FIRST = """
+const fontsHere = () => Promise.allSettled([...document.fonts].map(face => face.load()));
+MathJax.startup = {pageReady: () => fontsHere().then(() => MathJax.startup.defaultPageReady())};
+"""
+
 
 def document(
     citation: Citation, chosen: Sequence[Article], html: Path, macros: Mapping[str, Any], pages: Mapping[str, int]
@@ -68,7 +75,7 @@ def document(
 <base href="{html.resolve().as_uri()}/">
 <title>{for_html(citation.title)}</title>
 <style>{_faces()}{style("volume.css")}{_pygments(html)}</style>
-<script>window.MathJax = {json.dumps(mathjax)};</script>
+<script>window.MathJax = {json.dumps(mathjax)};{_FONTS_FIRST}</script>
 <script src="_static/mathjax/tex-chtml.js"></script>
 </head>
 <body class="volume">

@@ -18,7 +18,7 @@ from alignlib._core.working import working_folder
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["page_numbers", "same_dates", "write_pdf"]
+__all__ = ["page_numbers", "same_cells", "same_dates", "write_pdf"]
 
 _WAIT = 600_000  # milliseconds for the whole book's mathematics
 _FOOTER = '<div style="width:100%;font:8pt serif;color:#555;text-align:center"><span class="pageNumber"></span></div>'
@@ -27,7 +27,8 @@ _FOOTER = '<div style="width:100%;font:8pt serif;color:#555;text-align:center"><
 # change in between would have the whole book laid out again.
 _FIT = """
 async () => {
-  await MathJax.startup.promise; await document.fonts.ready;
+  await MathJax.startup.promise;
+  await fontsHere();  // those of the formulas, which have come with them
   const room = element => {
     let box = element.parentElement;
     while (getComputedStyle(box).display.startsWith("inline")) box = box.parentElement;
@@ -60,11 +61,14 @@ async () => {
   const tall = tables.map(table => table.getBoundingClientRect().height);
   tables.forEach((table, i) => { if (tall[i] < 450) table.classList.add("short"); });
   const broken = [...document.images].filter(image => !image.naturalWidth).map(image => image.src);
+  broken.push(...[...document.fonts].filter(face => face.status != "loaded").map(face => face.family));
   const errors = [...document.querySelectorAll("mjx-merror, [data-mjx-error]")].map(e => e.textContent.slice(0, 80));
   const wide = all.filter(element => width(element) > room(element) + 1).map(e => e.textContent.trim().slice(0, 80));
   return {wide, broken, errors};
 }
 """
+
+_CELL = re.compile(rb"(?<=\(node)\d{8}(?=\))")
 
 
 def write_pdf(
@@ -109,7 +113,7 @@ def write_pdf(
         printed, wide = _print(page, source)
     if page_numbers(printed) != numbers:
         raise InputError("The pages moved between two prints, so the contents would lie; print again.")
-    write_whole(target, same_dates(printed, citation.date))
+    write_whole(target, same_cells(same_dates(printed, citation.date)))
     return wide
 
 
@@ -118,7 +122,10 @@ def _print(page: Page, source: Path) -> tuple[bytes, list[str]]:
     page.goto(source.as_uri(), wait_until="load", timeout=_WAIT)
     page.set_default_timeout(_WAIT)
     found = page.evaluate(_FIT)
-    for what, names in (("Pictures that are missing", found["broken"]), ("Formulas with errors", found["errors"])):
+    for what, names in (
+        ("Pictures or fonts that are missing", found["broken"]),
+        ("Formulas with errors", found["errors"]),
+    ):
         if names:
             raise InputError(f"{what}: {'; '.join(names[:5])}.")
     printed = page.pdf(
@@ -134,13 +141,24 @@ def _print(page: Page, source: Path) -> tuple[bytes, list[str]]:
 
 
 def same_dates(pdf: bytes, date: str) -> bytes:
-    """Put the day of the release in the place of when a PDF was printed; all else of it is the same every time.
+    """Put the day of the release in the place of when a PDF was printed.
 
     >>> same_dates(b"/CreationDate (D:20240506070809+00'00')", "2026-01-02")
     b"/CreationDate (D:20260102000000+00'00')"
     """
     day = date.replace("-", "").encode()
     return re.sub(rb"(/(?:CreationDate|ModDate) \(D:)\d{14}", lambda match: match[1] + day + b"000000", pdf)
+
+
+def same_cells(pdf: bytes) -> bytes:
+    """Number the cells of tables from 1, which Chromium numbers from wherever its tree of accessibility stands.
+
+    >>> same_cells(b"/ID (node00038629) /Headers [(node00038614)] /Limits [(node00038614) (node00038629)]")
+    b'/ID (node00000002) /Headers [(node00000001)] /Limits [(node00000001) (node00000002)]'
+    """
+    found = sorted(set(_CELL.findall(pdf)))  # as they lie in the PDF's own index, which stays in order
+    number = {old: b"%08d" % new for new, old in enumerate(found, start=1)}
+    return _CELL.sub(lambda match: number[match[0]], pdf)
 
 
 def page_numbers(pdf: bytes) -> dict[str, int]:
