@@ -332,7 +332,7 @@ def test_prompts_with_few_samples_are_left_out_where_that_is_asked_for(tmp_path)
     path = sampled(tmp_path)
     whole = run(path, "--reward", "gold", "--json").stdout
     path.write_text(path.read_text() + "few,0,1.0,1.0,1.0\nfew,1,2.0,1.0,1.0\n")
-    assert "pass --min-samples 3" in run(path, "--reward", "gold").stdout
+    assert "leave them out where the table is read (--min-samples 3)" in run(path, "--reward", "gold").stdout
     result = run(path, "--reward", "gold", "--min-samples", "3")
     assert result.exit_code == 0, result.stderr
     assert "1 of 61 prompts left out, which has fewer than 3 samples, the first 'few' with 2" in result.stdout

@@ -169,6 +169,23 @@ def command():
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+def test_a_copy_of_the_process_ends_at_a_signal_as_any_other(tmp_path: Path) -> None:
+    """A reader's function may make some (`multiprocessing.Pool`), and ends them by SIGTERM."""
+    function = """
+def command():
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, b"x")
+        time.sleep(60)
+    os.read(reader, 1)
+    os.kill(child, 15)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    process = started(tmp_path, function)
+    assert process.communicate() == ("-15\n", "")
+
+
 def test_a_signal_waits_until_what_must_be_whole_is(tmp_path: Path) -> None:
     function = """
 from alignlib._core.stopping import undisturbed

@@ -15,12 +15,15 @@ from typing import Any
 import pytest
 
 from alignlib._core.errors import InputError
-from alignlib.models import chat_template
+from alignlib.models import bounded
+from alignlib.models.batching import computing
 from alignlib.models.chat_template import laid_out
 from alignlib.models.folder_checks import _named_code, check_counts, check_shards
+from alignlib.models.folder_files import check_files
 from alignlib.models.guest import Guest
 from alignlib.models.loading import _ends
 from alignlib.models.texts import encode_prompts
+from alignlib.models.tokenising import check_tokenizer, tokenised
 
 CONFIGS: list[dict[str, Any]] = [
     {"n_layer": 10**9},
@@ -85,7 +88,7 @@ def test_a_tokenizer_that_fails_is_one_sentence() -> None:
         raise Exception("WordLevel error: Missing [UNK] token from the vocabulary")  # as the library does
 
     model: Any = SimpleNamespace(name="m", tokenizer=tokenizer, eos_ids=frozenset())
-    with pytest.raises(InputError, match=r"tokenizer of m cannot take a text \(.*Missing \[UNK\].*tokenizer\.json"):
+    with pytest.raises(InputError, match=r"tokenizer of m cannot take text 1 \(.*Missing \[UNK\].*tokenizer\.json"):
         encode_prompts(model, ["Say a word."], "text")
 
 
@@ -133,10 +136,94 @@ def test_a_chat_template_has_bounded_time_and_memory(monkeypatch: pytest.MonkeyP
 
     model: Any = SimpleNamespace(name="m", tokenizer=SimpleNamespace(apply_chat_template=apply_chat_template))
     rows = [[{"role": "user", "content": text}] for text in ("a\n\ud83d", "hostile", "c")]
-    monkeypatch.setattr(chat_template, "_SECONDS", 1)
+    monkeypatch.setattr(bounded, "_SECONDS", 1)
     with pytest.raises(InputError, match=TEMPLATES[program]):
         laid_out(model, rows, opens=True)
     assert laid_out(model, rows[::2], opens=True) == ["<a\n\ud83d>", "<c>"]
+
+
+class PanicException(BaseException):
+    """As libraries of Rust raise it."""
+
+
+def panicking(_: str) -> str:
+    """Panic."""
+    raise PanicException("no entry found for key")
+
+
+TOKENIZERS = {
+    large: "takes more time or memory for text 2 than any tokenizer needs, or aborts; look at its tokenizer.json",
+    failing: r"cannot take text 2 \(.*division by zero\); look at its tokenizer\.json",
+    panicking: r"cannot take text 2 \(no entry found for key\); look at its tokenizer\.json",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounded on Linux only, as the threat model says")
+@pytest.mark.parametrize("program", TOKENIZERS, ids=lambda program: program.__name__)
+def test_a_tokenizer_has_bounded_time_and_memory(program: Any) -> None:
+    class Tokenizer:
+        def __call__(self, text: str, **_: object) -> dict[str, list[int]]:
+            return {"input_ids": list(map(ord, text)), "attention_mask": [program(text)] if text == "hostile" else []}
+
+        def decode(self, _: object) -> str:
+            return str(program("hostile"))
+
+        def __len__(self) -> int:
+            return 2
+
+    model: Any = SimpleNamespace(name="m", tokenizer=Tokenizer())
+    with pytest.raises(InputError, match=TOKENIZERS[program]):
+        tokenised(model, [("a",), ("hostile",)])
+    assert tokenised(model, [("a",)]) == [{"input_ids": [97]}]
+    made: Any = Tokenizer
+    if program is failing:  # left to a sentence of its own, where it is used
+        check_tokenizer(made, "model=m")
+    elif program is panicking:
+        with pytest.raises(InputError, match=r"tokenizer of model=m cannot be used \(no entry"):
+            check_tokenizer(made, "model=m")
+
+
+WEIGHTS = b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("generation_config.json", b'{"eos_token_id": [0, 5', "is not whole JSON"),
+        ("generation_config.json", b"", "is not whole JSON"),
+        ("tokenizer_config.json", "{}".encode("utf-16"), "is not UTF-8 text"),
+        ("special_tokens_map.json", b"[" * 100_000, "is nested too deeply"),
+        ("config.json", b"[1]", "holds list in place of names with values"),
+        ("config.json", b'{"vocab_size": ' + b"9" * 5000 + b"}", "is not whole JSON"),
+        ("model-1.safetensors.index.json", b"{", "is not whole JSON"),
+        ("model.safetensors", b"", "is cut short"),
+        ("model.safetensors", b"\x3d" + bytes(7) + WEIGHTS, "holds 0 bytes of weights where its header promises 4"),
+        ("model.safetensors", (2).to_bytes(8, "little") + b"[]", "has a damaged header"),
+        ("tokenizer.json", None, "is no regular file"),
+        ("chat_template.jinja", None, "is no regular file"),
+    ],
+)
+def test_a_damaged_file_of_a_model_is_named(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+    (tmp_path / "trainer_state.json").write_text("{")  # which nobody reads
+    (tmp_path / "good.safetensors").write_bytes(len(WEIGHTS).to_bytes(8, "little") + WEIGHTS + bytes(4))
+    check_files(str(tmp_path), "base")
+    if content is None:
+        os.mkfifo(tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"^{name} of base={tmp_path} {said}.*; copy or save the model again"):
+        check_files(str(tmp_path), "base")
+
+
+def test_a_model_that_fails_at_its_work_is_one_sentence() -> None:
+    model: Any = SimpleNamespace(name="m", role="reward_model")
+    said = (
+        r"reward_model=m fails on tokens that it is given \(IndexError: index out of range\); look at its config.json"
+    )
+    with pytest.raises(InputError, match=said), computing(model):
+        raise IndexError("index out of range")
+    with pytest.raises(RuntimeError, match="memory"), computing(model):  # for which the batch is halved
+        raise RuntimeError("CUDA out of memory")
 
 
 def test_what_a_function_of_others_leaves_is_put_back(tmp_path: Path) -> None:

@@ -311,6 +311,26 @@ def test_a_function_in_python_and_one_of_a_package(place: Path) -> None:
     assert load_function("textwrap:dedent")("  a") == "a"  # type: ignore[arg-type, comparison-overlap]
 
 
+class Unwilling:
+    """An object that scores, and answers for its names by raising."""
+
+    def __call__(self, texts: list[str]) -> list[float]:
+        return [float(len(text)) for text in texts]
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize("way", ["unwilling", "looped"])
+def test_a_function_that_hides_where_it_is_from_scores(place: Path, way: str) -> None:
+    def looped(texts: list[str]) -> list[float]:
+        return Unwilling()(texts)
+
+    looped.__wrapped__ = looped  # type: ignore[attr-defined]  # as a decorator sets it
+    score(place / "t.parquet", scorer=looped if way == "looped" else Unwilling(), settings=ScoreSettings(name="x"))
+    assert rewards(place, "x") == [float(len(text)) for text in RESPONSES]
+
+
 def test_a_killed_job_goes_on(place: Path) -> None:
     calls = 0
 

@@ -39,7 +39,8 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
         the start of a clause (``kl must …``), after a verb such as "pass" or "lower", or has an underscore.
     options : mapping
         The option for each argument, as `alignlib.cli._command.options_of` gives it; a key may also be a setting, such
-        as ``"check=False"``. What is quoted in ``text`` stays as it is.
+        as ``"check=False"``. What is quoted in ``text`` stays as it is; a setting in parentheses
+        that has no option goes.
     kept : iterable of str
         What stays as it is unquoted too: the files that were typed. One that is called like an argument does not count.
 
@@ -52,6 +53,8 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
     'say --kl-unit token, or --run-base 2.'
     >>> in_options("my (kl).csv is empty; lower kl.", {"kl": "--kl"}, ["my (kl).csv"])
     'my (kl).csv is empty; lower --kl.'
+    >>> in_options("leave them out (least=3), or take another (kl=2).", {"kl": "--kl"})
+    'leave them out, or take another (--kl 2).'
     """
     settings = [name for name in options if "=" in name]
     names = sorted((name for name in options if "=" not in name), key=len, reverse=True)
@@ -65,10 +68,11 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
     pattern = re.compile(
         rf"(?P<kept>(?<!\w)(?:{kept_ones})(?!\w))"
         rf"|(?P<setting>{setting})"
-        rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=[\w./~]))"
+        rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=\S))"
         rf"|(?P<quoted>{_QUOTED})"
         rf"|\((?P<named>{word})\)"
-        rf"|(?:^|(?<=[.;:,] )|(?<=\band ))(?P<start>{word})(?= must\b|: | and (?:{word})\b)"
+        rf"|(?P<foreign> \((?!(?:{word})=)[a-z_]+=\w+\))"
+        rf"|(?:^|(?<=[.;:,] )|(?<=\band ))(?P<start>{word})(?= must\b|: | has no say\b| and (?:{word})\b)"
         rf"|(?:{_ORDERS})(?P<ordered>{word})\b(?![=\w])"
         rf"|(?<![\w.`-])(?P<plain>{plain})\b(?!=)"
     )
@@ -77,6 +81,8 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
         kind, found = next((kind, found) for kind, found in match.groupdict().items() if found is not None)
         if kind in ("kept", "quoted"):
             return found
+        if kind == "foreign":  # a setting that this command has no option for
+            return ""
         said = options[found]
         if kind == "set":
             return f"{said} {match['value'] or ''}"

@@ -154,6 +154,16 @@ class _Stop:
         if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, self._ask)
 
+    def leave_copies_alone(self) -> None:
+        """Have a copy of this process, as `multiprocessing` makes some for a reader's function, end at a signal.
+
+        It would raise and raise again what is asked of this program, while it holds the locks that others wait for.
+        """
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == self._ask:
+                signal.signal(number, signal.SIG_DFL)
+
     def end(self, code: int) -> NoReturn:
         """Put away what the command has left, in the time there is for that, and end the process.
 
@@ -258,6 +268,8 @@ def as_program(command: Callable[[], Any]) -> NoReturn:
     _fill_closed()
     for name in _SIGNALS:
         _stop.heed(name)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_stop.leave_copies_alone)
     sys.stdout, sys.stderr = _named(sys.stdout, "standard output"), _named(sys.stderr, "standard error")
     try:
         try:

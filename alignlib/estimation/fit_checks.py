@@ -216,6 +216,6 @@ def why_no_limit(table: RewardTable, column: str, least: int) -> InputError | No
         return InputError(
             f"The frontier needs at least {least} samples of every prompt; {short.size} of {table.n_prompts} prompts "
             f"have fewer, the first is {table.prompts[first]!r} with {table.n_samples[first]}. Sample more, or "
-            f"pass drop_below={least} where the table is read, to go on without them."
+            f"leave them out where the table is read (drop_below={least})."
         )
     return None

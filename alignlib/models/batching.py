@@ -5,18 +5,20 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
 from alignlib._core.errors import InputError
 from alignlib.models.loaded import Loaded
+from alignlib.tables import short
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["guess_batch_size", "in_batches", "progress_bar", "say_on_stderr"]
+__all__ = ["computing", "guess_batch_size", "in_batches", "progress_bar", "say_on_stderr"]
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -88,7 +90,7 @@ def in_batches(
         try:
             found = work(batch)
         except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, MemoryError) and not any(word in str(error).lower() for word in _FULL):
+            if not _is_full(error):
                 raise
         if found is not None:
             done.extend(found)
@@ -103,6 +105,39 @@ def in_batches(
         _release()
         say(f"Out of memory with {len(batch)} sequences at once; going on with {size}.")
     return done, size
+
+
+@contextmanager
+def computing(loaded: Loaded) -> Iterator[None]:
+    """Say of a model that fails at its work that it does: its config may promise what its code cannot do.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model that works in the block.
+
+    Raises
+    ------
+    InputError
+        In place of whatever its code raises but for lack of memory.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # of others, so of every kind
+        if _is_full(error):
+            raise
+        raise InputError(
+            f"{loaded.role}={loaded.name} fails on tokens that it is given ({type(error).__name__}: {short(error)}); "
+            "look at its config.json, or give another model."
+        ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _FULL)
+    )
 
 
 def say_on_stderr(sentence: str) -> None:

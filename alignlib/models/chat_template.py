@@ -1,32 +1,20 @@
-"""A model's chat template on prompts: a program of others, so it runs in a process with bounded time and memory."""
+"""A model's chat template on prompts: a program of others, so it runs within bounds of time and memory."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import IO, NoReturn
 
 from alignlib._core.errors import InputError
-from alignlib._core.stopping import in_the_end, undisturbed
+from alignlib.models.bounded import lines_within_bounds
 from alignlib.models.loaded import Loaded
 from alignlib.models.prompts import Message
 from alignlib.tables import short
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 __all__ = ["laid_out"]
 
-_SECONDS, _SECONDS_A_ROW = 20, 0.01  # of processor time; a template takes well below a millisecond
-_MEMORY = 1 << 30  # bytes more than the process has
-_LONGEST = 1 << 24  # characters of a prompt
+_SECONDS_A_ROW = 0.01  # of processor time; a template takes well below a millisecond
+_LONGEST = 1 << 22  # characters of a prompt, a million tokens
 
 
 def laid_out(loaded: Loaded, rows: Sequence[list[Message]], *, opens: bool) -> list[str]:
@@ -47,8 +35,7 @@ def laid_out(loaded: Loaded, rows: Sequence[list[Message]], *, opens: bool) -> l
         Where the template cannot take a prompt, or takes more time or memory than any template needs.
     """
     found: list[str] = []
-    lines = _from_child(loaded, rows, opens) if _can_fork() else _lines(loaded, rows, opens)
-    for line in lines:
+    for line in lines_within_bounds(lambda: _lines(loaded, rows, opens), _SECONDS_A_ROW * len(rows)):
         text, error = json.loads(line)
         if error:
             raise InputError(
@@ -65,10 +52,6 @@ def laid_out(loaded: Loaded, rows: Sequence[list[Message]], *, opens: bool) -> l
     return found
 
 
-def _can_fork() -> bool:
-    return hasattr(os, "fork") and resource is not None and sys.platform == "linux"
-
-
 def _lines(loaded: Loaded, rows: Sequence[list[Message]], opens: bool) -> Iterator[str]:
     """Yield a line of JSON for each prompt: the text, and what went wrong."""
     for messages in rows:
@@ -82,60 +65,3 @@ def _lines(loaded: Loaded, rows: Sequence[list[Message]], opens: bool) -> Iterat
         except Exception as raised:  # a template is a program of the model's: 1/0 in it too
             error = short(raised)
         yield json.dumps([text, error])
-
-
-def _from_child(loaded: Loaded, rows: Sequence[list[Message]], opens: bool) -> Iterator[str]:
-    """Yield the lines that a copy of this process writes within its bounds."""
-    reader, writer = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with undisturbed:
-        with warnings.catch_warnings():  # of a copy of a process with threads: none of theirs is used in it
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            os.close(reader)
-            _child(writer, loaded, rows, opens)
-        end = in_the_end(lambda: _end(child))
-        os.close(writer)
-    try:
-        with os.fdopen(reader, encoding="ascii") as lines:
-            yield from (line for line in lines if line.endswith("\n"))
-    finally:
-        end()
-
-
-def _child(writer: int, loaded: Loaded, rows: Sequence[list[Message]], opens: bool) -> NoReturn:
-    try:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-        seconds = _SECONDS + int(_SECONDS_A_ROW * len(rows))
-        for what, most in (
-            (resource.RLIMIT_CPU, seconds),
-            (resource.RLIMIT_AS, _held() + _MEMORY),
-            (resource.RLIMIT_CORE, 0),
-        ):
-            hard = resource.getrlimit(what)[1]
-            resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-        with os.fdopen(writer, "w", buffering=1, encoding="ascii") as out:  # whole lines, whatever comes
-            _write(out, _lines(loaded, rows, opens))
-    finally:
-        os._exit(0)
-
-
-def _write(out: IO[str], lines: Iterator[str]) -> None:
-    for line in lines:
-        out.write(f"{line}\n")
-
-
-def _held() -> int:
-    """Bytes of addresses that this process has."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _end(child: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(child, 0)

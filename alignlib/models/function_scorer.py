@@ -283,7 +283,11 @@ def name_of(function: ScoringFunction) -> str:
     str
         Such as ``"rewards:length"``.
     """
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", type(function).__name__)
+    kind = type(function)
+    try:
+        module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", kind.__name__)
+    except Exception:  # an object may answer for its names itself
+        module, name = kind.__module__, kind.__qualname__
     return f"{module}:{name}"
 
 
@@ -334,7 +338,10 @@ def _kind(found: object) -> str:
 def _source_hash(function: ScoringFunction) -> str | None:
     """Hash of the file that defines a function; None where it has none."""
     try:
-        file = inspect.getsourcefile(inspect.unwrap(function))
+        with Guest().visit():
+            file = inspect.getsourcefile(inspect.unwrap(function))
         return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
-    except (TypeError, OSError):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # a reader's object may answer for its names itself
         return None

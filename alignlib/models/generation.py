@@ -16,6 +16,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
+from alignlib.models.batching import computing
 from alignlib.models.loaded import Loaded
 from alignlib.models.next_token import SamplingLaw
 
@@ -116,7 +117,7 @@ def draw(
     ids = torch.tensor([[policy.pad_id] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     inversion = _Inversion(law or SamplingLaw(), torch.tensor(numbers, dtype=torch.float64, device=device))
-    with torch.inference_mode():
+    with torch.inference_mode(), computing(policy):
         found = policy.model.generate(
             input_ids=ids,
             attention_mask=mask,

@@ -41,6 +41,8 @@ class Loaded:
         Numbers that it gives for each token, or for each text.
     notes : tuple of str
         Sentences for the user.
+    role : str
+        The argument that messages name.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Loaded:
     context: int | None
     n_outputs: int
     notes: tuple[str, ...] = ()
+    role: str = "model"
 
     @property
     def device(self) -> torch.device:

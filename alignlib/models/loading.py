@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from alignlib._core.errors import InputError, quoted
 from alignlib.models.folder_checks import check_counts, check_name, check_shards, refuse_named_code
+from alignlib.models.folder_files import check_files
 from alignlib.models.loaded import Loaded
+from alignlib.models.tokenising import check_tokenizer
 from alignlib.tables import short
 
 if TYPE_CHECKING:
@@ -150,6 +153,7 @@ def load_language_model(
     ends = _ends(model.generation_config.eos_token_id, name, role)
     eos_ids = frozenset(ends | ({tokenizer.eos_token_id} - {None}))
     pad_id, notes = _pad(name, tokenizer, role)
+    notes += _at_random(tokenizer, name)
     model.generation_config = GenerationConfig(
         do_sample=False, pad_token_id=pad_id, eos_token_id=sorted(eos_ids) or None
     )
@@ -157,7 +161,7 @@ def load_language_model(
         notes.append(f"{role}={name} has no token that ends a response; every response runs to its largest length.")
     head = model.get_output_embeddings()
     n_outputs = int(model.config.get_text_config().vocab_size if head is None else head.weight.shape[0])
-    return Loaded(name, model, tokenizer, pad_id, eos_ids, _context(model), n_outputs, tuple(notes))
+    return Loaded(name, model, tokenizer, pad_id, eos_ids, _context(model), n_outputs, tuple(notes), role)
 
 
 def load_reward_model(
@@ -192,8 +196,9 @@ def load_reward_model(
 
     model, tokenizer = _load(AutoModelForSequenceClassification, name, device, dtype, role, remote_code)
     pad_id, notes = _pad(name, tokenizer, role)
+    notes += _at_random(tokenizer, name)
     return Loaded(
-        name, model, tokenizer, pad_id, frozenset(), _context(model), int(model.config.num_labels), tuple(notes)
+        name, model, tokenizer, pad_id, frozenset(), _context(model), int(model.config.num_labels), tuple(notes), role
     )
 
 
@@ -208,14 +213,17 @@ def _load(
     with suppress(ImportError):
         import_module("alignlib.lm.base_model")  # registers the class of the book's own models
     check_name(name, role)
+    check_files(name, role)
     if not remote_code:
         refuse_named_code(name, role)
     check_counts(name, role)
     check_shards(name, role)
+    load = partial(AutoTokenizer.from_pretrained, name, trust_remote_code=remote_code)
+    check_tokenizer(load, f"{role}={name}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=remote_code)
+            tokenizer = load()
             model, info = kind.from_pretrained(
                 name, dtype=dtype, trust_remote_code=remote_code, output_loading_info=True
             )
@@ -240,7 +248,19 @@ def _load(
         )
     if len(tokenizer) == 0:
         raise InputError(f"{role}={name} has an empty tokenizer; save the tokenizer into the folder too.")
+    model.config.return_dict = True  # what it gives is taken by name
     return model.to(device).eval(), tokenizer
+
+
+def _at_random(tokenizer: PreTrainedTokenizerBase, name: str) -> list[str]:
+    """Turn off what makes the tokens of a text a matter of chance, as some tokenizers have it for training."""
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    found = [what for what in ("dropout", "alpha") if getattr(model, what, None)]
+    for what in found:
+        setattr(model, what, None)
+    return [
+        f"The tokenizer of {name} draws the tokens of a text at random ({what}); here it does not." for what in found
+    ]
 
 
 def _layers_left_out(held: Iterable[str], unused: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignlib._core.checks import FloatArray, require
+from alignlib.models.batching import computing
 from alignlib.models.loaded import Loaded
 
 if TYPE_CHECKING:
@@ -210,7 +211,8 @@ def _logits(
         mask = torch.tensor(
             [[1] * min(len(row), width) + [0] * (width - len(row)) for row in part], device=model.device
         )
-        logits = model.model(input_ids=ids, attention_mask=mask, use_cache=False, **keep).logits
+        with computing(model):
+            logits = model.model(input_ids=ids, attention_mask=mask, use_cache=False, **keep).logits
         for i, row in enumerate(range(begin, begin + len(part))):
             first = len(prompts[row]) - 1 - (start if some else 0)
             yield logits[i, first : first + len(responses[row])]

@@ -9,7 +9,7 @@ import numpy as np
 
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
-from alignlib.models.batching import guess_batch_size
+from alignlib.models.batching import computing, guess_batch_size
 from alignlib.models.journal import Plan
 from alignlib.models.loaded import Loaded, fingerprint
 from alignlib.models.prompts import Prompt
@@ -165,7 +165,7 @@ class RewardScorer(Scoring):
             for name, values in text.items():
                 padded[name].append(values + [filler if name == "input_ids" else 0] * (width - len(values)))
         padded["attention_mask"] = [[1] * len(t["input_ids"]) + [0] * (width - len(t["input_ids"])) for t in texts]
-        with torch.inference_mode():
+        with torch.inference_mode(), computing(self.loaded):
             inputs = {name: torch.tensor(values, device=self.loaded.device) for name, values in padded.items()}
             logits = self.loaded.model(**inputs).logits.double()
         if self.settings.value == "log-prob":

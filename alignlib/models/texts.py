@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 from alignlib._core.errors import InputError
 from alignlib.models.chat_template import laid_out
 from alignlib.models.loaded import Loaded
 from alignlib.models.prompts import Message, Prompt, Prompts
-from alignlib.tables import short
+from alignlib.models.tokenising import tokenised
 
 __all__ = ["Layout", "check_template", "choose_layout", "encode_pairs", "encode_prompts", "filled", "with_room"]
 
@@ -88,19 +88,21 @@ def encode_prompts(
         Where a prompt has no tokens, or the chat template cannot take it.
     """
     check_template(template, ("{prompt}",))
-    encoded: list[list[int]] = []
-    chats = laid_out(loaded, [_messages(prompt) for prompt in prompts], opens=True) if layout == "chat" else []
-    for row, prompt in enumerate(prompts):
-        if layout == "chat":
-            tokens = _tokens(loaded, chats[row], special=False)
-        else:
-            text = str(prompt) if template is None else template.replace("{prompt}", str(prompt))
-            tokens = _tokens(loaded, text)
-            if len(tokens) > 1 and tokens[-1] in loaded.eos_ids and _tokens(loaded, text, special=False) != tokens:
-                tokens = tokens[:-1]  # some tokenizers end every text; a response would start after the end
-        if not tokens:
-            raise InputError(f"Prompt {row + 1} has no tokens for {loaded.name}; remove it, or write a text there.")
-        encoded.append(tokens)
+    if layout == "chat":
+        texts = laid_out(loaded, [_messages(prompt) for prompt in prompts], opens=True)
+    else:
+        texts = [str(prompt) if template is None else template.replace("{prompt}", str(prompt)) for prompt in prompts]
+    encoded = _tokens(loaded, texts, special=layout != "chat")
+    # Some tokenizers end every text; a response would start after the end.
+    ended = [row for row, tokens in enumerate(encoded) if tokens[1:] and tokens[-1] in loaded.eos_ids]
+    if layout != "chat" and ended:
+        plain = _tokens(loaded, [texts[row] for row in ended], special=False)
+        for row, tokens in zip(ended, plain, strict=True):
+            if tokens != encoded[row]:
+                encoded[row] = encoded[row][:-1]
+    empty = next((row for row, tokens in enumerate(encoded) if not tokens), None)
+    if empty is not None:
+        raise InputError(f"Prompt {empty + 1} has no tokens for {loaded.name}; remove it, or write a text there.")
     _check_known(loaded, encoded)
     return encoded
 
@@ -178,22 +180,18 @@ def encode_pairs(
         Where the chat template cannot take a prompt.
     """
     check_template(template, ("{prompt}", "{response}"))
-    encoded: list[dict[str, list[int]]] = []
-    chats: list[str] = []
+    pairs = list(zip(prompts, responses, strict=True))
+    texts: list[tuple[str, ...]]
     if layout == "chat":
-        said = zip(prompts, responses, strict=True)
-        turns: list[list[Message]] = [[*_messages(p), {"role": "assistant", "content": r}] for p, r in said]
-        chats = laid_out(loaded, turns, opens=False)
-    for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-        if layout == "chat":
-            found = _encoded(loaded, chats[row], add_special_tokens=False)
-        elif layout == "pair":
-            found = _encoded(loaded, str(prompt), response)
-        elif template is not None:
-            found = _encoded(loaded, filled(template, [str(prompt)], [response])[0])
-        else:
-            found = _encoded(loaded, str(prompt) + response)
-        encoded.append({name: list(values) for name, values in found.items() if name != "attention_mask"})
+        turns: list[list[Message]] = [[*_messages(p), {"role": "assistant", "content": r}] for p, r in pairs]
+        texts = [(text,) for text in laid_out(loaded, turns, opens=False)]
+    elif layout == "pair":
+        texts = [(str(prompt), response) for prompt, response in pairs]
+    elif template is not None:
+        texts = [(text,) for text in filled(template, [str(prompt) for prompt in prompts], responses)]
+    else:
+        texts = [(str(prompt) + response,) for prompt, response in pairs]
+    encoded = tokenised(loaded, texts, special=layout != "chat")
     _check_known(loaded, [one["input_ids"] for one in encoded])
     return encoded
 
@@ -258,19 +256,5 @@ def _messages(prompt: Prompt) -> list[Message]:
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
 
 
-def _tokens(loaded: Loaded, text: str, *, special: bool = True) -> list[int]:
-    return list(_encoded(loaded, text, add_special_tokens=special)["input_ids"])
-
-
-def _encoded(loaded: Loaded, *texts: str, **options: bool) -> Mapping[str, list[int]]:
-    """Return what a tokenizer makes of a text or a pair of them, or say that it cannot."""
-    try:
-        found: Mapping[str, list[int]] = loaded.tokenizer(*texts, **options)
-    except MemoryError:
-        raise
-    except Exception as error:  # the library below raises `Exception` itself, as where the unknown token is unknown
-        raise InputError(
-            f"The tokenizer of {loaded.name} cannot take a text ({short(error)}); look at its tokenizer.json, or save "
-            "the tokenizer that belongs to the model."
-        ) from error
-    return found
+def _tokens(loaded: Loaded, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+    return [found["input_ids"] for found in tokenised(loaded, [(text,) for text in texts], special=special)]

@@ -565,8 +565,8 @@ class RewardTable(SameFields):
             hint = "" if wide or few.size < sizes.size else ", or pass wide=True if they lie side by side"
             raise InputError(
                 f"{few.size} of {sizes.size} prompts of {file.path} have fewer than {min_samples} samples, the first "
-                f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or pass "
-                f"drop_below={min_samples} to go on without these prompts{hint}.",
+                f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or "
+                f"leave these prompts out (drop_below={min_samples}){hint}.",
                 column=prompt or "",
             )
         return table

@@ -173,7 +173,8 @@ def overlay(
     require(isinstance(log, TrainingLog), f"log must be what read_training_log returns; got {quoted(log)}.", "log")
     require(isinstance(fit, Fit), f"fit must be what fit_frontier returns; got {quoted(fit)}.", "fit")
     require(pool is None or pool >= 1, f"pool must be at least 1; got {pool}.")
-    width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)
+    longest = max(int((log.run == name).sum()) for name in log.runs)
+    width = min(pool or math.ceil(longest / _POINTS), longest)
     own = own_limits(log, fit)
     parts = [
         _placed(log.keep(np.isin(log.run, np.array(names, dtype=object))), one, base, width, check, own.mixed)
