@@ -27,6 +27,7 @@ run_length: str | None = None  # mean tokens of a response, or key or column; no
 run_column: str | None = None  # column that names the run, where there are several, any
 only: str | None = None  # runs to keep such as dpo_*; none for all, any
 kl_unit: str | None = None  # sequence or token; none where trl's keys tell, any
+estimator: str | None = None  # k1, k2 or k3: how the trainer estimated the KL of a token; none where its keys tell, any
 evaluation: bool = False  # take trl's evaluations instead of its training steps
 base: str = "table"  # what gains are measured from: table, first or a number, any
 level: float = 0.95  # coverage of the intervals, in [1e-6, 0.999999999]
@@ -51,7 +52,7 @@ if run is not None:
         "only": only,
     }
     with called(kl="run_kl", reward="run_reward", length="run_length", run="run_column"):
-        log = read_training_log(run, kl_unit=kl_unit, evaluation=evaluation, **options)
+        log = read_training_log(run, kl_unit=kl_unit, estimator=estimator, evaluation=evaluation, **options)
     need(
         log.kl_low is None,
         f"run must tell its KL per sequence; {run} has KLs per token that were averaged response by response, which "
@@ -89,7 +90,7 @@ if run is None:
 else:
     length = number_or_name(run_length)
     options = {"kl": run_kl, "reward": run_reward, "length": length, "run": run_column, "only": only}
-    log = read_training_log(run, kl_unit=kl_unit, evaluation=evaluation, **options)
+    log = read_training_log(run, kl_unit=kl_unit, estimator=estimator, evaluation=evaluation, **options)
     data = None if table is None else RewardTable.read(table, prompt=prompt, reward=reward, min_samples=3)
 start = number_or_name(base)
 drawn = {"level": level, "n_boot": n_boot, "rng": seed}
@@ -233,7 +234,7 @@ if found is not None:
     checks.append(
         claims.true(
             "below-limit",
-            "no point of the run lies above the limit's interval",
+            "no point of the run lies above the limit by more than chance",
             "Y24, P26",
             ~found.above,
             must_hold=run is None,

@@ -51,7 +51,12 @@ EASY_R1 = register(
         name="EasyR1",
         marks=("reward/overall",),
         kl=(
-            KLKey("actor/kl_loss", "token", "EasyR1's loss averages over tokens", "", "tokens"),
+            KLKey(
+                "actor/kl_loss",
+                "token",
+                "EasyR1 logs the loss on the last micro-batch of a step alone, a mean over tokens by default "
+                "(loss_avg_mode)",
+            ),
             KLKey("critic/kl", "token", "EasyR1 averages it over tokens, then over responses", "", "responses"),
         ),
         reward=("critic/score/mean", "reward/overall"),
