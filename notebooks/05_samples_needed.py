@@ -25,6 +25,14 @@ n_max: int = 4096  # largest number of samples drawn, in [8, 65536]
 n_repeats: int = 400  # tables drawn for each number of samples, in [50, 5000]
 seed: int = 0  # seed of the tables, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import need
+
+need(
+    n_max * n_repeats <= 50_000_000,
+    f"n_max times n_repeats must be at most 50,000,000 draws, which take 2 GB; got {n_max} × {n_repeats}.",
+)
+
 # %% tags=["hide-input"]
 import itertools
 

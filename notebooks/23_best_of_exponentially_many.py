@@ -35,6 +35,10 @@ need(
     max(lengths) > least,
     f"lengths must reach beyond {least:.3g} for practical_n={practical_n}; got {max(lengths)} at most.",
 )
+need(
+    len(set(lengths)) >= 2 and max(lengths) >= 100,
+    f"lengths must hold two different numbers of tokens, one of them 100 or more; got {lengths}.",
+)
 
 # %% tags=["hide-input"]
 import math

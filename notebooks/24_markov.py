@@ -41,6 +41,14 @@ from alignlib.sequences.text_chain import (
 transition, law, kept = letter_chain(letter_states(python_reference_text() if text is None else read_text(text)))
 chain = MarkovModel(transition, transition_reward(kind, kept), law, 1).token
 need(
+    len(set(lengths)) >= 2,
+    f"lengths must hold two different numbers of letters, whose results are compared; got {lengths}.",
+)
+need(
+    chain.max_kl > 0.0,
+    f"text must leave a choice of the next letter, and kind reward it: {kind!r} can gain nothing here.",
+)
+need(
     delta < chain.max_kl,
     f"delta must be below {chain.max_kl:.4g}, the largest useful budget of this text in nats per letter; got {delta:g}.",
 )

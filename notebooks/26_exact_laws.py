@@ -22,7 +22,6 @@
 # %% tags=["parameters"]
 token_prob: list[float] = [0.5, 0.3125, 0.1875]  # law of a token on rewards 0, 1, 2, …, summing to one, in (0, 1)
 length: int = 2000  # tokens m of the comparison, in [10, 20000]
-recorded: str = "../benchmarks/recorded/sum_law.json"  # times that bench_sum_law recorded, existing file
 
 # %% tags=["hide-input"]
 import json
@@ -83,7 +82,7 @@ plotting.name_axes(ax, "reward per token", "relative error of the mass")
 # does not change from build to build.
 
 # %%
-data = json.loads(Path(recorded).read_text(encoding="utf-8"))
+data = json.loads(Path("../benchmarks/recorded/sum_law.json").read_text(encoding="utf-8"))
 series: dict[tuple[str, int], list[tuple[int, float]]] = {}
 for row in data["growth"]:
     series.setdefault((row["kind"], row["letters"]), []).append((row["length"], row["seconds"]))

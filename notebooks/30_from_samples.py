@@ -28,6 +28,10 @@ seed: int = 0  # seed of all samples, >= 0
 # %% tags=["conditions", "hide-input"]
 from alignbook.conditions import need
 
+need(
+    n_samples * n_prompts <= 10_000_000,
+    f"n_samples times n_prompts must be at most 10,000,000 rewards a table; got {n_samples} × {n_prompts}.",
+)
 need(min(kl) <= 0.1, f"kl must hold a budget of 0.1 nats or less, which any table supports; got {kl}.")
 
 # %% tags=["hide-input"]

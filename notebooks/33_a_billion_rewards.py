@@ -25,7 +25,6 @@ kl_shown: float = 0.5  # KL that the answer quotes, in nats, in [0.01, 3]
 n_prompts: int = 200  # prompts of the table that is cut into parts, in [20, 1000]
 n_parts: int = 7  # parts it is cut into, in [2, 50]
 seed: int = 0  # of the draws, >= 0
-recorded: str = "../benchmarks/recorded/scale.json"  # what bench_scale recorded, existing file
 
 # %% tags=["conditions", "hide-input"]
 from alignlib.scale import check_width
@@ -208,7 +207,7 @@ print(sql("scored", width=width))
 # `python -m benchmarks.bench_scale --record` on a machine shared with other work, or with `--idle` on one that does nothing else.
 
 # %% tags=["hide-input"]
-measured = json.loads(Path(recorded).read_text(encoding="utf-8"))["measured"]
+measured = json.loads(Path("../benchmarks/recorded/scale.json").read_text(encoding="utf-8"))["measured"]
 labels = {"prompts": "64 a prompt", "pools": "10⁶ a prompt", "shuffled": "64, shuffled", "four": "4 a prompt"}
 tools = {
     "read": "read",

@@ -33,9 +33,14 @@ top_p: float = 0.9  # of the truncated sampler, in [0.1, 1]
 seed: int = 1  # seed of the model and of the samples, >= 0
 
 # %% tags=["conditions", "hide-input"]
+from alignbook.conditions import need
 from alignlib.training import estimate_policy_kl
 from alignlib.training.policy_kl.sample_table import read_kl_samples
 
+need(
+    n * n_rep <= 10_000_000,
+    f"n times n_rep must be at most 10,000,000 responses, which take 2 GB; got {n} × {n_rep}.",
+)
 if table is not None:
     estimate_policy_kl(read_kl_samples(table), sampled_from=sampled_from)
 

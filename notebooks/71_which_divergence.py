@@ -27,7 +27,6 @@ n_prompts: int = 40  # prompts of each drawn table, in [20, 500]
 n_samples: int = 24  # responses to each of them, in [6, 64]
 n_tables: int = 40  # tables on which the intervals are tried, in [10, 200]
 seed: int = 0  # of the tables, >= 0
-recorded: str = "../benchmarks/recorded/divergences.json"  # times that bench_divergences recorded, existing file
 
 # %% tags=["hide-input"]
 import json
@@ -267,7 +266,7 @@ for _ in range(n_tables):
 # of two formulations and two solvers, for a frontier of {{n_budgets:d}} budgets of a normal reward:
 
 # %%
-data = json.loads(Path(recorded).read_text(encoding="utf-8"))
+data = json.loads(Path("../benchmarks/recorded/divergences.json").read_text(encoding="utf-8"))
 written = {
     "kl": "KL", "reverse_kl": "KL of base to policy", "chi2": "χ²", "hellinger": "Hellinger", "jensen_shannon": "Jensen–Shannon",
     "renyi_1.5": "Rényi, order 1.5", "total_variation": "total variation",

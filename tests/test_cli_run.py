@@ -105,6 +105,10 @@ def test_names(project: Project, name: str) -> None:
         (["roots", "-o", "notebooks/01_roots.ipynb"], "lies among the sources"),
         (["roots", "-o", "notebooks/new.ipynb"], "lies among the sources"),
         (["roots", "-o", "nowhere/out.ipynb"], "does not exist; make it first"),
+        (["roots", "-o", "b" * 245 + ".ipynb"], "its name is too long"),
+        (["roots", "-o", "out.ipynb", "--crate", "out.ipynb"], "--crate must lie beside the output"),
+        (["", "-o", "out.ipynb"], "The name of the notebook is empty"),
+        (["elsewhere/01_roots.py", "-o", "out.ipynb"], "'elsewhere/01_roots.py' is no notebook of this project"),
     ],
 )
 def test_refusals_are_one_sentence_and_run_nothing(project: Project, arguments: list[str], said: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import string
 from pathlib import Path
 
 import pytest
@@ -270,6 +271,12 @@ ROWS = "prompt_id,reward,gold\n" + "".join(f"{row // 8},{row % 7},{row % 5}\n" f
         ("55", {"table": "t.csv"}, "table must go with a run"),
         ("55", {"run": "t.csv"}, r"no column 'kl' \(run_kl\)"),
         ("56", {"table": "t.csv"}, "no column 'log_prob'"),
+        ("05", {"n_max": "65536", "n_repeats": "5000"}, "n_max times n_repeats must be at most"),
+        ("23", {"lengths": "99,99"}, "lengths must hold two different numbers"),
+        ("24", {"lengths": "30"}, "lengths must hold two different numbers"),
+        ("24", {"text": "t.txt"}, "text must leave a choice of the next letter"),
+        ("30", {"n_samples": "4096", "n_prompts": "100000"}, "n_samples times n_prompts must be at most"),
+        ("56", {"n": "4096", "n_rep": "20000"}, "n times n_rep must be at most"),
         ("30", {"kl": "1e300"}, "kl must hold a budget of 0.1 nats or less"),
         ("64", {"n_values": "4,4"}, "n_values must be two or more numbers, no one twice"),
         ("64", {"capacity_fixed": "2"}, "capacity_fixed must be below 1.386, .*; got 2."),
@@ -283,6 +290,7 @@ def test_values_that_do_not_fit_together_are_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notebook: str, given: dict[str, str], said: str
 ) -> None:
     (tmp_path / "t.csv").write_text(ROWS)
+    (tmp_path / "t.txt").write_text(string.ascii_lowercase * 200)
     monkeypatch.chdir(tmp_path)
     found = own_project().find(notebook)
     found.check({})

@@ -156,9 +156,22 @@ class Project:
             yield Notebook(scripts[script], page, fixed)
 
     def find(self, name: str) -> Notebook:
-        """Find a page by ``03_bounds``, ``03``, ``3`` or ``bounds``."""
-        notebooks = self.notebooks()
-        stem = Path(name).stem
+        """Find a page by ``03_bounds``, ``03``, ``3``, ``bounds`` or the path of its file here.
+
+        Raises
+        ------
+        ParameterError
+            For any other name: a file that lies elsewhere is not this project's, whatever it is called.
+        """
+        notebooks, path = self.notebooks(), Path(name)
+        ours = path.parent == Path() or path.resolve().parent == self.folder.resolve()
+        if not ours or (path.parent != Path() and not path.exists()):
+            raise ParameterError(
+                f"{name!r} is no notebook of this project; give its name, as `alignlib run --list` shows it."
+            )
+        if not name.strip():
+            raise ParameterError("The name of the notebook is empty; give one that `alignlib run --list` shows.")
+        stem = path.stem
         found = [n for n in notebooks if stem == n.name] or [n for n in notebooks if stem == n.script.stem]
         found = found or [n for n in notebooks if stem.zfill(2) in n.name.split("_", 1)]
         if len(found) == 1:

@@ -19,7 +19,8 @@ from alignbook.places import without_places
 from alignbook.progress import show
 from alignbook.project import Notebook, Project
 from alignbook.runner import Job, Run, execute_all
-from alignlib._core.files import check_new, write_whole
+from alignlib._core.errors import InputError
+from alignlib._core.files import check_new, check_place, write_whole
 from alignlib._core.safe_text import for_terminal, lines_for_terminal
 
 __all__ = ["check_outputs", "rerun"]
@@ -47,7 +48,10 @@ def check_outputs(
     """
     for path in (output, output.with_suffix(".html")) if html else (output,):
         check_new(path, force)
+    check_place(output.with_suffix(".failed-9.ipynb"))  # the longest name that may be needed
     if crate is not None:
+        if crate.resolve() in (output.resolve(), output.with_suffix(".html").resolve()):
+            raise InputError(f"crate must lie beside the output, {crate}, not be it; name another place.", argument="crate")
         check_crate(crate)
     for _, folder in _folders(notebook, values):
         inputs = [
