@@ -51,7 +51,9 @@ def check_outputs(
     check_place(output.with_suffix(".failed-9.ipynb"))  # the longest name that may be needed
     if crate is not None:
         if crate.resolve() in (output.resolve(), output.with_suffix(".html").resolve()):
-            raise InputError(f"crate must lie beside the output, {crate}, not be it; name another place.", argument="crate")
+            raise InputError(
+                f"crate must lie beside the output, {crate}, not be it; name another place.", argument="crate"
+            )
         check_crate(crate)
     for _, folder in _folders(notebook, values):
         inputs = [
