@@ -537,8 +537,11 @@ def test_a_counter_that_begins_anew_is_no_new_run(tmp_path: Path) -> None:
 def test_steps_rise_and_the_later_row_wins(steps: list[int]) -> None:
     step, place = np.array(steps, dtype=float), np.arange(float(len(steps)))
     run = np.full(len(steps), "a", dtype=object)
-    found, _, values, _ = in_order(step, run, {"kl": 0.0 * place, "reward": place})
+    found, _, values, notes = in_order(step, run, {"kl": 0.0 * place, "reward": place})
     assert (np.diff(found) > 0.0).all()
+    if any(note.startswith("Averaged") for note in notes):  # many steps are written several times
+        assert np.isin(found, step).all()
+        return
     last = {at: i for i, at in enumerate(steps)}
     kept = values["reward"].astype(int).tolist()
     assert all(last.get(int(at), i) == i for at, i in zip(found, kept, strict=True) if at == steps[i])
@@ -916,3 +919,27 @@ def test_a_mean_over_the_policys_own_tokens_has_ends_by_k1_too(tmp_path: Path) -
     np.testing.assert_allclose(found.ends[0], 0.01 * np.arange(1, 6))
     np.testing.assert_allclose(found.ends[1], np.arange(1, 6))
     assert "own tokens" in found.remedy
+
+
+def test_steps_that_are_written_several_times_are_averaged(tmp_path: Path) -> None:
+    """Two processes log each step; nothing runs back."""
+    path = tmp_path / "run.jsonl"
+    path.write_text(lines([{"step": i // 2, "kl": 0.1 * i, "reward": 0.5} for i in range(10)]))
+    found = read_training_log(path, kl_unit="sequence")
+    np.testing.assert_allclose(found.kl, 0.1 * (2.0 * np.arange(5) + 0.5))
+    assert any("Averaged: 10 rows to 5" in note for note in found.notes)
+    assert not any("run back" in note for note in found.notes)
+
+
+def test_a_log_that_is_being_written_and_one_with_an_infinite_value(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    whole = lines(TRL)
+    path.write_text(whole.rstrip("\n") + "\n" + whole.splitlines()[-1][:-9])
+    cut = read_training_log(path)
+    assert cut.step.size == len(PER_TOKEN)
+    assert "The last line is not written whole yet, and was left out." in cut.notes
+    table = tmp_path / "run.csv"
+    table.write_text("step,kl,reward\n0,0.0,0.2\n1,inf,0.3\n2,0.5,0.4\n")
+    assert read_training_log(table, kl_unit="sequence", drop_missing=True).step.tolist() == [0.0, 2.0]
+    with pytest.raises(InputError, match="training may have diverged"):
+        read_training_log(table, kl_unit="sequence")

@@ -85,7 +85,7 @@ class Columns(SameFields):
             For a larger number, with its row.
         """
         found = self.numbers(name)
-        large = np.abs(found) > LARGEST
+        large = (np.abs(found) > LARGEST) & np.isfinite(found)  # what is none is said, or dropped, as missing
         if large.any():
             row = int(np.argmax(large))
             raise InputError(

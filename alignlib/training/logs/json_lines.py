@@ -7,6 +7,7 @@ Objects may be nested (verl's ``{"step": 1, "data": {…}}``), and columns may b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from alignlib._core.errors import InputError
@@ -48,7 +49,10 @@ def read_json(path: Path, query: LogQuery) -> LogRows:
         What is asked of it.
     """
     kind = "JSON lines" if path.suffix.lower() in _LINES else "JSON"
-    return choose(columns_of_rows(path, kind, _rows(path)), query)
+    columns, text = columns_of_rows(path, kind, _rows(path)), text_of(path) or ""
+    if kind == "JSON lines" and len(_whole_lines(text)) < sum(bool(line.strip()) for line in text.splitlines()):
+        columns = replace(columns, notes=("The last line is not written whole yet, and was left out.",))
+    return choose(columns, query)
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
@@ -60,15 +64,23 @@ def _rows(path: Path) -> list[dict[str, object]]:
         return []
     try:
         check_depth(str(path), text.encode())
-        if suffix in _LINES:
-            held = [parse_json(line) for line in text.splitlines() if line.strip()]
-        else:
-            held = _of_one(parse_json(text))
+        held = [parse_json(line) for line in _whole_lines(text)] if suffix in _LINES else _of_one(parse_json(text))
     except (InputError, ValueError):
         return []  # whoever reads tables says what is wrong with it
     if not all(isinstance(row, Mapping) for row in held):
         return []
     return [_with_step(flat(row)) for row in held if isinstance(row, Mapping)]
+
+
+def _whole_lines(text: str) -> list[str]:
+    """Return the lines; a last one that is not yet written whole, while the run goes on, is left for the next time."""
+    found = [line for line in text.splitlines() if line.strip()]
+    if len(found) > 1 and not text.endswith("\n"):
+        try:
+            parse_json(found[-1])
+        except (InputError, ValueError):
+            return found[:-1]
+    return found
 
 
 def _with_step(row: dict[str, object]) -> dict[str, object]:

@@ -71,7 +71,7 @@ def in_order(
     joined = 0
     kept: list[npt.NDArray[np.intp]] = []
     notes = [f"Left out: {count(nowhere, 'row')} without a step."] if nowhere else []
-    replaced, resumes = 0, []
+    replaced, twice, resumes = 0, 0, list[float]()
     held = {name: one.copy() for name, one in values.items()}
     step = step.copy()
     for name in dict.fromkeys(run[rows].tolist()):
@@ -82,6 +82,8 @@ def in_order(
         joined += more
         if sparse:
             mine = mine[~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine])]
+        mine, averaged = _average(step, mine, held)
+        notes += averaged
         notes += _count_on(step, mine, held["kl"])
         falls = np.flatnonzero(np.diff(step[mine]) <= 0.0) + 1
         if falls.size > max(1.0, _MOST_RESUMES * mine.size) and np.unique(step[mine]).size == mine.size:
@@ -89,13 +91,20 @@ def in_order(
             notes.append("The rows are in no order; they were sorted by step.")
             continue
         alive = latest(step[mine])
-        replaced += int((~alive).sum())
-        resumes += [float(step[mine][place]) for place in falls]
+        again = np.diff(step[mine], append=np.inf) == 0.0  # written twice, which is no way back
+        replaced += int((~alive & ~again).sum())
+        twice += int(again.sum())
+        resumes += [float(step[mine][place]) for place in falls if step[mine][place] < step[mine][place - 1]]
         kept.append(mine[alive])
     order = np.concatenate(kept) if kept else rows
     if joined:
         notes.append(f"Joined: {count(joined, 'row')} with another of the same step.")
-    if replaced:
+    if twice:
+        notes.append(
+            f"{count(twice, 'row')} with the step of the row after and other values, as of a step that was run again: "
+            "the later one was taken."
+        )
+    if replaced or resumes:
         notes.append(ran_back("step", resumes, replaced))
     return step[order], run[order], {name: one[order] for name, one in held.items()}, notes
 
@@ -186,6 +195,23 @@ def _join(
                 continue
         left.append(row)
     return np.array(left, dtype=np.intp), mine.size - len(left)
+
+
+def _average(
+    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray]
+) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Average neighbouring rows of one step where many are, in ``held``; return the rows that are left, and a note."""
+    same = np.diff(step[mine]) == 0.0
+    if same.sum() <= max(1.0, _MOST_RESUMES * mine.size):
+        return mine, []
+    group = np.cumsum(np.append(True, ~same)) - 1
+    last = mine[np.append(~same, True)]
+    for one in held.values():
+        known = ~np.isnan(one[mine])
+        number = np.bincount(group[known], minlength=last.size)
+        total = np.bincount(group[known], one[mine][known], last.size)
+        one[last] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    return last, [f"Averaged: {count(mine.size, 'row')} to {last.size}, for many have the step of the one before."]
 
 
 def latest(step: FloatArray) -> npt.NDArray[np.bool_]:
