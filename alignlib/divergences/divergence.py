@@ -84,6 +84,8 @@ class Divergence(ABC):
         >>> [as_divergence(name).largest for name in ("tv", "hellinger", "renyi:0.5")]
         [1.0, 1.0, inf]
         """
+        if math.isinf(self.slope_at_infinity):  # of KL without SciPy's functions, which are slow to import
+            return math.inf
         return float(self.of_mean(self.f(np.zeros(1)) + self.slope_at_infinity)[0])
 
     def check_strictly_convex(self) -> None:
