@@ -135,14 +135,14 @@ shares = {name: np.array([share(n, kind) for n in drawn]) for name, kind in kind
 own_order = np.array([share(n, Renyi(n / (n - 1.0))) for n in drawn])
 
 # %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "Best-of-N against the best policy of the same divergence: share of the possible rise in win rate, without ties ({{n_outcomes:d}} responses of equal probability). In the Rényi divergence of order N/(N-1) it is all of it, at every N.", "name": "fig-share-by-divergence"}, "image": {"alt": "Seven curves against N from 1 to {{n_max:g}}: Rényi of order N over N minus 1 constant at one, KL just below it, chi-squared touching one at N = 2 and falling after, the others lower at first."}}
-fig, ax = plotting.new(height=4.4)
+fig, ax = plotting.new(height=3.3)
 ax.set_xscale("log", base=2)
 styles = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 for (name, values), color, style in zip(shares.items(), plotting.CYCLE, styles, strict=False):
     ax.plot(drawn, values, color=color, linestyle=style, label=name)
 ax.plot(drawn, own_order, color="black", linewidth=1.0, label="Rényi, order N/(N−1)")
 plotting.name_axes(ax, "N", "share of the possible rise in win rate")
-plotting.legend(ax, loc="lower right", fontsize=9)
+plotting.legend(ax, loc="lower right", fontsize=8)
 
 # %% [markdown]
 # ## What another divergence costs in KL

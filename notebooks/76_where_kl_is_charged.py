@@ -9,8 +9,7 @@
 # %% [markdown]
 # # Where the KL is charged
 #
-# Trainers charge the {term}`KL` to the {term}`base model` in the reward or in the loss, with one of several estimators, per token or per response. All call the coefficient $\beta$. Which of them aim at the
-# optimum at $\beta$, and where do the others end?
+# Trainers charge the {term}`KL` to the {term}`base model` in the reward or in the loss, by several estimators, with a coefficient $\beta$. Which of them aim at the optimum at $\beta$?
 #
 # :::{admonition} Answer
 # :class: answer
@@ -25,7 +24,8 @@ deviation: float = 0.5  # standard deviation of the policy's rewards on a prompt
 kl_shown: float = 1.0  # KL that the answer quotes, in nats, in [0.2, 2]
 target: float = 0.5  # target of an adaptive controller, in nats, in [0.05, 2]
 n_batch: int = 64  # responses in a batch, in [4, 4096]
-seed: int = 0  # seed of the batches that the controller measures, >= 0
+n_tables: int = 200  # tables of responses on which intervals are tried, in [20, 1000]
+seed: int = 0  # seed of the batches that the controller measures and of those tables, >= 0
 
 # %% tags=["hide-input"]
 import math
@@ -41,7 +41,7 @@ from alignlib.lm.charge import Charge, expected_update, n_tokens
 from alignlib.lm.charged_policies import at_rest, driven, wasted_kl
 from alignlib.lm.next_laws import log_sequences
 from alignlib.lm.space import ResponseSpace
-from alignlib.training import KLController, beta_to_set, effective_beta, group_gap
+from alignlib.training import KLController, beta_to_set, effective_beta, group_gap, resting_penalties
 
 space = ResponseSpace(n_content=3, length=4)
 prompts = np.arange(6)
@@ -98,7 +98,7 @@ driven_off = {
 curves |= {f"{k} in the reward, per sequence": measured(ends.values()) for k, ends in driven_off.items()}
 
 # %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "KL that the policies at rest spend beyond what their reward needs, by place and estimator, in a world of {{n_responses:d}} responses to each of {{n_prompts:d}} prompts, exactly. The optimum, on the axis, is where k1 in the reward rests, and k2 of whole sequences in the loss. Points: k2 and k3 of whole sequences in the reward, followed by small steps from the base; they drop responses at every penalty drawn.", "name": "fig-waste-by-charge"}, "image": {"alt": "Wasted KL against KL: k2 per token low, k3 per token above it, k3 per sequence steeply rising; crosses of k2 and k3 in the reward lie high even at small KL."}}
-fig, ax = plotting.new(height=4.2)
+fig, ax = plotting.new(height=3.3)
 styles = ("-", ":", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 for name, color, style in zip(charges, plotting.CYCLE, styles, strict=False):
     ax.plot(*curves[name], color=color, linestyle=style, label=name)
@@ -110,7 +110,7 @@ ax.axhline(0.0, color="black", linewidth=1.5)
 ax.set_xlim(0.0, 2.6)
 ax.set_ylim(-0.02, 1.0)
 plotting.name_axes(ax, plotting.KL_LABEL, "wasted KL (nats)")
-plotting.legend(ax, loc="upper left", fontsize=9)
+plotting.legend(ax, loc="upper left", fontsize=7)
 
 # %% [markdown]
 # ## In the reward
@@ -279,6 +279,64 @@ settings
 # %% [markdown]
 # In Python: `beta_to_set(beta, "after", group=G, deviation=s)` for the first, with `success=` in place of `deviation=` for the second, and `effective_beta` for the way back. Dividing each prompt by its own deviation gives each prompt a penalty of its own; no coefficient makes up for that.
 #
+# ## From samples of a run
+#
+# Does a run of yours aim where its coefficient says? Take responses of the policy with reward and log-ratio $\ell$, several to a prompt. Along its own log-ratio a policy at rest does not move:
+#
+# $$\E\,\mathrm{Cov}(r,\ell)=\beta\,\E\,\mathrm{Cov}(g(\ell),\ell),$$
+#
+# covariances within prompts, with $g=\ell$ for $k_1$ in the reward and $k_2$ in the loss, and $g=1-e^{-\ell}$ for $k_3$ in the loss, of whole responses. The last covariance is $\mathrm{Var}\,\ell$ for the first, and for the second the mean $\ell$ of the policy's
+# responses less that of the base's: those that the policy has given up count there, and its own responses do not show them. So each charge has a $\beta$ at which the policy would go no further; of a policy that is not at rest too. If it lies above the coefficient that is set (after the table above), the run
+# is still on its way out, if below, on its way back.
+#
+# `resting_penalties(reward, log_ratio, prompt, base_log_ratio=…, base_prompt=…)` estimates both, with 95 % intervals over prompts. In {{n_tables:d}} tables of {{n_prompts_drawn:d}} prompts with {{n_each:d}} responses each, with noise in the rewards, from three policies of the world above, the intervals hold
+# {{least_held:.0%}} of the time or more. From one table of a policy at rest with $k_3$ in the loss at $\beta={{beta:g}}$: {{seen_k3:.2f}} ({{low_k3:.2f}} to {{high_k3:.2f}}) for $k_3$, and {{seen_k1:.2f}} ({{low_k1:.2f}} to {{high_k1:.2f}}) for $k_1$: charged $k_1$ with that coefficient it would go no further.
+
+# %% tags=["hide-input"]
+n_prompts_drawn, n_each = 60, 8
+resting = {
+    "k1 in the reward": at_rest(log_base, reward, space, beta, Charge("k1", "reward")),
+    "k3 in the loss": at_rest(log_base, reward, space, beta, Charge("k3", "loss", per_token=False)),
+    "half of the way": log_softmax(log_base + 0.5 * reward / beta + 0.5 * np.sin(numbers), axis=1),
+}
+drawing = np.random.default_rng([seed, 1])
+names = np.repeat(np.arange(n_prompts_drawn), n_each)
+
+
+def drawn_from(log_prob: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Numbers of responses to prompts of these kinds."""
+    upto = np.cumsum(np.exp(log_prob), axis=1)
+    upto /= upto[:, -1:]
+    return np.array([np.searchsorted(upto[k], drawing.random(n_each)) for k in kinds])
+
+
+def held_by(policy: np.ndarray) -> tuple[dict, list]:
+    """Part of tables whose interval holds, of each charge, and what the first of them says."""
+    apart = policy - log_base
+    prob = np.exp(policy)
+    mean = (prob * apart).sum(axis=1, keepdims=True)
+    top = (prob * (apart - mean) * reward).sum(axis=1).mean()
+    spread = (prob * (apart - mean) ** 2).sum(axis=1).mean()
+    both_ways = (mean[:, 0] - (np.exp(log_base) * apart).sum(axis=1)).mean()
+    truth = (top / spread, top / both_ways)
+    hits, first = np.zeros(2), []
+    for _ in range(n_tables):
+        kinds = drawing.integers(len(prompts), size=n_prompts_drawn)
+        own, other = drawn_from(policy, kinds), drawn_from(log_base, kinds)
+        paid = reward[kinds[:, None], own] + 0.3 * drawing.standard_normal(own.shape)
+        of_base = apart[kinds[:, None], other]
+        found = resting_penalties(
+            paid.ravel(), apart[kinds[:, None], own].ravel(), names, base_log_ratio=of_base.ravel(), base_prompt=names
+        )
+        first = first or list(found)
+        hits += [one.beta_low <= right <= one.beta_high for one, right in zip(found, truth, strict=True)]
+    return dict(zip(("k1", "k3"), hits / n_tables, strict=True)), first
+
+
+tried = {name: held_by(policy) for name, policy in resting.items()}
+pd.DataFrame({name: held for name, (held, _) in tried.items()}).T.rename_axis("policy at rest with").round(3)
+
+# %% [markdown]
 # ## Adaptive penalties
 #
 # {cite:t}`Ziegler2019` multiply $\beta$ by $1+K\,\mathrm{clip}(\frac{\widehat{\mathrm{KL}}}{\text{target}}-1,\pm0.2)$ after each batch, with $K$ the batch's size over a *horizon*. verl (`kl_ctrl.type=adaptive`, `target_kl`, `horizon`) and OpenRLHF (`--kl_target`, `--kl_horizon`) have this controller.
@@ -388,6 +446,14 @@ claims.glue(
     },
     **{f"more_{k}": float((by > 1.01).mean()) for k, by in spent_by.items()},
     less_k3=float((spent_by["k3"] < 0.99).mean()),
+    n_prompts_drawn=n_prompts_drawn,
+    n_each=n_each,
+    least_held=min(min(held.values()) for held, _ in tried.values()),
+    **{
+        f"{end}_{k}": getattr(tried["k3 in the loss"][1][i], field)
+        for i, k in enumerate(("k1", "k3"))
+        for end, field in (("seen", "beta"), ("low", "beta_low"), ("high", "beta_high"))
+    },
     settled_k1=settled["k1"],
     settled_k3=settled["k3"],
 )
@@ -425,6 +491,13 @@ claims.record(
         "k2 and k3 in the reward drop responses of every prompt, at every penalty drawn",
         "we derive",
         np.array([np.isinf(end).any(axis=1) for k in driven_off.values() for end in k.values()]),
+    ),
+    claims.at_least(
+        "resting-intervals",
+        "part of tables whose 95 % interval of the penalty at rest holds, the least of three policies and two charges",
+        "we derive",
+        np.array([held[k] for held, _ in tried.values() for k in held]),
+        0.95 - 4.0 * math.sqrt(0.05 * 0.95 / n_tables),
     ),
     claims.equal(
         "there-and-back",

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from alignlib._core.errors import InputError
 from alignlib.laws import FiniteLaw, Gaussian
-from alignlib.training import KLController, beta_to_set, effective_beta, group_gap
+from alignlib.training import KLController, beta_to_set, effective_beta, group_gap, resting_penalties
 
 BASE = np.array([0.4, 0.3, 0.2, 0.1])
 REWARD = np.array([0.0, 1.0, 0.5, 2.0])
@@ -183,3 +184,53 @@ def test_noise_moves_the_kl_at_rest_to_where_clipped_errors_balance() -> None:
 def test_bad_input_is_named(call: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()  # type: ignore[operator]
+
+
+def test_a_policy_at_rest_tells_the_penalty_of_its_charge() -> None:
+    """The optimum for k1 in the reward and ``p β/(ν - r)`` for k3 in the loss, and intervals of others that hold."""
+    rng = np.random.default_rng(5)
+    base = rng.dirichlet(np.ones(12), size=9)
+    reward = rng.standard_normal((9, 12))
+    place = reward.max(axis=1) + 0.4
+    beta = 1.0 / (base / (place[:, None] - reward)).sum(axis=1)  # of each prompt its own
+    reward, place = reward / beta[:, None], place / beta
+    rest = {"k1": base * np.exp(reward / 0.6), "k3": base / (place[:, None] - reward)}
+    rest["neither"] = base * np.exp(0.5 * reward + 0.5 * rng.standard_normal(reward.shape))
+    for name, weight in rest.items():
+        policy = weight / weight.sum(axis=1, keepdims=True)
+        ratio = np.log(policy / base)
+        about = ratio - (policy * ratio).sum(axis=1, keepdims=True)
+        top = (policy * about * reward).sum(axis=1).mean()
+        truth = (top / (policy * about**2).sum(axis=1).mean(), top / ((policy - base) * ratio).sum(axis=1).mean())
+        assert name == "neither" or truth[("k1", "k3").index(name)] == pytest.approx(0.6 if name == "k1" else 1.0)
+        held = np.zeros(2)
+        for _ in range(100):
+            kinds = rng.integers(9, size=(40, 1))
+            drawn, other = (
+                (rng.random((40, 6, 1)) > np.cumsum(law[kinds[:, 0]], axis=1)[:, None, :-1]).sum(axis=2)
+                for law in (policy, base)
+            )
+            prompt = np.repeat(np.arange(40), 6)
+            found = resting_penalties(
+                (reward[kinds, drawn] + 0.3 * rng.standard_normal((40, 6))).ravel(),
+                ratio[kinds, drawn].ravel(),
+                prompt,
+                base_log_ratio=ratio[kinds, other].ravel(),
+                base_prompt=prompt,
+            )
+            held += [one.beta_low <= right <= one.beta_high for one, right in zip(found, truth, strict=True)]
+            assert all(one.beta_low <= one.beta <= one.beta_high for one in found)
+        assert (held >= 88).all(), (name, held)  # of 100, at 95 %: 3.3 standard errors
+
+
+def test_what_tells_no_penalty_at_rest_is_refused() -> None:
+    with pytest.raises(InputError, match="prompt must name two prompts or more that have two responses; 1 of 2 do"):
+        resting_penalties([1.0, 2.0, 3.0], [0.1, 0.2, 0.3], ["a", "a", "b"])
+    with pytest.raises(InputError, match="log_ratio must vary within a prompt"):
+        resting_penalties([1.0, 2.0, 3.0, 1.0], [0.1, 0.1, 0.3, 0.3], ["a", "a", "b", "b"])
+    with pytest.raises(InputError, match=r"log_ratio must have one entry for each reward, 2; got shape \(1,\)"):
+        resting_penalties([1.0, 2.0], [0.1], ["a", "b"])
+    with pytest.raises(InputError, match="base_prompt must name every prompt of two responses; 1 of 2 have none"):
+        resting_penalties(
+            [1.0, 2.0, 3.0, 1.0], [0.1, 0.2, 0.3, 0.1], list("aabb"), base_log_ratio=[0.0], base_prompt=["a"]
+        )

@@ -5,7 +5,8 @@ estimated from samples of the base, `compare_runs` compares several at equal KL 
 training and on held-out prompts), `achieved_envelope` says what is known
 without samples, `example_run` makes a run up. `pick` says which checkpoint to keep, by gold that was measured (a
 `RunGold`, of a log or by `gold_of_scores`) or is predicted, `choose_beta` which β aims at a KL. `beta_to_set` turns the
-penalty of the optimum into what a trainer must be given, `KLController` says where an adaptive penalty settles.
+penalty of the optimum into what a trainer must be given, `resting_penalties` says from a policy's responses at which
+penalty of which charge it would rest (a `RestingPenalty`), `KLController` says where an adaptive penalty settles.
 `Rollouts`, and for trl `rollout_callback`, write down what all this reads while a trainer is at work.
 """
 
@@ -23,6 +24,7 @@ from alignlib.training.picking import Pick, pick
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.policy_kl import KLSamples, PolicyKL, estimate_policy_kl
 from alignlib.training.predicted_gold import Predicted
+from alignlib.training.resting import RestingPenalty, resting_penalties
 from alignlib.training.rollouts import Rollouts
 from alignlib.training.run_gold import RunGold, gold_of_log, gold_of_scores
 
@@ -37,6 +39,7 @@ __all__ = [
     "Pick",
     "PolicyKL",
     "Predicted",
+    "RestingPenalty",
     "Rollouts",
     "RunGold",
     "Settled",
@@ -54,6 +57,7 @@ __all__ = [
     "overlay",
     "pick",
     "read_training_log",
+    "resting_penalties",
     "rollout_callback",
 ]
 
