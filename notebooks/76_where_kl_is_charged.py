@@ -290,7 +290,7 @@ settings
 # is still on its way out, if below, on its way back.
 #
 # `resting_penalties(reward, log_ratio, prompt, base_log_ratio=…, base_prompt=…)` estimates both, with 95 % intervals over prompts. In {{n_tables:d}} tables of {{n_prompts_drawn:d}} prompts with {{n_each:d}} responses each, with noise in the rewards, from three policies of the world above, the intervals hold
-# {{least_held:.0%}} of the time or more. From one table of a policy at rest with $k_3$ in the loss at $\beta={{beta:g}}$: {{seen_k3:.2f}} ({{low_k3:.2f}} to {{high_k3:.2f}}) for $k_3$, and {{seen_k1:.2f}} ({{low_k1:.2f}} to {{high_k1:.2f}}) for $k_1$: charged $k_1$ with that coefficient it would go no further.
+# {{least_held:.0%}} of the time or more. From one table of a policy at rest with $k_3$ in the loss at $\beta={{beta:g}}$: {{rest_k3:.2f}} ({{rest_low_k3:.2f}} to {{rest_high_k3:.2f}}) for $k_3$, and {{rest_k1:.2f}} ({{rest_low_k1:.2f}} to {{rest_high_k1:.2f}}) for $k_1$: charged $k_1$ with that coefficient it would go no further.
 
 # %% tags=["hide-input"]
 n_prompts_drawn, n_each = 60, 8
@@ -452,7 +452,7 @@ claims.glue(
     **{
         f"{end}_{k}": getattr(tried["k3 in the loss"][1][i], field)
         for i, k in enumerate(("k1", "k3"))
-        for end, field in (("seen", "beta"), ("low", "beta_low"), ("high", "beta_high"))
+        for end, field in (("rest", "beta"), ("rest_low", "beta_low"), ("rest_high", "beta_high"))
     },
     settled_k1=settled["k1"],
     settled_k3=settled["k3"],

@@ -31,6 +31,7 @@ __all__ = ["divergence_curve"]
 _BLOCK = 1 << 17  # samples in work at a time
 _LOW, _HIGH = 1e-2, 1e4  # the grid of λ, in units of 1 over a typical spread of reward
 _CHUNK = 10  # so many λ at once
+_ABREAST = 1 << 15  # samples, λ by λ, that are solved side by side
 _BEYOND = 6  # so many λ past the end of the support, for replicates of the bootstrap
 _LEAST_ESS = 2.0  # past it the curve is not followed
 
@@ -100,21 +101,29 @@ def divergence_curve(
             parts = parts_of(rows, rank[where], n_prompts) if rows.shape[1] > 3 else None
             index = where if fixed else cells.index[where]
             n = rows.shape[1]
-            for j, value in enumerate(lam.tolist()):
-                found = _prompts(gap, value, divergence, places.get(block), top is not None)
-                places[block] = found.place
-                more[:, j] += _totals(found, n)
+            # Of small tables several λ are solved at once, as rows of one array: numpy's calls are most of their cost.
+            abreast = max(1, min(lam.size, _ABREAST // rows.size))
+            for first in range(0, lam.size, abreast):
+                some = lam[first : first + abreast]
+                at = np.repeat(some, len(rows))
+                start_at = None if block not in places else np.tile(places[block], some.size)
+                found = _prompts(np.tile(gap, (some.size, 1)), at, divergence, start_at, top is not None)
+                places[block] = found.place[-len(rows) :]
+                more[:, first : first + some.size] += _totals(found, n, some.size)
                 step = found.corrected - found.plug_in
                 if parts is not None:
                     halves = parts.reshape(-1, parts.shape[2])
-                    top_of = np.tile(rows[:, 0] * 0.0 + (0.0 if top is None else top), parts.shape[0])
-                    part_gap = (halves[:, :1] if top is None else top_of[:, None]) - halves
-                    guess = np.tile(found.place, parts.shape[0])
-                    inside = _prompts(part_gap, value, divergence, guess, top is not None).corrected
-                    step = found.corrected - inside.reshape(parts.shape[0], -1).mean(axis=0)
+                    part_gap = (halves[:, :1] if top is None else top) - halves
+                    of_each = found.place.reshape(some.size, 1, -1)
+                    guess = np.broadcast_to(of_each, (some.size, parts.shape[0], len(rows))).reshape(-1)
+                    of_parts = np.repeat(some, len(halves))
+                    tiled = np.tile(part_gap, (some.size, 1))
+                    inside = _prompts(tiled, of_parts, divergence, guess, top is not None).corrected
+                    step = found.corrected - inside.reshape(some.size, parts.shape[0], -1).mean(axis=1).reshape(-1)
                 further = found.corrected + step * (part_weight(n) if parts is not None else 1.0)
                 for k, values in enumerate((found.plug_in, found.corrected, further)):
-                    np.add.at(more_cells[k, :, j], np.broadcast_to(index, values.shape), values)
+                    for j, one in enumerate(values.reshape(some.size, -1), start=first):
+                        np.add.at(more_cells[k, :, j], np.broadcast_to(index, one.shape), one)
         sums = np.concatenate([sums, more], axis=1)
         of_cells = np.concatenate([of_cells, more_cells], axis=2)
         if fixed:
@@ -164,9 +173,9 @@ def _first_pass(table: RewardTable, column: str, top: float | None) -> tuple[Flo
 
 
 def _prompts(
-    gap: FloatArray, lam: float, divergence: Divergence, start: FloatArray | None, known_top: bool
+    gap: FloatArray, lam: FloatArray, divergence: Divergence, start: FloatArray | None, known_top: bool
 ) -> _Prompts:
-    """Return what rows of distances to the top, equally likely, show at one λ."""
+    """Return what rows of distances to the top, equally likely, show, each at its λ."""
     n = gap.shape[1]
     found = worth(gap, np.asarray(1.0 / n), lam, divergence, start, known_top=known_top)
     ratio = found.ratio
@@ -210,12 +219,12 @@ def _power(log: FloatArray, power: float) -> FloatArray:
     return np.asarray(log if power == 0.0 else np.expm1(power * log) / power)
 
 
-def _totals(found: _Prompts, n: int) -> FloatArray:
+def _totals(found: _Prompts, n: int, lams: int) -> FloatArray:
     squared = np.square(found.kl)
-    return np.array([
-        found.ess.sum(), found.largest.sum(), found.kl.sum(), squared.sum(), squared.sum() / known_kl(n),
-        found.variance.sum(), (found.rate * found.kl).sum(),
+    each = np.stack([
+        found.ess, found.largest, found.kl, squared, squared / known_kl(n), found.variance, found.rate * found.kl,
     ])  # fmt: skip
+    return np.asarray(each.reshape(len(each), lams, -1).sum(axis=2))
 
 
 def _strain(grid: FloatArray, sums: FloatArray, tail: TailShape, n_prompts: int) -> FloatArray:

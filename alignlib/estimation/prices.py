@@ -55,13 +55,13 @@ class Worth(SameFields):
 def worth(
     gap: FloatArray,
     prob: FloatArray,
-    lam: float,
+    lam: float | FloatArray,
     divergence: Divergence,
     start: FloatArray | None = None,
     *,
     known_top: bool = False,
 ) -> Worth:
-    """Solve every row at one λ.
+    """Solve every row at its λ.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def worth(
         Distances >= 0 of the rewards to the top, which is a row's largest reward, or one known beforehand.
     prob : array (rows, k) or (k,)
         Masses; each row sums to one.
-    lam : float
-        λ > 0.
+    lam : float or array (rows,)
+        λ > 0, one for all rows or each its own.
     divergence : Divergence
         Of the budget.
     start : array (rows,), optional
@@ -88,7 +88,7 @@ def worth(
     """
     prob = np.broadcast_to(prob, gap.shape)
     ends = math.isfinite(divergence.slope_at_infinity)
-    fall = lam * gap
+    fall = lam * gap if isinstance(lam, float) else lam[:, None] * gap
     with np.errstate(all="ignore"):
         top_mass = np.where(gap == gap.min(axis=1, keepdims=True), prob, 0.0).sum(axis=1)
         low, high = _range(divergence, top_mass, ends)
