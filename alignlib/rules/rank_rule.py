@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -268,8 +268,9 @@ class RankRule(Rule):
     def evaluate(self, samples: Prepared, divergence: Divergence = KL) -> PromptValues:
         """Estimate spending, mean and win rate on each prompt: by formulas without ties, else by jackknifed sums."""
         assert self._checked
-        spent = np.full(len(samples.values), self.spent_formula(divergence))
-        wins = np.full(len(samples.values), self.win_rate_formula())
+        without_ties, wins_without = _by_formula(self, divergence)
+        spent = np.full(len(samples.values), without_ties)
+        wins = np.full(len(samples.values), wins_without)
         off: FloatArray | None = None
         if samples.tied.any():
             found = samples.levels.spent(self.cdf, divergence)
@@ -327,3 +328,9 @@ def _diverges(value: Callable[[FloatArray], float], far: float, near: float) -> 
     if math.isinf(max(found)):
         return True
     return min(found) > 0.0 and math.log(found[1] / found[0]) >= (1.0 - _DECAYS) * math.log(far / near)
+
+
+@lru_cache(maxsize=512)
+def _by_formula(rule: RankRule, divergence: Divergence) -> tuple[float, float]:
+    """Return what a rule spends and how often it wins without ties; integrals, asked for again on every block."""
+    return rule.spent_formula(divergence), rule.win_rate_formula()
