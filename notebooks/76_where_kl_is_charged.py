@@ -286,11 +286,11 @@ settings
 # $$\E\,\mathrm{Cov}(r,\ell)=\beta\,\E\,\mathrm{Cov}(g(\ell),\ell),$$
 #
 # covariances within prompts, with $g=\ell$ for $k_1$ in the reward and $k_2$ in the loss, and $g=1-e^{-\ell}$ for $k_3$ in the loss, of whole responses. The last covariance is $\mathrm{Var}\,\ell$ for the first, and for the second the mean $\ell$ of the policy's
-# responses less that of the base's: those that the policy has given up count there, and its own responses do not show them. So each charge has a $\beta$ at which the policy would go no further; of a policy that is not at rest too. If it lies above the coefficient that is set (after the table above), the run
-# is still on its way out, if below, on its way back.
+# responses less that of the base's: those that the policy has given up count there, and its own responses do not show them. So each charge has a $\beta$ at which the policy would go no further; a policy that is not at rest has one too. If it lies above the coefficient that is set (converted as in the table above), the run
+# still moves away from the base; if below, towards it.
 #
 # `resting_penalties(reward, log_ratio, prompt, base_log_ratio=…, base_prompt=…)` estimates both, with 95 % intervals over prompts. In {{n_tables:d}} tables of {{n_prompts_drawn:d}} prompts with {{n_each:d}} responses each, with noise in the rewards, from three policies of the world above, the intervals hold
-# {{least_held:.0%}} of the time or more. From one table of a policy at rest with $k_3$ in the loss at $\beta={{beta:g}}$: {{rest_k3:.2f}} ({{rest_low_k3:.2f}} to {{rest_high_k3:.2f}}) for $k_3$, and {{rest_k1:.2f}} ({{rest_low_k1:.2f}} to {{rest_high_k1:.2f}}) for $k_1$: charged $k_1$ with that coefficient it would go no further.
+# {{least_held:.0%}} of the time or more. From one table of a policy at rest with $k_3$ in the loss at $\beta={{beta:g}}$: {{rest_k3:.2f}} ({{rest_low_k3:.2f}} to {{rest_high_k3:.2f}}) for $k_3$, and {{rest_k1:.2f}} ({{rest_low_k1:.2f}} to {{rest_high_k1:.2f}}) for $k_1$: if $k_1$ were charged with that coefficient, it would go no further.
 
 # %% tags=["hide-input"]
 n_prompts_drawn, n_each = 60, 8
