@@ -57,6 +57,10 @@ def test_pieces_are_resumed_and_summed_up(tmp_path: Path) -> None:
     summary.write_pooled([row], tmp_path / "pooled.csv")
     pooled = (tmp_path / "pooled.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
     assert pooled[:5] == ["scaling fits", row.statement, "6 runs × 15", "1", "4"]
+    more = (tmp_path / "pooled.csv").read_text(encoding="utf-8").replace(",1,4,", ",1,5,")
+    (tmp_path / "pooled.csv").write_text(more, encoding="utf-8")
+    summary.write_pooled([row], tmp_path / "pooled.csv")  # fewer tables than are there
+    assert (tmp_path / "pooled.csv").read_text(encoding="utf-8") == more
     asked = runner._other_pieces(300, ["noise with memory"], ["6 runs"], {})
     assert {one[3] for one in asked} == {0, 100, 200}
     done = {("√KL, noise with memory", "6 runs × 15"): set(range(100))}

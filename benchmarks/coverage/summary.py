@@ -119,21 +119,28 @@ def write(rows: Iterable[Row], path: Path) -> None:
 def write_pooled(rows: Iterable[Row], path: Path) -> None:
     """Write statements over kinds of prompts together, one line a statement and shape.
 
-    ``least_law`` is the kind of prompts on which the smallest part of the claimed intervals hold.
+    ``least_law`` is the kind of prompts on which the smallest part of the claimed intervals hold. Lines that are there
+    already stay where they were counted on more tables.
     """
+    lines: dict[tuple[str, str, str], list[str]] = {}
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as old:
+            lines = {(one[0], one[1], one[2]): one for one in list(csv.reader(old))[1:]}
     groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         topic = topic_of(row.law)
         if topic is not None:
             groups[topic.name, row.statement, row.shape].append(row)
+    for names, some in groups.items():
+        tried, *sums = (sum(getattr(one, name) for one in some) for name in ("tried", "claimed", "held_claimed"))
+        if names in lines and int(lines[names][POOLED.index("tables")]) > tried:
+            continue
+        least = min(some, key=lambda one: (one.given if one.claimed else 1.0, -one.claimed, one.law))
+        kind = least.law if names[0] == "answers" else least.law.rsplit(", ", 1)[0]  # else with its question
+        told = (len(some), tried, *sums, kind, least.held_claimed, least.claimed)
+        lines[names] = [*names, *map(str, told)]
     with path.open("w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(POOLED)
-        for names, some in sorted(groups.items()):
-            sums = (sum(getattr(one, name) for one in some) for name in ("tried", "claimed", "held_claimed"))
-            least = min(some, key=lambda one: (one.given if one.claimed else 1.0, -one.claimed, one.law))
-            kind = least.law if names[0] == "answers" else least.law.rsplit(", ", 1)[0]  # else with its question
-            out.writerow([*names, len(some), *sums, kind, least.held_claimed, least.claimed])
+        csv.writer(file, lineterminator="\n").writerows([POOLED, *(lines[names] for names in sorted(lines))])
 
 
 def _shown(value: float) -> str:
