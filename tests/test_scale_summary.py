@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from alignlib import InputError
 from alignlib.estimation import fit_frontier
-from alignlib.estimation.best_of_n_in_bins import counted_rules
+from alignlib.estimation.best_of_n_in_bins import _cumulative, counted_rules
 from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
@@ -335,6 +336,13 @@ def test_counts_are_samples_that_come_so_often(levels: list[tuple[float, int]]) 
     of_rules = counted_rules(samples, rules)
     assert of_rules.gain == pytest.approx([float(e.mean[0]) - rows.mean() for e in expected], abs=1e-9)
     assert of_rules.spent[1:] == pytest.approx([float(e.spent[0]) for e in expected[1:]], abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [500, 1000])
+def test_the_chance_that_all_draws_are_among_the_lowest_is_exact(n: int) -> None:
+    upto = np.array([1000.0, 999.0, 993.0, 960.0, n, n - 1.0])
+    exact = [math.comb(int(one), n) / math.comb(1000, n) for one in upto]
+    assert _cumulative(float(n), upto, 1000) == pytest.approx(exact, rel=1e-12, abs=0.0)
 
 
 def test_best_of_many_of_bins_is_the_formula_without_ties() -> None:

@@ -20,7 +20,7 @@ __all__ = ["CountedRules", "chances_in_bins", "counted_rules"]
 
 _FAR = 45.0  # ranks that are kept with a chance of e^-45 or less are left out
 _SERIES = 3.0  # samples for each draw, for the series
-_SUMMED = 2048
+_SUMMED, _COUNTED = 2048, 4096
 _ONE_BY_ONE = 16  # draws
 _ROUNDED = 1e-13  # of sums
 
@@ -240,6 +240,8 @@ def _gain(best_of: float, ranks: _Ranks, chances: FloatArray) -> tuple[float, fl
 
 def _cumulative(best_of: float, upto: FloatArray, n: int) -> FloatArray:
     """Return the chance that all N draws, without replacement, are among the lowest ``upto`` samples of n."""
+    if not upto.size:
+        return upto
     if best_of != round(best_of):  # the delete-one jackknife of (j/n)^N
         f, less = upto / n, np.minimum(upto / (n - 1.0), 1.0)
         left = f * (np.maximum(upto - 1.0, 0.0) / (n - 1.0)) ** best_of + (1.0 - f) * less**best_of
@@ -251,6 +253,11 @@ def _cumulative(best_of: float, upto: FloatArray, n: int) -> FloatArray:
         for k in range(round(best_of)):
             share *= np.maximum(upto - k, 0.0) / (n - k)
         return share
+    above = n - upto
+    if above.max() <= _COUNTED and (above == np.floor(above)).all():  # without SciPy's part, which takes long to import
+        with np.errstate(divide="ignore"):  # fewer than N are left
+            missed = np.log1p(-np.minimum(best_of / (n - np.arange(above.max())), 1.0))  # one of them after the other
+        return np.asarray(np.exp(np.concatenate([[0.0], np.cumsum(missed)])[above.astype(np.int64)]))
     enough = np.maximum(upto, best_of)
     log_share = scipy.special.betaln(n - best_of + 1.0, best_of) - scipy.special.betaln(enough - best_of + 1.0, best_of)
     return np.where(upto >= best_of, np.exp(log_share), 0.0)
