@@ -44,14 +44,16 @@ def far_above(
     by_table : bool
         Whether that is the mean of base samples, and not the run's own start.
     """
-    known = replace(log, reward=start)
-    found = _above(log, pooled, known.pooled(width).reward, width, errors, by_table)
+    starts = replace(log, reward=start)
+    found = _above(log, pooled, starts.pooled(width).reward, width, errors, by_table)
     for name in log.runs:
         rows = np.flatnonzero(log.run == name)
         late = log.keep(rows[rows.size // 2 :])
         size = late.kl.size
-        mean = known.keep(rows[rows.size // 2 :]).pooled(size).reward
-        found |= (pooled.run == name) & _above(late, late.pooled(size), mean, size, errors, by_table)
+        mean = starts.keep(rows[rows.size // 2 :]).pooled(size).reward
+        mine = pooled.run == name
+        known = bool(found[mine].any()) or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
+        found |= mine & known  # who is found out by one point is so at every other above the interval
     return found
 
 
@@ -74,7 +76,9 @@ def _above(
     spread = float(fit.table.column(fit.reward).std(ddof=1)) / np.sqrt(np.minimum(many, RESPONSES * width))
     with np.errstate(over="ignore"):
         reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, spread))
-    above = (gain - reach > most) & bounded
+    # A mean beyond every sample of the table is none of its scale, however much the run seems to scatter.
+    beyond = points.reward - z * spread > float(fit.table.column(fit.reward).max())
+    above = (gain - np.where(beyond & by_table, z * spread, reach) > most) & bounded
     if levels is None or not above.any():
         return above
     means = points.reward if by_table else gain + fit.base_reward

@@ -223,7 +223,7 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
     if check and base == "table":
         allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(grid), frontier.gain_high)
         apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, noise)
-        said, more = check_scale(_furthest(log), log.reward - start, allowed, apart, base_reward)
+        said, more = check_scale(_furthest(log), log.reward - start, allowed, apart, base_reward, base_error)
         notes, doubt = notes + said, doubt or more
     gain = replace(log, reward=log.reward - start).pooled(width).reward
     z, errors = (

@@ -145,7 +145,7 @@ def error_of_start(
 
 
 def check_scale(
-    log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, error: FloatArray, base: float
+    log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, error: FloatArray, base: float, of_table: float
 ) -> tuple[list[str], bool]:
     """Refuse a run that does not start where the base samples are; say what is doubtful, and whether anything is.
 
@@ -164,6 +164,8 @@ def check_scale(
         Standard error of each gain.
     base : float
         The base reward.
+    of_table : float
+        Its standard error.
 
     Returns
     -------
@@ -175,14 +177,25 @@ def check_scale(
     said: list[str] = []
     doubted = False
     for name in log.runs:
-        more, doubt = _check_run(log, np.flatnonzero(log.run == name), gain, allowed_gain, error, base)
+        more, doubt = _check_run(log, np.flatnonzero(log.run == name), gain, allowed_gain, error, base, of_table)
         said, doubted = said + more, doubted or doubt
     return list(dict.fromkeys(said)), doubted
 
 
+def _of_short_log(log: TrainingLog, i: int, base: float) -> list[str]:
+    """Say of a log too short to tell its noise that its start is not the table's, whatever the reason."""
+    said = (
+        f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, and "
+        f"the base samples average {base:.4g}: its few checkpoints do not tell whether that is chance, as of few "
+        "responses, or another base, prompts or reward."
+    )
+    return [said]
+
+
 def _check_run(
-    log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray, base: float
-) -> tuple[list[str], bool]:
+    log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray, base: float,
+    of_table: float,
+) -> tuple[list[str], bool]:  # fmt: skip
     near = mine[log.kl[mine] <= NEAR_BASE]
     if near.size == 0:
         said = f"No checkpoint lies within {NEAR_BASE:g} nats of the base"
@@ -190,7 +203,7 @@ def _check_run(
     i = int(near[np.argmin(np.abs(log.kl[near]))])
     beyond, error = abs(gain[i]) - float(allowed_gain[i]), float(errors[i])
     if beyond <= _DOUBT * error:
-        return [], False
+        return (_of_short_log(log, i, base) if log.noise() is None and beyond > _ROUGHLY * of_table else []), False
     allowed = float(allowed_gain[i]) + _SURE * error
     if beyond <= _SURE * error:
         said = (
