@@ -351,6 +351,13 @@ def _file() -> list[Case]:
         Case("the file", "gzip of gzip", text(gzip.compress(gz), "t.csv.gz"), FRONTIER, "is compressed twice"),
         Case("the file", "another encoding", text(rows().encode("utf-16")), FRONTIER, _ANSWER, read=True),
         Case("the file", "half of UTF-16", text(rows().encode("utf-16")[:-1]), FRONTIER, "is not UTF-8 text"),
+        Case(
+            "the file",
+            "a name in Latin-1",
+            text(rows().replace("\n2", "\nJosé", 1).encode("latin-1")),
+            FRONTIER,
+            "column 'prompt_id' (byte 0xe9); save it as UTF-8",
+        ),
         Case("the file", "UTF-16 without a mark", text(rows().encode("utf-16-le")), FRONTIER, "is not UTF-8 text"),
         Case("the file", "a link to nothing", dangling, FRONTIER, "is a link to 'nowhere.csv', which does not exist"),
         Case("the file", "blank lines in front of the header", text("\n\r\n" + rows()), FRONTIER, _ANSWER, read=True),

@@ -43,6 +43,14 @@ def test_read_counts(tmp_path: Path) -> None:
     assert table.counts(0).sum() == 3
 
 
+def test_names_are_texts_and_one_number_in_two_spellings_is_said(tmp_path: Path) -> None:
+    rows = [f"{task},{truth},{score},7" for task in ("1e+07", "10000000") for truth in "ab" for score in ("4", "4.0")]
+    file = write(tmp_path / "a.csv", "\n".join(["task,truth,score,who", *rows, ""]))
+    table = RaterTable.read(file, target="truth", label="score", context="task", rater="who")
+    assert (table.contexts, table.labels, table.raters) == (("10000000", "1e+07"), ("4",), ("7",))
+    assert "'4' and '4.0' in column 'score' are one number, and read as one." in table.notes
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet", "tsv"])
 def test_read_other_formats(tmp_path: Path, suffix: str) -> None:
     import pandas as pd

@@ -19,13 +19,19 @@ _ALIKE = 2  # rows a value on average, below which nothing is a kind
 _MANY, _ALIKE_OF_MANY = 30, 10  # different measured numbers, and rows a value below which they are not counted
 
 
-def categories(column: pa.ChunkedArray) -> tuple[tuple[str, ...], IntArray]:
+def categories(
+    column: str, cells: pa.ChunkedArray, *, names_alone: bool = False
+) -> tuple[tuple[str, ...], IntArray, str]:
     """Number the texts; where all are numbers in their order, and 1 and 1.0 are one. No digit is lost.
 
     Parameters
     ----------
-    column : ChunkedArray
+    column : str
+        Its name, for the sentence.
+    cells : ChunkedArray
         Text, without gaps.
+    names_alone : bool
+        Whether the texts are names of something: then each spelling is a name of its own.
 
     Returns
     -------
@@ -33,24 +39,34 @@ def categories(column: pa.ChunkedArray) -> tuple[tuple[str, ...], IntArray]:
         The different values in order.
     codes : array of int (rows,)
         Their places in the names.
+    said : str
+        A sentence where spellings of one number are read as one; else nothing.
 
     Examples
     --------
-    >>> categories(pa.chunked_array([["10", "9", "9.0"]]))
-    (('9', '10'), array([1, 0, 0]))
+    >>> categories("score", pa.chunked_array([["10", "9", "9.0"]]))
+    (('9', '10'), array([1, 0, 0]), "'9' and '9.0' in column 'score' are one number, and read as one.")
+    >>> categories("who", pa.chunked_array([["10", "9", "9.0"]]), names_alone=True)[:2]
+    (('9', '9.0', '10'), array([2, 0, 1]))
     """
-    encoded = column.combine_chunks().dictionary_encode()
+    encoded = cells.combine_chunks().dictionary_encode()
     values: list[str] = encoded.dictionary.to_pylist()
     numbers = [spelled for value in values if (spelled := spelled_number(value)) is not None]
-    if len(numbers) == len(values):
-        names = sorted(set(numbers), key=Decimal)
-        place = {name: code for code, name in enumerate(names)}
-        places = np.array([place[number] for number in numbers], dtype=np.int64)
+    said = ""
+    if len(numbers) != len(values):
+        read, names = values, sorted(values)
+    elif names_alone:
+        read, names = values, sorted(values, key=lambda value: (Decimal(value), value))
     else:
-        names = sorted(values)
-        place = {name: code for code, name in enumerate(names)}
-        places = np.array([place[value] for value in values], dtype=np.int64)
-    return tuple(names), places[encoded.indices.to_numpy()]
+        read, names = numbers, sorted(set(numbers), key=Decimal)
+        if len(names) < len(values):
+            spelled_as = dict(zip(reversed(numbers), reversed(values), strict=True))  # as it comes first
+            pairs = ((spelled_as[number], value) for value, number in zip(values, numbers, strict=True))
+            one, other = next(sorted(pair) for pair in pairs if pair[0] != pair[1])
+            said = f"{one!r} and {other!r} in column {column!r} are one number, and read as one."
+    place = {name: code for code, name in enumerate(names)}
+    places = np.array([place[value] for value in read], dtype=np.int64)
+    return tuple(names), places[encoded.indices.to_numpy()], said
 
 
 def renumbered(names: tuple[str, ...], codes: IntArray) -> tuple[tuple[str, ...], IntArray]:

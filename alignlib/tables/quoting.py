@@ -17,12 +17,13 @@ from alignlib._core.names import counted
 from alignlib._core.spelled import spelled
 from alignlib.tables.table_file import not_utf8, short
 
-__all__ = ["BYTE_ORDER_MARK", "check_quotes", "ragged", "records"]
+__all__ = ["BYTE_ORDER_MARK", "check_quotes", "ragged", "records", "where_not_utf8"]
 
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of byte order, which some programs write in front
 _LOOKED_AT = 2000  # rows that show what a column holds
 _LONGEST = (1 << 31) - 1  # characters of a cell
+_HEADER = 1 << 20  # bytes in which a header ends
 
 
 def records(path: str, data: pa.Buffer, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
@@ -57,7 +58,7 @@ def records(path: str, data: pa.Buffer, delimiter: str, *, strict: bool = False)
                     yield line, record
                 line = reader.line_num + 1
         except UnicodeDecodeError as error:
-            raise not_utf8(path) from error
+            raise not_utf8(path, where_not_utf8(data, delimiter)) from error
         except csv.Error as error:
             if "unexpected end" in str(error):
                 said = f"a quotation mark without its pair in the record that begins on line {line}; close it"
@@ -237,3 +238,39 @@ def _is_number(text: str) -> bool:
         spelled(text)
         return True
     return False
+
+
+def where_not_utf8(data: pa.Buffer, delimiter: str) -> str:
+    """Return the line and the column of the first byte that is no part of UTF-8.
+
+    Parameters
+    ----------
+    data : Buffer
+        The file, unpacked.
+    delimiter : str
+        Between cells.
+
+    Examples
+    --------
+    >>> where_not_utf8(pa.py_buffer(b"a,b\\n1,2\\n3,\\xff\\n"), ",")
+    "in line 3, column 'b' (byte 0xff)"
+    """
+    held = data.to_pybytes()
+    try:
+        held.decode()
+    except UnicodeDecodeError as error:
+        start = max(held.rfind(end, 0, error.start) for end in (b"\n", b"\r")) + 1
+        line = held.count(b"\n", 0, start) or held.count(b"\r", 0, start)
+        said = f"(byte 0x{held[error.start]:02x})"
+        with contextlib.suppress(csv.Error):  # of what is no CSV either
+            return f"in line {line + 1}{_column_of(held, start, error.start, delimiter)} {said}"
+        return f"in line {line + 1} {said}"
+    return ""
+
+
+def _column_of(held: bytes, start: int, end: int, delimiter: str) -> str:
+    """Return the column of a byte in the line that begins at ``start``, if the header names it."""
+    first = held[: min(start, _HEADER)].decode(errors="replace").lstrip("\r\n")
+    names = next(csv.reader(first.splitlines(), delimiter=delimiter), [])
+    cells = next(csv.reader([f"{held[start:end].decode()}x"], delimiter=delimiter))
+    return f", column {names[len(cells) - 1]!r}" if len(cells) <= len(names) else ""

@@ -267,9 +267,14 @@ class RaterTable(SameFields):
                 )
             notes = (f"{said} were left out for want of a value.",)
         nobody = ("all",), np.zeros(whole.num_rows, dtype=np.int64)
-        found: dict[str, tuple[tuple[str, ...], IntArray]] = {
-            what: categories(whole[what]) if what in named else nobody for what in wanted
-        }
+        found: dict[str, tuple[tuple[str, ...], IntArray]] = dict.fromkeys(wanted, nobody)
+        for what in wanted:
+            if what in named:
+                # Who or what is named is known by its text alone; a target or a label may be measured.
+                alone = what not in ("target", "label")
+                names, codes, said = categories(named[what], whole[what], names_alone=alone)
+                found[what] = names, codes
+                notes += (said,) if said else ()
         binned: list[str] = []
         for what in ("target", "label"):
             if bins is not None:

@@ -288,13 +288,15 @@ def check_not_packed(path: str, start: bytes) -> None:
         )
 
 
-def not_utf8(path: str) -> InputError:
+def not_utf8(path: str, where: str = "") -> InputError:
     """Say that a text file has another encoding.
 
     Parameters
     ----------
     path : str
         The file.
+    where : str
+        Where it is not, as far as that is known.
 
     Returns
     -------
@@ -306,7 +308,9 @@ def not_utf8(path: str) -> InputError:
     >>> print(not_utf8("rewards.csv"))
     rewards.csv is not UTF-8 text; save it as UTF-8 (it may be UTF-16 or Latin-1 now).
     """
-    return InputError(f"{path} is not UTF-8 text; save it as UTF-8 (it may be UTF-16 or Latin-1 now).")
+    return InputError(
+        f"{path} is not UTF-8 text{where and f' {where}'}; save it as UTF-8 (it may be UTF-16 or Latin-1 now)."
+    )
 
 
 def short(error: BaseException) -> str:

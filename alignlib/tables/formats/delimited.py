@@ -14,7 +14,7 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.memory_limit import check_fits
-from alignlib.tables.quoting import BYTE_ORDER_MARK, check_quotes, ragged, records
+from alignlib.tables.quoting import BYTE_ORDER_MARK, check_quotes, ragged, records, where_not_utf8
 from alignlib.tables.table_file import TableFile, check_not_packed, not_utf8, short
 
 __all__ = ["check_start", "open_delimited"]
@@ -179,7 +179,7 @@ def _unreadable(path: str, data: pa.Buffer, delimiter: str, width: int, error: p
     if isinstance(error, MemoryError) or "worker thread" in said:  # of which each takes some
         raise MemoryError from error
     if "UTF8" in said:
-        return not_utf8(path)
+        return not_utf8(path, where_not_utf8(data, delimiter))
     if "straddling" in said:
         breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
         longest = int(np.argmax(np.diff(breaks, prepend=-1, append=data.size)))
