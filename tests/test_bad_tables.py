@@ -400,7 +400,11 @@ def test_duplicate_samples(tmp_path):
 def test_a_single_sample_per_prompt(tmp_path):
     path = text(tmp_path, GOOD + "3,1\n4,2\n")
     refuse(
-        path, "2 of 4 prompts", "fewer than 2 samples", "the first 3 with 1", "sample more responses to them, or pass"
+        path,
+        "2 of 4 prompts",
+        "fewer than 2 samples",
+        "the first 3 with 1",
+        "sample more responses to them, or leave these prompts out",
     )
     assert RewardTable.read(path, min_samples=1).n_prompts == 4
     path = text(tmp_path, "prompt_id,s0,s1\n1,2,3\n2,3,4\n")

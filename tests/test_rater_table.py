@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -44,11 +46,33 @@ def test_read_counts(tmp_path: Path) -> None:
 
 
 def test_names_are_texts_and_one_number_in_two_spellings_is_said(tmp_path: Path) -> None:
-    rows = [f"{task},{truth},{score},7" for task in ("1e+07", "10000000") for truth in "ab" for score in ("4", "4.0")]
+    rows = [
+        f"{task},{truth},{score},{who}"
+        for task in ("1e+07", "10000000")
+        for truth in "ab"
+        for score in ("4", "4.0", "5")
+        for who in ("1.1", "1.10")
+    ]
     file = write(tmp_path / "a.csv", "\n".join(["task,truth,score,who", *rows, ""]))
     table = RaterTable.read(file, target="truth", label="score", context="task", rater="who")
-    assert (table.contexts, table.labels, table.raters) == (("10000000", "1e+07"), ("4",), ("7",))
+    assert (table.contexts, table.labels, table.raters) == (("10000000", "1e+07"), ("4", "5"), ("1.1", "1.10"))
     assert "'4' and '4.0' in column 'score' are one number, and read as one." in table.notes
+    assert any(
+        note.startswith("'1.1' and '1.10' in column 'who' are one number, and read as two") for note in table.notes
+    )
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_texts_of_json_and_parquet_are_no_numbers_and_numbers_are(tmp_path: Path, suffix: str) -> None:
+    """Versions 1.1 and 1.10 are two labels; the numbers -0.0 and 0 are one target."""
+    rows = pa.table({"version": ["1.1", "1.10", "1", "1.0"] * 8, "truth": [-0.0, 0.0, 1.0, 2.0] * 8})
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(rows, path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows.to_pylist()))
+    table = RaterTable.read(path, target="truth", label="version")
+    assert (table.targets, table.labels) == (("0", "1", "2"), ("1", "1.0", "1.1", "1.10"))
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet", "tsv"])

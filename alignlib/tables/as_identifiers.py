@@ -109,7 +109,10 @@ def texts(file: TableFile, name: str, column: pa.ChunkedArray, *, labels: bool =
         if pc.any(beyond).as_py():
             row = int(np.argmax(pc.fill_null(beyond, False).to_numpy(zero_copy_only=False)))
             raise too_large(file.path, name, f"{values[row].as_py():.0f}", file.where([row]), row)
-        values = pa.array([None if v is None else repr(v).removesuffix(".0") for v in values.to_pylist()], pa.string())
+        # -0.0 is 0, as a number.
+        values = pa.array(
+            [None if v is None else repr(v + 0.0).removesuffix(".0") for v in values.to_pylist()], pa.string()
+        )
     elif is_list(kind) or t.is_struct(kind) or t.is_map(kind):
         raise InputError(
             f"column {name!r} of {file.path} holds {kind_of(kind)} values; give numbers or text.", column=name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -14,15 +15,17 @@ from alignlib.tables.as_identifiers import spelled_number
 
 __all__ = ["categories", "check_kinds", "in_bins", "renumbered"]
 
+_WHOLE = re.compile(r"-?\d+(\.0*)?")
 _FEW_ROWS = 20  # of so few any column is all different
 _ALIKE = 2  # rows a value on average, below which nothing is a kind
 _MANY, _ALIKE_OF_MANY = 30, 10  # different measured numbers, and rows a value below which they are not counted
 
 
-def categories(
-    column: str, cells: pa.ChunkedArray, *, names_alone: bool = False
-) -> tuple[tuple[str, ...], IntArray, str]:
-    """Number the texts; where all are numbers in their order, and 1 and 1.0 are one. No digit is lost.
+def categories(column: str, cells: pa.ChunkedArray, *, measured: bool = False) -> tuple[tuple[str, ...], IntArray, str]:
+    """Number the texts; where all are numbers, in their order.
+
+    Each text is a name of its own (1.1 and 1.10 may be versions). Of what may be ``measured``, and was written as text
+    for want of numbers, as in CSV, whole numbers are one in any spelling: 4 and 4.0.
 
     Parameters
     ----------
@@ -30,8 +33,8 @@ def categories(
         Its name, for the sentence.
     cells : ChunkedArray
         Text, without gaps.
-    names_alone : bool
-        Whether the texts are names of something: then each spelling is a name of its own.
+    measured : bool
+        Whether spellings of a whole number are one.
 
     Returns
     -------
@@ -40,33 +43,41 @@ def categories(
     codes : array of int (rows,)
         Their places in the names.
     said : str
-        A sentence where spellings of one number are read as one; else nothing.
+        A sentence where there are several spellings of one number; else nothing.
 
     Examples
     --------
-    >>> categories("score", pa.chunked_array([["10", "9", "9.0"]]))
+    >>> categories("score", pa.chunked_array([["10", "9", "9.0"]]), measured=True)
     (('9', '10'), array([1, 0, 0]), "'9' and '9.0' in column 'score' are one number, and read as one.")
-    >>> categories("who", pa.chunked_array([["10", "9", "9.0"]]), names_alone=True)[:2]
+    >>> categories("who", pa.chunked_array([["10", "9", "9.0"]]))[:2]
     (('9', '9.0', '10'), array([2, 0, 1]))
     """
     encoded = cells.combine_chunks().dictionary_encode()
     values: list[str] = encoded.dictionary.to_pylist()
     numbers = [spelled for value in values if (spelled := spelled_number(value)) is not None]
-    said = ""
-    if len(numbers) != len(values):
-        read, names = values, sorted(values)
-    elif names_alone:
-        read, names = values, sorted(values, key=lambda value: (Decimal(value), value))
+    read, said = values, ""
+    if len(numbers) == len(values):
+        if measured:
+            read = [n if _WHOLE.fullmatch(value) else value for value, n in zip(values, numbers, strict=True)]
+        said = _spellings(column, values, numbers, read)
+        names = sorted(set(read), key=lambda value: (Decimal(value), value))
     else:
-        read, names = numbers, sorted(set(numbers), key=Decimal)
-        if len(names) < len(values):
-            spelled_as = dict(zip(reversed(numbers), reversed(values), strict=True))  # as it comes first
-            pairs = ((spelled_as[number], value) for value, number in zip(values, numbers, strict=True))
-            one, other = next(sorted(pair) for pair in pairs if pair[0] != pair[1])
-            said = f"{one!r} and {other!r} in column {column!r} are one number, and read as one."
+        names = sorted(values)
     place = {name: code for code, name in enumerate(names)}
     places = np.array([place[value] for value in read], dtype=np.int64)
     return tuple(names), places[encoded.indices.to_numpy()], said
+
+
+def _spellings(column: str, values: list[str], numbers: list[str], read: list[str]) -> str:
+    """Say the first two texts that spell one number, and whether they are read as one."""
+    first: dict[str, int] = {}
+    for at, number in enumerate(numbers):
+        before = first.setdefault(number, at)
+        if before != at:
+            one, other = sorted([values[before], values[at]])
+            how = "one" if read[before] == read[at] else "two; spell them alike if they are one"
+            return f"{one!r} and {other!r} in column {column!r} are one number, and read as {how}."
+    return ""
 
 
 def renumbered(names: tuple[str, ...], codes: IntArray) -> tuple[tuple[str, ...], IntArray]:

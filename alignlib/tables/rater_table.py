@@ -270,9 +270,8 @@ class RaterTable(SameFields):
         found: dict[str, tuple[tuple[str, ...], IntArray]] = dict.fromkeys(wanted, nobody)
         for what in wanted:
             if what in named:
-                # Who or what is named is known by its text alone; a target or a label may be measured.
-                alone = what not in ("target", "label")
-                names, codes, said = categories(named[what], whole[what], names_alone=alone)
+                measured = file.is_text and what in ("target", "label")
+                names, codes, said = categories(named[what], whole[what], measured=measured)
                 found[what] = names, codes
                 notes += (said,) if said else ()
         binned: list[str] = []
