@@ -221,11 +221,12 @@ def test_text_of_a_table_stays_text(page: Page, tmp_path: Path) -> None:
     assert page.locator(".explorer img").count() == 0
 
 
-def test_a_table_is_answered_as_it_lies(page: Page, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_a_table_is_answered_as_it_lies(page: Page, tmp_path: Path, encoding: str) -> None:
     """Separator, quotation marks, a mark of byte order, line ends of either kind, and columns are found."""
     rng = np.random.default_rng(5)
     lines = [f'"p{i};{i}";{value:.6f};{value / 2:.6f}' for i in range(9) for value in rng.normal(size=12)]
-    assert choose(page, tmp_path, "\ufeffprompt_id;score;gold\r\n" + "\r\n".join(lines)) == ""
+    assert choose(page, tmp_path, "\ufeffprompt_id;score;gold\r\n" + "\r\n".join(lines), encoding) == ""
     assert [one.input_value() for one in page.locator(".columns select").all()] == ["score", "prompt_id", "gold"]
     assert page.inner_text(".columns .note").startswith("108 responses to 9 prompts. The curve is the law of the table")
     assert page.inner_text(".columns .note").endswith("gives both.")
@@ -233,11 +234,11 @@ def test_a_table_is_answered_as_it_lies(page: Page, tmp_path: Path) -> None:
     assert "gold reward" in page.inner_text(".said")
 
 
-def choose(page: Page, folder: Path, text: str) -> str:
+def choose(page: Page, folder: Path, text: str, encoding: str = "utf-8") -> str:
     """Give the explorer a file and return what it objects to."""
     page.evaluate("() => { location.hash = ''; }")
     page.locator(".explorer select").first.select_option("table")
-    (folder / "table.csv").write_text(text, newline="")
+    (folder / "table.csv").write_text(text, encoding, newline="")
     page.evaluate("() => { window.before = document.querySelector('.said').textContent = '…'; }")
     page.set_input_files("input[type=file]", folder / "table.csv")
     page.wait_for_function("() => document.querySelector('.said').textContent !== '…'")

@@ -260,10 +260,12 @@
       cells = null;
       try {
         if (file.size > 4e8) throw new Explorer.Refused("The file is larger than 400 MB; use the command instead.");
-        const read = Explorer.read(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()));
+        const bytes = new Uint8Array(await file.arrayBuffer());
+        const wide = { "255,254": "utf-16le", "254,255": "utf-16be" }[bytes.slice(0, 2)];  // as Windows PowerShell writes tables
+        const read = Explorer.read(new TextDecoder(wide || "utf-8", { fatal: true }).decode(bytes));
         ask(read);
       } catch (error) {
-        message.textContent = error instanceof Explorer.Refused ? error.message : error instanceof TypeError ? "The file is not UTF-8 text." : `The file could not be read: ${error.message}`;
+        message.textContent = error instanceof Explorer.Refused ? error.message : error instanceof TypeError ? "The file is not UTF-8 text; save it as UTF-8." : `The file could not be read: ${error.message}`;
         show();
       }
     }
