@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from alignlib._core.errors import InputError
-from alignlib.models import bounded
+from alignlib.models import bounded, folder_checks
 from alignlib.models.batching import computing
 from alignlib.models.chat_template import laid_out
-from alignlib.models.folder_checks import _named_code, check_counts, check_shards
+from alignlib.models.folder_checks import _named_code, check_counts, check_name, check_shards
 from alignlib.models.folder_files import check_files
 from alignlib.models.guest import Guest
 from alignlib.models.loading import _ends
@@ -213,6 +213,17 @@ def test_a_damaged_file_of_a_model_is_named(tmp_path: Path, name: str, content: 
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"^{name} of base={tmp_path} {said}.*; copy or save the model again"):
         check_files(str(tmp_path), "base")
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_adapter_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: bool) -> None:
+    """Without peft the weights beside it would be taken for the whole model."""
+    monkeypatch.setattr(folder_checks, "find_spec", lambda _: None)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    if beside:
+        (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"holds an adapter .* peft, not installed here; install it, or merge"):
+        check_name(str(tmp_path), "model")
 
 
 def test_a_model_that_fails_at_its_work_is_one_sentence() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from alignlib._core.errors import InputError, quoted
@@ -31,9 +32,14 @@ def check_name(name: str, role: str) -> None:
     Raises
     ------
     InputError
-        If the folder is not there, or not one.
+        If the folder is not there, or not one, or holds an adapter that nothing here could read.
     """
     folder = Path(name)
+    if (folder / "adapter_config.json").exists() and find_spec("peft") is None:
+        raise InputError(
+            f"{role}={name} holds an adapter (adapter_config.json), which is read by peft, not installed here; install "
+            "it, or merge the adapter into its model (merge_and_unload) and give that."
+        )
     if folder.is_dir():
         if not any((folder / file).is_file() for file in ("config.json", "adapter_config.json")):
             raise InputError(
