@@ -44,6 +44,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "NUL": lambda: "a\0b",
     "half a character": lambda: "\ud800",
     "bytes": lambda: b"a",
+    "bytes that change": lambda: bytearray(b"a"),
     "a truth value": lambda: True,
     "NaN": lambda: float("nan"),
     "infinity": lambda: float("inf"),

@@ -236,7 +236,7 @@ def _first_look(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], Mapp
                 continue
             if flag and not isinstance(value, (bool, np.bool_)):
                 raise _sentence(f"{name} must be True or False; got {quoted(value)}.", name)
-            if not flag and isinstance(value, (str, bytes)):
+            if not flag and isinstance(value, (str, bytes, bytearray, memoryview)):
                 raise _sentence(f"{name} must be a list of texts; got {quoted(value)}. Put it into brackets.", name)
 
     return look

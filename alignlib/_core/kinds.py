@@ -171,7 +171,7 @@ def _fits_one(hint: Any, value: Any, closely: bool) -> bool:
         listed = isinstance(value, (collections.abc.Sequence, np.ndarray)) or (
             kind is collections.abc.Iterable and isinstance(value, collections.abc.Iterable)
         )
-        if isinstance(value, (str, bytes)) or not listed:
+        if isinstance(value, (str, bytes, bytearray, memoryview)) or not listed:
             return False
         if isinstance(value, range):
             value = list(value[:1])  # they are all of one kind

@@ -20,6 +20,7 @@ __all__ = ["import_models", "interruptible", "machine_options", "say"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_MOST_AT_ONCE = 1 << 20
 _TORCH_KEEPS = "TORCHINDUCTOR_CACHE_DIR"  # torch makes this folder as soon as it generates, compiled or not
 
 
@@ -42,7 +43,7 @@ def machine_options(command: F) -> F:
             option("--device", help="cpu, cuda, cuda:1, …  [default: the GPU, if there is one]"),
             option(
                 "--batch-size",
-                type=Whole(min=1),
+                type=Whole(min=1, max=_MOST_AT_ONCE),
                 help="Responses at once; halved where memory runs out  [default: by memory]",
             ),
             option("--trust-remote-code", "remote_code", is_flag=True, help="Run code that comes with the model."),

@@ -40,7 +40,7 @@ __all__ = ["command"]
     argument="id_column",
     help="Column that names the prompts  [default: prompt_id, if any; else 0, 1, …]",
 )
-@option("--n", default=64, type=Whole(min=1), help="Responses per prompt.")
+@option("--n", default=64, type=Whole(min=1, max=10**9), help="Responses per prompt.")
 @option("-o", "--output", required=True, type=Output(".parquet"), help="Parquet file to write.")
 @option("--max-new-tokens", default=256, type=Whole(min=1), help="Largest length of a response.")
 @option("--temperature", default=1.0, type=NUMBER, help="Any but 1 is another policy; so is a cut.")

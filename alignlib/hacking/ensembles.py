@@ -184,6 +184,8 @@ def members_worth_having(shared_variance: float, own_variance: float, excess: fl
     --------
     >>> members_worth_having(0.01, 0.08), members_worth_having(0.0, 0.08), members_worth_having(0.0, 0.0)
     (80.0, inf, 1.0)
+    >>> members_worth_having(5e-324, 1.0)
+    inf
     """
     require_range("shared_variance", shared_variance, 0.0)
     require_range("own_variance", own_variance, 0.0)
@@ -192,4 +194,7 @@ def members_worth_having(shared_variance: float, own_variance: float, excess: fl
         return 1.0
     if shared_variance == 0.0:
         return math.inf
-    return float(max(1, math.ceil(own_variance / (excess * shared_variance) * (1.0 - 1e-12))))
+    shared = excess * shared_variance
+    if shared == 0.0 or math.isinf(own_variance / shared):  # beyond all numbers
+        return math.inf
+    return float(max(1, math.ceil(own_variance / shared * (1.0 - 1e-12))))
