@@ -490,6 +490,12 @@ def test_a_full_standard_output_is_a_sentence() -> None:
     )
 
 
+def test_a_closed_standard_error_is_one_for_what_is_started_too(tmp_path: Path) -> None:
+    """A kernel would find its own closed, and end without a word."""
+    process = started(tmp_path, "def command():\n    print(os.get_inheritable(2))", preexec_fn=lambda: os.close(2))
+    assert process.communicate()[0] == "True\n"
+
+
 def test_a_closed_standard_output_is_a_sentence(tmp_path: Path) -> None:
     done = alignlib(["--help"], preexec_fn=lambda: os.close(1))
     assert done.returncode == 2

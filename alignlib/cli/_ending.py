@@ -349,7 +349,8 @@ def _fill_closed() -> None:
             os.fstat(number)
         except OSError:
             closed.append(number)
-            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # the lowest number that is free
+            opened = os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # the lowest number that is free
+            os.set_inheritable(opened, True)  # as standard streams are: kernels would find theirs closed again
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
     if sys.stderr is None:  # its number is nothing by now; nobody else may close it

@@ -330,7 +330,11 @@ def _content(path: Path) -> tuple[pa.Buffer, Callable[[], None] | None]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _no_gzip(str(path), error) from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({short(error)}); check its permissions.", argument="path") from error
+        few = error.errno in (errno.EMFILE, errno.ENFILE)
+        remedy = "raise the limit of open files (ulimit -n)" if few else "check its permissions"
+        raise InputError(
+            f"{path} cannot be read ({error.strerror or short(error)}); {remedy}.", argument="path"
+        ) from error
 
 
 def _unzipped(
