@@ -82,7 +82,7 @@ with_ties = {
 tied = {name: win_rates(law).frontier(curve.spent) for name, law in with_ties.items()}
 
 # %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "The largest win rate over the base model at each KL, up to {{kl_top:g}} nats: one curve for every reward without ties, and best-of-N beside it. With ties less is possible (right or wrong: the base model is right {{success:.0%}} of the time).", "name": "fig-win-rate-curve"}, "image": {"alt": "A concave curve from one half towards one, with the points of best-of-N just below it; two lower curves with ties become flat."}}
-fig, ax = plotting.new()
+fig, ax = plotting.new(height=3.3)
 plotting.curve(ax, curve.spent, curve.reward, "no ties", at=0.97 * kl_top, offset=(0, 5), ha="right")
 ax.set_ylim(0.48, 1.06)
 for (name, limit), color, style, dy in zip(

@@ -117,7 +117,7 @@ for_many = pass_frontier(success, k_shown, budgets)
 shown = int(np.searchsorted(budgets, kl_shown))
 
 # %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "pass@1 and pass@{{k_shown:d}} of two policies at each average KL: the best for pass@1 and the best for pass@{{k_shown:d}}, on {{n_prompts:d}} prompts.", "name": "fig-pass-frontier"}, "image": {"alt": "Four curves that rise with KL. Of the upper two, pass@{{k_shown:d}}, the policy made for it is above; of the lower two, pass@1, the other one is."}}
-fig, ax = plotting.new()
+fig, ax = plotting.new(height=3.3)
 several = f"pass@{k_shown}"
 ax.plot(budgets, for_many.reward, color=plotting.LIMIT, label=f"{several}, best for it")
 ax.plot(budgets, for_one.pass_at(k_shown), color=plotting.LIMIT, linestyle="--", label=f"{several}, best for pass@1")

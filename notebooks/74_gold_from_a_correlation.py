@@ -84,7 +84,7 @@ chi = np.array([BestOfN(n).spent_formula(CHI_SQUARED) for n in drawn])
 low, high = gold_range(correlation, gain, chi)
 
 # %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "Gold gain of best-of-N by a normal proxy, in standard deviations of gold, if the correlation of the two is {{correlation:g}}: every value in the band is that of some gold. The line is gold that is jointly normal with the proxy.", "name": "fig-gold-range"}, "image": {"alt": "A band against N that opens around a slowly rising line: its lower end rises at first, then falls below zero."}}
-fig, ax = plotting.new()
+fig, ax = plotting.new(height=3.3)
 ax.set_xscale("log", base=2)
 ax.fill_between(drawn, low, high, color=plotting.LIMIT, alpha=0.2, linewidth=0, label="all that the correlation allows")
 ax.plot(drawn, low, color=plotting.LIMIT, label="promised")
