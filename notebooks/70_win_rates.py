@@ -120,7 +120,7 @@ plotting.name_axes(ax, "N", "win rate missed")
 # {numref}`fig-win-rate-sampled` shows one table of {{n_prompts:d}} prompts with {{n_samples:d}} graded responses each; prompts differ in how often each grade is given. On
 # {{n_tables:d}} such tables the intervals of {{level:.0%}} hold the exact limit in {{held_limit:.0%}} of {{tried_limit:d}} cases that the samples support, and the exact win rate
 # of best-of-{{whole_n:d}} in {{held_best:.0%}} of the tables. `python -m benchmarks.coverage` counts on other laws: {{n_kinds:d}} kinds, half of them drawn by a
-# rule, on {{n_counted:d}} tables of {{counted_shape}}. There {{counted_limit:.1%}} of the claimed intervals hold for the limit and {{counted_best:.1%}} for best-of-4. Against an opponent {{counted_rise:.1%}} hold for the limit and {{counted_wins:.1%}} for best-of-4's win rate.
+# rule, on {{n_counted:d}} tables or more of {{counted_shape}}. There {{counted_limit:.1%}} of the claimed intervals hold for the limit and {{counted_best:.1%}} for best-of-4. Against an opponent, on {{n_against:d}} tables or more of {{shape_against}}, {{counted_rise:.1%}} hold for the limit and {{counted_wins:.1%}} for best-of-4's win rate.
 # The fewest hold for {{counted_where}}: {{counted_weakest}}. On a table of your own:
 #
 # ```console
@@ -193,8 +193,10 @@ policy_kl = np.array([float(row[row > 0] @ np.log(row[row > 0] / grades.prob[row
 by_law = counted("win rate")
 claims.glue(
     n_kinds=counted("over an opponent").laws,
-    n_counted=counted("over an opponent").tables_low,
-    counted_shape=by_law.shapes,
+    n_counted=counted("^largest win rate in kl|^win rate of best-of-4$").tables_low,
+    counted_shape=counted("^largest win rate in kl|^win rate of best-of-4$").shapes,
+    n_against=counted("over an opponent").tables_low,
+    shape_against=counted("over an opponent").shapes,
     counted_limit=counted("^largest win rate in kl").held,
     counted_best=counted("^win rate of best-of-4$").held,
     counted_rise=counted("^largest rise").held,

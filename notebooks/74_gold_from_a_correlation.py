@@ -121,7 +121,7 @@ plotting.legend(ax, loc="upper left")
 # the error of the table. `--gold-table FILE` measures the correlation on the rows of which gold is known, with an interval over prompts. The two errors each get half of what the confidence leaves, so that
 # both hold together. The confidence of 95 % is for proxies whose tail is no heavier than exponential: on {{n_tables:d}} tables of {{few_prompts:d}} prompts with {{few_samples:d}} responses the promise of best-of-4 held in
 # {{held_exponential:.0%}} for an exponential proxy, and in {{held_lognormal:.0%}} for a lognormal one whose logarithm has a standard deviation of {{log_sd:g}}: most of its variance such a table does not show. The command says so where the proxy's kurtosis is large.
-# `python -m benchmarks.coverage` counts on {{n_kinds:d}} other kinds of law, half of them drawn by a rule: {{n_counted:d}} tables of {{counted_shape}}. Where the command does not warn, the ranges hold the gold of best-of-4 in {{counted_promise:.1%}} of the tables, and with gold on few rows in
+# `python -m benchmarks.coverage` counts on {{n_kinds:d}} other kinds of law, half of them drawn by a rule: {{n_counted:d}} tables or more of {{counted_shape}}. Where the command does not warn, the ranges hold the gold of best-of-4 in {{counted_promise:.1%}} of the tables, and with gold on few rows in
 # {{counted_few:.1%}}: wider than they need be. The interval of the correlation itself, at 97.5 %, holds in {{counted_correlation:.1%}}.
 #
 # Here gold is known on {{n_judged:d}} responses to each of {{n_prompts:d}} prompts; on the other {{n_hidden:d}} responses to each it is hidden from the estimate, and shown in {numref}`fig-gold-promise`

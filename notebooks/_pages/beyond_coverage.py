@@ -56,6 +56,10 @@ def counted(pattern: str) -> Counted:
 
 
 def _in_words(shapes: list[str]) -> str:
-    """Such as 25 prompts with 16 responses each or 100 with 16."""
-    first, *more = [shape.split(" × ") for shape in shapes]
-    return " or ".join([f"{first[0]} prompts with {first[1]} responses each", *(f"{p} with {n}" for p, n in more)])
+    """Such as 1 prompt with 2000 responses, 25 prompts with 16 each or 100 with 16."""
+    pairs = sorted((shape.split(" × ") for shape in shapes), key=lambda pair: int(pair[0]))
+    alone = [f"1 prompt with {n} responses" for prompts, n in pairs if prompts == "1"]
+    first, *more = [(prompts, n) for prompts, n in pairs if prompts != "1"]
+    each = "each" if alone else "responses each"
+    said = [*alone, f"{first[0]} prompts with {first[1]} {each}", *(f"{p} with {n}" for p, n in more)]
+    return " or ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else said[0]
