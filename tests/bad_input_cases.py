@@ -1306,6 +1306,7 @@ def _answers() -> list[Case]:
         ),
         asked("an abstention that nobody gave", "answers 'none'", ANSWERS, "--answer", "answer", "--abstains", "none"),
         asked("abstentions without answers", "pass --answer", ANSWERS, "--blank-abstains"),
+        asked("no column of scores", "no column 'judge' (--score)", ANSWERS, "--score", "judge"),
         asked("one column asked for twice", "is asked for twice", ANSWERS, "--answer", "correct"),
         asked("a verifier's score missing", "lack a finite value", ANSWERS.replace("0.3", ""), "--score", "score"),
         asked("a prompt with one response", "", ANSWERS + "9,A,1,0.5\n", "--k", "1,4", read=True),

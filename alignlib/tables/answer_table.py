@@ -224,6 +224,8 @@ class AnswerTable(SameFields):
         if answer is not None:
             answer = require_column(file, answer, "answer")
             file, names = _with_codes(file, answer, blank_abstains, abstains, drop_missing)
+        if score is not None:
+            score = require_column(file, score, "score")
         wanted = [name for name in (correct, answer, score) if name is not None]
         table = RewardTable.read(file, prompt, wanted, sample=sample, drop_missing=drop_missing, min_samples=1)
         return cls._of(table, file.path, correct, answer, names, score)
