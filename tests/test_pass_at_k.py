@@ -340,3 +340,8 @@ def test_the_interval_of_a_bounded_mean_scales_with_values_near_the_least_double
     low = bounded_mean_interval(values)[0]
     for small in (1e-50, 1e-150, 1e-300):
         assert bounded_mean_interval(small * values)[0] == pytest.approx(small * low, rel=1e-9)
+
+
+@pytest.mark.parametrize("kl", [1e-60, 5e-324])
+def test_a_budget_below_rounding_gains_nothing_and_ends(kl: float) -> None:
+    assert pass_frontier([0.02, 0.6], 1, [kl]).gain[0] == pytest.approx(0.0, abs=1e-15)

@@ -20,6 +20,7 @@ __all__ = ["PassFrontier", "kl_of_success", "pass_frontier"]
 _STEPS = 60  # of Newton's method; a handful are taken
 _CLOSE = 1e-14  # step at which the method has converged: it is quadratic, and rounding is not far below
 _LARGEST = 1e9  # logarithm of λ
+_LEAST = -800.0  # a λ whose KL no float holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +221,8 @@ def _log_lam_at(start: FloatArray, base: FloatArray, k: int, budget: float, most
     goal = math.log(budget)
     low, high = -1.0, 1.0
     while over(low) > 0.0:
+        if low < _LEAST:  # the budget is less than what rounding spends
+            return -math.inf
         low -= 4.0
     while over(high) < 0.0:
         if high > _LARGEST:
