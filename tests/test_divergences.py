@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
+from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib.divergences import (
     CHI_SQUARED,
@@ -24,6 +25,7 @@ from alignlib.divergences import (
     Divergence,
     Renyi,
 )
+from alignlib.divergences.declared import check_declared
 from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.laws.kept_outcomes import kept_outcomes
@@ -38,6 +40,114 @@ laws = st.integers(0, 2**32 - 1).map(
         np.random.default_rng(seed), int(np.random.default_rng(seed).integers(2, 9))
     )
 )
+
+
+@pytest.mark.parametrize("divergence", [*ALL, *map(Renyi, (0.01, 0.99, 0.999, 1.001, 1.01, 100.0))])
+def test_what_a_divergence_declares_holds(divergence: Divergence) -> None:
+    if divergence != Renyi(1.0 + 1e-7):  # whose slope at ratio 1e-48 is still that of a logarithm
+        check_declared(divergence)
+
+
+class Typed(Divergence):
+    """The KL of the base model to the policy, written by the recipe, with nothing declared."""
+
+    name = "typed"
+    label = "typed"
+
+    def f(self, ratio: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return np.asarray(ratio - 1.0 - np.log(ratio))
+
+    def slope(self, ratio: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return np.asarray(1.0 - 1.0 / ratio)
+
+    def ratio_at(self, price: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return np.asarray(1.0 / (1.0 - price))
+
+
+class Ended(Typed):
+    slope_at_infinity = 1.0
+
+
+class EndedLate(Typed):
+    slope_at_infinity = 2.0
+
+
+class Dropping(Ended):
+    slope_at_zero = -2.0
+
+
+class Tilted(Ended):
+    def f(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(-np.log(ratio))
+
+    def slope(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(-1.0 / ratio)
+
+
+class Steeper(Ended):
+    def slope(self, ratio: FloatArray) -> FloatArray:
+        return 2.0 * super().slope(ratio)
+
+
+class Backwards(Ended):
+    def ratio_at(self, price: FloatArray) -> FloatArray:
+        return np.asarray(1.0 - price)
+
+
+class WithoutZero(Typed):
+    """KL, whose f is no number at ratio 0."""
+
+    def f(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(ratio * np.log(ratio) - ratio + 1.0)
+
+    def slope(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(np.log(ratio))
+
+    def ratio_at(self, price: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(price))
+
+
+class EndedLikeKL(Ended):
+    f = KL.f
+    slope = KL.slope
+    ratio_at = KL.ratio_at
+
+
+@pytest.mark.parametrize(
+    ("divergence", "said"),
+    [
+        (Typed(), r"slope_at_infinity .* declared as inf, .* is 1, 1 and 1\. Write slope_at_infinity = 1 in"),
+        (EndedLate(), r"slope_at_infinity .* declared as 2, .* Write slope_at_infinity = 1 in"),
+        (EndedLikeKL(), r"slope_at_infinity .* declared as 1, .* Write slope_at_infinity = inf in"),
+        (Dropping(), r"slope_at_zero .* declared as -2, .* Write slope_at_zero = -inf in"),
+        (Tilted(), r"f .* must be 0 at ratio 1; got f\(1\) = -?0 and slope\(1\) = -1\. Take"),
+        (Steeper(), r"slope .* must be the derivative of its f"),
+        (Backwards(), r"ratio_at .* must be the inverse of its slope"),
+        (WithoutZero(), r"f\(0\) is nan, .* scipy\.special\.xlogy"),
+    ],
+)
+def test_a_divergence_that_contradicts_itself_is_refused(divergence: Divergence, said: str) -> None:
+    law = FiniteLaw([0.0, 1.0], [0.5, 0.5])
+    for use in (
+        lambda: Gaussian().frontier([0.05], divergence),
+        lambda: law.frontier([0.05], divergence),
+        lambda: BestOfN(2.0).on(law).spent(divergence),
+        lambda: fit_frontier(np.eye(4), divergence=divergence),
+    ):
+        with pytest.raises(InputError, match=said):
+            use()
+
+
+def test_a_divergence_by_the_recipe_is_refused_where_the_shipped_one_is() -> None:
+    with pytest.raises(InputError, match="no finite optimum"):
+        Gaussian().frontier([0.05], Ended())
+    with pytest.raises(InputError, match="finite optimum"):
+        fit_frontier(np.random.default_rng(0).standard_normal((20, 16)), divergence=Ended())
+    law, budgets = FiniteLaw([0.0, 1.0, 3.0], [0.5, 0.3, 0.2]), [0.05, 0.5]
+    np.testing.assert_allclose(law.frontier(budgets, Ended()).gain, law.frontier(budgets, REVERSE_KL).gain, rtol=1e-12)
 
 
 @pytest.mark.parametrize("divergence", SMOOTH)

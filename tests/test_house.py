@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,56 @@ def test_no_circle_and_few_floors() -> None:
     assert max(floor.values()) <= MOST_FLOORS, sorted(floor.items(), key=lambda item: item[1])
     assert floor["_core"] == 1
     assert floor["laws"] < floor["rules"] < floor["estimation"] < floor["answers"] < floor["cli"]
+
+
+@cache
+def file_arrows() -> dict[str, set[str]]:
+    """Which files each file imports, in functions and for types too; a door stands for what it does itself."""
+    files = {
+        ".".join((top, *path.relative_to(folder).with_suffix("").parts)).removesuffix(".__init__"): path
+        for top, folder in {"alignlib": LIBRARY, **ABOVE}.items()
+        for path in sorted(folder.rglob("*.py"))
+    }
+
+    def file_of(name: str) -> str | None:
+        while name and name not in files:
+            name = name.rpartition(".")[0]
+        return name or None
+
+    return {
+        file: {found for name in imports(path) if (found := file_of(name))} - {file} for file, path in files.items()
+    }
+
+
+def circles(below: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(below).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_circle_between_files() -> None:
+    assert len(file_arrows()) > 500
+    assert sum(map(len, file_arrows().values())) > 2000
+    assert circles(file_arrows()) == []
+
+
+def test_no_circle_between_the_boxes_of_a_folder() -> None:
+    """At every level: the files of a folder and its subfolders, each with all that is in it."""
+    folders = {file.rpartition(".")[0] for file in file_arrows()} - {""}
+    assert {"alignlib", "alignlib.lm", "alignlib.lm.methods", "alignlib.tables.formats"} <= folders
+
+    def box(folder: str, file: str) -> str:
+        return file.removeprefix(folder).removeprefix(".").partition(".")[0] or "__init__"
+
+    for folder in sorted(folders):
+        boxes: dict[str, set[str]] = {}
+        for file, below in file_arrows().items():
+            for other in below:
+                if all(f"{name}.".startswith(f"{folder}.") for name in (file, other)):
+                    boxes.setdefault(box(folder, file), set()).add(box(folder, other))
+        assert circles({name: below - {name} for name, below in boxes.items()}) == [], folder
 
 
 def test_few_rooms() -> None:

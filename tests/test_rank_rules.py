@@ -22,6 +22,7 @@ class Neyman(Divergence):
 
     name = "neyman"
     label = "Neyman's chi-squared"
+    slope_at_infinity = 1.0
 
     def f(self, ratio: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore"):

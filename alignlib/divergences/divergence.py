@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -12,16 +11,12 @@ import numpy.typing as npt
 
 from alignlib._core.array_likes import as_array
 from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
-from alignlib._core.errors import InputError, quoted
 from alignlib._core.safe_text import visible
-from alignlib._core.spelled import spelled
 
-__all__ = ["Divergence", "as_divergence", "check_budgets"]
-
+__all__ = ["SHORT_NAMES", "Divergence", "check_budgets"]
 
 _STEP = 1e-6
-_NEAR_KL = 1e-6  # of the order of Rényi's divergence as it is typed
-_SHORT = {"js": "jensen_shannon", "tv": "total_variation", "chi_squared": "chi2"}
+SHORT_NAMES = {"js": "jensen_shannon", "tv": "total_variation", "chi_squared": "chi2"}
 
 
 class Divergence(ABC):
@@ -71,17 +66,19 @@ class Divergence(ABC):
     def called(self) -> str:
         """The name in a message, quoted, with its short form where one may be typed.
 
-        >>> as_divergence("js").called, as_divergence("kl").called
+        >>> from alignlib.divergences import JENSEN_SHANNON, KL
+        >>> JENSEN_SHANNON.called, KL.called
         ("'jensen_shannon' ('js')", "'kl'")
         """
-        short = [f" ({one!r})" for one, name in _SHORT.items() if name == self.name and len(one) < 3]
+        short = [f" ({one!r})" for one, name in SHORT_NAMES.items() if name == self.name and len(one) < 3]
         return repr(self.name) + "".join(short)
 
     @property
     def largest(self) -> float:
         """The largest value there is, of two laws with no outcome in common: ``f(0) + f'(∞)``; ``inf`` for KL.
 
-        >>> [as_divergence(name).largest for name in ("tv", "hellinger", "renyi:0.5")]
+        >>> from alignlib.divergences import HELLINGER, TOTAL_VARIATION, Renyi
+        >>> [divergence.largest for divergence in (TOTAL_VARIATION, HELLINGER, Renyi(0.5))]
         [1.0, 1.0, inf]
         """
         if math.isinf(self.slope_at_infinity):  # of KL without SciPy's functions, which are slow to import
@@ -274,44 +271,6 @@ class Divergence(ABC):
         return np.ones_like(value)
 
 
-def as_divergence(value: object) -> Divergence:
-    """Return ``value``, or the divergence of that name; ``"renyi:2"`` is Rényi's of order 2.
-
-    Parameters
-    ----------
-    value : Divergence or str
-        A name may be short (``"js"``, ``"tv"``), and have hyphens.
-
-    Raises
-    ------
-    InputError
-        If it is anything else, with the names that are known, or if the order is out of its range.
-
-    Examples
-    --------
-    >>> from alignlib.divergences import REVERSE_KL
-    >>> as_divergence("reverse-kl") == REVERSE_KL
-    True
-    >>> as_divergence("renyi:1.5").name
-    'renyi_1.5'
-    """
-    if isinstance(value, Divergence):
-        return value
-    kinds = {kind.name: kind for kind in Divergence.__subclasses__() if _is_whole(kind)}
-    if isinstance(value, str):
-        name, _, order = value.strip().lower().replace("-", "_").partition(":")
-        name = _SHORT.get(name, name)
-        if name in kinds and not order:
-            return kinds[name]()
-        if name == "renyi":
-            return _renyi(value.partition(":")[2], value)
-    raise InputError(
-        f"divergence must be one of alignlib.divergences or its name; got {quoted(value)}. Known by name: "
-        f"{', '.join(map(repr, kinds))}, short 'js' and 'tv'; with a parameter, 'renyi:2'.",
-        argument="divergence",
-    )
-
-
 def check_budgets(value: npt.ArrayLike, divergence: Divergence, name: str | None = None) -> FloatArray:
     """Return budgets as an array, none of which is negative or more than the divergence can be.
 
@@ -331,7 +290,8 @@ def check_budgets(value: npt.ArrayLike, divergence: Divergence, name: str | None
 
     Examples
     --------
-    >>> check_budgets([0.25, 1], as_divergence("tv")).tolist()
+    >>> from alignlib.divergences import TOTAL_VARIATION
+    >>> check_budgets([0.25, 1], TOTAL_VARIATION).tolist()
     [0.25, 1.0]
     """
     is_kl = divergence.name == "kl"
@@ -346,27 +306,3 @@ def check_budgets(value: npt.ArrayLike, divergence: Divergence, name: str | None
         name,
     )
     return budgets
-
-
-def _renyi(order: str, given: str) -> Divergence:
-    from alignlib.divergences.renyi import ORDERS, Renyi  # which builds on this module
-
-    least, most = ORDERS
-
-    try:
-        alpha = spelled(order)
-    except ValueError:
-        alpha = math.nan
-    require(
-        least <= alpha <= most and abs(alpha - 1.0) >= _NEAR_KL,
-        f"divergence must name the order of Rényi's, from {least:g} to {most:g} and not 1, and of a reward "
-        f"that is known from samples no more than {Renyi.largest_from_samples:g}, such as 'renyi:2' (of order 1, or "
-        f"within {_NEAR_KL:g} of it, it is 'kl'); got {quoted(given)}.",
-        "divergence",
-    )
-    return Renyi(alpha)
-
-
-def _is_whole(kind: type[Divergence]) -> bool:
-    """Whether a class has all that a divergence needs, and no parameter."""
-    return not inspect.isabstract(kind) and "name" in vars(kind) and not inspect.signature(kind).parameters

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -73,6 +72,8 @@ class Fit:
         Why there is no limit: `at` raises it, while `share` and `gold` still tell what is known without one.
     start : Generator
         The state of the source of randomness, for what is drawn later.
+    of_each_prompt : callable
+        What makes `per_prompt`, with the same source of randomness.
     divergence : Divergence
         What budgets are measured in.
     win_rate : bool
@@ -92,6 +93,7 @@ class Fit:
     supported_end: float
     problem: InputError | None
     start: np.random.Generator = field(repr=False)
+    of_each_prompt: Callable[[], Fit] = field(repr=False)
     divergence: Divergence = KL
     win_rate: bool = False
 
@@ -270,17 +272,7 @@ class Fit:
     @cached_property
     def per_prompt(self) -> Fit:
         """The fit of the same reward for the same KL on every prompt; it asks more of the samples."""
-        from alignlib.estimation.fitting import fit_frontier  # which makes fits
-
-        return fit_frontier(
-            self.table,
-            self.reward,
-            budget="per_prompt",
-            bias_correction=self.bias_correction,
-            level=self.level,
-            n_boot=len(self.weights) - 1,
-            rng=copy.deepcopy(self.start),
-        )
+        return self.of_each_prompt()
 
     def sensitivity(self, kl: float | None = None) -> Sensitivity | None:
         """Say what the limit at a budget assumes: which prompts carry it, and what one larger sample would change.

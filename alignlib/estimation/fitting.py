@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,6 +153,16 @@ def fit_frontier(
         supported_end=end,
         problem=problem,
         start=start,
+        of_each_prompt=partial(
+            fit_frontier,
+            data,
+            column,
+            budget="per_prompt",
+            bias_correction=bias_correction,
+            level=level,
+            n_boot=n_boot,
+            rng=copy.deepcopy(start),
+        ),
         divergence=divergence,
         win_rate=win_rate,
     )

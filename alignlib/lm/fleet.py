@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import gcd
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from alignlib._core.checks import FloatArray, IntArray, require
-from alignlib.lm.methods import RESPONSES, Method, Settings
 from alignlib.lm.payment import Payment
+from alignlib.lm.settings import RESPONSES, Settings
 from alignlib.lm.stack import Stack, response_mask
 
-__all__ = ["Batch", "Finished", "Fleet", "Optimiser", "Plan", "World"]
+__all__ = ["Batch", "Finished", "Fleet", "Optimiser", "Plan", "Trainer", "World"]
 
 _BLOCK = 32  # steps whose prompts are drawn together
 _ROLLS = 16  # steps whose random numbers are
@@ -291,6 +291,41 @@ class _Dice:
         self._drawn = self._drawn[rows]
 
 
+class Trainer(Protocol):
+    """How the steps of a fleet are taken: `alignlib.lm.methods.Method`, which builds on fleets."""
+
+    knob: ClassVar[str]
+
+    def group(self, settings: Settings, knob: float) -> int:
+        """Responses to one prompt in a step.
+
+        Parameters
+        ----------
+        settings : Settings
+            Of the run.
+        knob : float
+            The value of the method's knob.
+        """
+
+    def start(self, fleet: Fleet) -> None:
+        """Prepare what is kept between steps.
+
+        Parameters
+        ----------
+        fleet : Fleet
+            The runs.
+        """
+
+    def step(self, fleet: Fleet) -> None:
+        """Update the policies of every run.
+
+        Parameters
+        ----------
+        fleet : Fleet
+            The runs.
+        """
+
+
 class Fleet:
     """Runs of one method on one task and one reward, side by side; `train` hands out each as it finishes.
 
@@ -299,7 +334,7 @@ class Fleet:
 
     Parameters
     ----------
-    method : Method
+    method : Trainer
         How a step is taken.
     base : Stack
         The base model, one row.
@@ -330,7 +365,7 @@ class Fleet:
     """
 
     def __init__(
-        self, method: Method, base: Stack, task: World, plans: Sequence[Plan], payment: Payment, device: str = "cpu"
+        self, method: Trainer, base: Stack, task: World, plans: Sequence[Plan], payment: Payment, device: str = "cpu"
     ) -> None:
         require(len(plans) >= 1, "plans must hold at least one run; it holds none.")
         drawn = {plan.responses for plan in plans}

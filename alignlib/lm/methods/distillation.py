@@ -36,7 +36,6 @@ class Distillation(Method):
     place: ClassVar[int] = 50
     knob: ClassVar[str] = "n"
     knobs: ClassVar[tuple[float, ...]] = (2.0, 4.0, 8.0)
-    aims_at_optimum: ClassVar[bool] = False
     searched: ClassVar[tuple[str, ...]] = ("learning_rate", "schedule")
 
     def step(self, fleet: Fleet) -> None:
@@ -57,7 +56,6 @@ class Rejection(Method):
     place: ClassVar[int] = 51
     knob: ClassVar[str] = "n"
     knobs: ClassVar[tuple[float, ...]] = (2.0, 3.0, 4.0)
-    aims_at_optimum: ClassVar[bool] = False
     searched: ClassVar[tuple[str, ...]] = ("learning_rate", "schedule")
 
     def start(self, fleet: Fleet) -> None:

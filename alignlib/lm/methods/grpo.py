@@ -28,7 +28,6 @@ class GRPO(OnPolicy):
     place: ClassVar[int] = 30
     # Division by the group's standard deviation takes the reward's scale away: the same KLs need other penalties.
     knobs: ClassVar[tuple[float, ...]] = (1.1, 0.8, 0.6)
-    aims_at_optimum: ClassVar[bool] = False
     scales: ClassVar[bool] = True
     corrects: ClassVar[bool] = False
     """Whether the penalty's gradient is that of the token's own KL to the base; else it is k3's at the drawn token."""
