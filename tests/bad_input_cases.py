@@ -1014,6 +1014,14 @@ def _identifiers() -> list[Case]:
         ),
         Case(
             "identifiers",
+            "space around labels",
+            text(ratings(lambda i: "ab"[i % 2], lambda i: " x" if i % 2 else "y")),
+            CAPACITY,
+            "are read without the space around them, such as ' x'",
+            read=True,
+        ),
+        Case(
+            "identifiers",
             "a truth without rows",
             empty_truth,
             (*CAPACITY, "--truth", "FOLDER/truth.csv"),
@@ -1092,6 +1100,23 @@ def _logs() -> list[Case]:
     return [
         Case(
             "training logs", "text for a reward", text(log(reward="high"), "t.jsonl"), OVERLAY, "mixes kinds of values"
+        ),
+        Case(
+            "training logs", "no such run", text(log(), "t.jsonl"), (*OVERLAY, "--only", "x*"), "matches 'x*' (--only)"
+        ),
+        Case(
+            "training logs",
+            "one log as two seeds",
+            text(log(), "t.jsonl"),
+            (*OVERLAY, "--also", FILE),
+            "RUN and --also name one log twice",
+        ),
+        Case(
+            "training logs",
+            "one log alone to compare",
+            text(log(), "t.jsonl"),
+            ("compare", FILE, "--kl-unit", "sequence"),
+            "RUN must hold two runs at least",
         ),
         Case("training logs", "a missing KL", text(log(kl=None), "t.jsonl"), OVERLAY, "lack a finite 'kl'"),
         Case(
@@ -1247,7 +1272,8 @@ def _options() -> list[Case]:
         asked("a name of 10,000 characters", "no column 'xxx", "--gold", _LONG),
         asked("spaces within a name", "no column 'a  b' (--gold)", "--gold", "a  b"),
         asked("several columns for one reward", "may mean several rewards", "--gold", "*"),
-        asked("an average of nothing", "No column of", "--gold", "mean:x*"),
+        asked("an average of nothing", "matches 'x*' (--gold)", "--gold", "mean:x*"),
+        asked("a pattern without a match", "matches 'x*' (--ensemble)", "--gold", "prompt_id", "--ensemble", "x*"),
         asked("more draws than there are", "--n must not exceed 8", "--n", "2,64"),
         asked("marks between thousands as Python has them", "give numbers separated by commas", "--n", "1_0"),
         asked("a level that is no number", "a level must be finite; got nan", "--level", "nan"),
@@ -1297,6 +1323,14 @@ def _answers() -> list[Case]:
             "verdicts that are true or false", "", ANSWERS.replace(",1,", ",true,").replace(",0,", ",False,"), read=True
         ),
         asked("answers missing", "have no 'answer'", ANSWERS.replace("0,B", "0,"), "--answer", "answer"),
+        asked(
+            "one number written twice",
+            "are one number count as one, such as '1' and '1.0'",
+            ANSWERS.replace(",A,", ",1,", 1).replace(",A,", ",1.0,"),
+            "--answer",
+            "answer",
+            read=True,
+        ),
         asked(
             "an answer both right and wrong",
             "are right in some responses and wrong in others",

@@ -381,7 +381,7 @@ def test_training_and_held_out_prompts_are_compared_apart(tmp_path: Path) -> Non
     }
     (tmp_path / "c.csv").write_text((tmp_path / "b.csv").read_text().replace("train", "x").replace("val", "y"))
     for arguments, sentence in (
-        ((a, tmp_path / "c.csv", *options), "runs must have a split in common; 'a' has 'train', 'val'; 'c' has 'x'"),
+        ((a, tmp_path / "c.csv", *options), "RUN must have a split in common; 'a' has 'train', 'val'; 'c' has 'x'"),
         ((a, b, *options, "--run", "split"), "--split compares by RUN's column 'split'"),
         ((a, b, *options, "--at", "9"), "On 'train': --at must name KLs"),
     ):
@@ -394,7 +394,7 @@ def test_bad_input_of_the_command_is_a_sentence(tmp_path: Path) -> None:
     a, b, base = files(tmp_path)
     unit = ("--kl-unit", "sequence")
     for arguments, sentence in (
-        ((a, *unit), "runs must hold two runs at least"),
+        ((a, *unit), "RUN must hold two runs at least"),
         ((a, b, "--table", base, *unit), "Say which column of --table"),
         ((a, b, "--reward", "score", *unit), "need --table"),
         ((a, tmp_path / "none.csv", *unit), "There is no file"),

@@ -118,6 +118,31 @@ def test_a_part_with_quotes_is_cut_between_lines(tmp_path: Path, monkeypatch: py
     assert sorted(table.column("reward")) == list(range(40))
 
 
+def test_a_folder_that_goes_while_parts_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("gone", "kept", "kept/.hidden", "kept/deep"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").write_text("reward\n1\n", encoding="utf-8")
+    places = (tmp_path, tmp_path / "**" / "*.csv", tmp_path / "**" / "**" / "a.*")
+    scandir = os.scandir
+
+    def lost(error: type[OSError]) -> None:
+        def scan(path: str) -> Any:
+            if str(path).endswith("gone"):
+                raise error(path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", scan)
+
+    lost(FileNotFoundError)
+    kept = [str(tmp_path / "kept" / name) for name in ("a.csv", "deep/a.csv")]
+    for place in places:
+        assert [part.path for part in list_parts(str(place))] == kept
+    lost(PermissionError)  # what cannot be read may hold rows
+    for place in places:
+        with pytest.raises(PermissionError):
+            list_parts(str(place))
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

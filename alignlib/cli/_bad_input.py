@@ -55,6 +55,8 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
     'my (kl).csv is empty; lower --kl.'
     >>> in_options("leave them out (least=3), or take another (kl=2).", {"kl": "--kl"})
     'leave them out, or take another (--kl 2).'
+    >>> in_options("kl= is no number.", {"kl": "--kl"})
+    "--kl '' is no number."
     """
     settings = [name for name in options if "=" in name]
     names = sorted((name for name in options if "=" not in name), key=len, reverse=True)
@@ -68,7 +70,7 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
     pattern = re.compile(
         rf"(?P<kept>(?<!\w)(?:{kept_ones})(?!\w))"
         rf"|(?P<setting>{setting})"
-        rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=\S))"
+        rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=\S)|(?P<empty>))"
         rf"|(?P<quoted>{_QUOTED})"
         rf"|\((?P<named>{word})\)"
         rf"|(?P<foreign> \((?!(?:{word})=)[a-z_]+=\w+\))"
@@ -85,7 +87,7 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
             return ""
         said = options[found]
         if kind == "set":
-            return f"{said} {match['value'] or ''}"
+            return f"{said} {match['value'] or ('' if match['empty'] is None else repr(''))}"
         return f"({said})" if kind == "named" else said
 
     return pattern.sub(option, text)

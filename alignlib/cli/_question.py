@@ -255,6 +255,8 @@ class Question:
 
         def column(typed: str, name: str) -> str:
             if name not in file.names and combines(name):
+                with naming(reward=typed):
+                    expand(file, [name])  # refuses what fits no column, by the option that names it
                 return name
             if is_pattern(file, name):
                 raise BadInput(

@@ -10,7 +10,7 @@ import click
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import option, refuse_typed
+from alignlib.cli._command import naming, option, refuse_typed
 from alignlib.cli._options import DISTINCT, FILE
 from alignlib.cli._picture import check_picture, save_picture_of, wrote
 from alignlib.cli._run_options import (
@@ -81,14 +81,16 @@ def command(
     for name, path in named:
         logs.setdefault(name, []).append(read_run(path, asked, one_of_several=True))
     base = number_or_name(asked["run_base"])
-    found = (compare_splits if asked["splits"] else compare_runs)(
-        logs,
-        None if table is None else base_fit(table, [asked["reward"]], asked, path="--table"),
-        at=asked["at"],
-        base="table" if base is None else base,
-        level=asked["level"],
-        check=not asked["no_check"],
-    )
+    fit = None if table is None else base_fit(table, [asked["reward"]], asked, path="--table")
+    with naming(runs="RUN"):
+        found = (compare_splits if asked["splits"] else compare_runs)(
+            logs,
+            fit,
+            at=asked["at"],
+            base="table" if base is None else base,
+            level=asked["level"],
+            check=not asked["no_check"],
+        )
     if picture is not None:
         save_picture_of(found, picture, force)
     say(form, "compare", comparison, found, table=None if table is None else str(table), seed=asked["seed"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     check_picture(picture, force, [run, *asked["also"], *([] if table is None else [table])])
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
+    _check_apart([run, *asked["also"]])
     check_base(asked["run_base"], table is not None)
     if table is None:
         refuse_typed(
@@ -88,6 +90,14 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         wrote(picture)
+
+
+def _check_apart(paths: list[Path]) -> None:
+    """Refuse, before anything is read, one log that is given twice: it would count as two seeds."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        if first.setdefault(os.path.realpath(path), path) is not path:
+            raise BadInput(f"RUN and --also name one log twice ({path}); give each log once.")
 
 
 def _side_by_side(paths: list[Path], logs: list[TrainingLog]) -> TrainingLog:

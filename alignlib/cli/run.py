@@ -41,6 +41,7 @@ __all__ = ["command"]
 )
 @option(
     "--sweep",
+    argument="grid",
     multiple=True,
     metavar="PARAMETER=V1,V2,...",
     help="Run at every value and write one table of all claims and numbers, as `alignlib sweep --grid` does.",

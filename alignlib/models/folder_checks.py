@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 
 __all__ = ["check_counts", "check_name", "check_shards", "refuse_named_code"]
@@ -34,7 +36,15 @@ def check_name(name: str, role: str) -> None:
     InputError
         If the folder is not there, or not one, or holds an adapter that nothing here could read.
     """
+    require(bool(name.strip()), f"{role} must name a model, a folder or one on the hub; got {name!r}.", role)
     folder = Path(name)
+    try:
+        os.stat(folder)
+    except (FileNotFoundError, NotADirectoryError):  # a name on the hub
+        pass
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{role}={name} cannot be looked up here ({said}); check the name.", argument=role) from error
     if (folder / "adapter_config.json").exists() and find_spec("peft") is None:
         raise InputError(
             f"{role}={name} holds an adapter (adapter_config.json), which is read by peft, not installed here; install "

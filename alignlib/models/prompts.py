@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
 from alignlib.tables import (
@@ -85,6 +86,11 @@ def read_prompts(path: str | Path, column: str = "prompt", id_column: str | None
         Where the file or the column is not there, or cannot be read.
     """
     if Path(path).suffix.lower() == ".txt":
+        require(
+            id_column is None,
+            f"id_column has no say: {path} is plain text, a prompt a line; leave it out, or give a table.",
+            "id_column",
+        )
         return as_prompts(_lines(Path(path)), str(path))
     file = open_table_file(path)
     require_column(file, column, "column")

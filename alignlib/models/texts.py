@@ -53,9 +53,9 @@ def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | N
         return "text", f"Prompts are laid out by the template for {loaded.name}."
     if wanted == "chat" or (wanted == "auto" and has_chat) or messages:
         if not has_chat:
-            reason = "layout='chat'" if wanted == "chat" else "prompts that are lists of messages"
+            reason = "layout='chat' needs" if wanted == "chat" else "prompts that are lists of messages need"
             raise InputError(
-                f"The tokenizer of {loaded.name} has no chat template, which {reason} need; give plain texts, or set "
+                f"The tokenizer of {loaded.name} has no chat template, which {reason}; give plain texts, or set "
                 "tokenizer.chat_template and save it."
             )
         if wanted not in ("chat", "auto"):

@@ -128,7 +128,7 @@ def list_parts(location: str) -> list[Part]:
     if _URL.match(location):
         paths = _listed(location)
     elif os.path.isdir(location):
-        below = Path(location).rglob("*")
+        below = (Path(folder, name) for folder, _, names in _walk(location) for name in names)
         found = (path for path in below if not any(p[0] in "._" for p in path.relative_to(location).parts))
         paths = [str(path) for path in found if _is_file(str(path))]
     elif glob.has_magic(location) and not os.path.isfile(location):
@@ -162,10 +162,28 @@ def _matching(pattern: str) -> list[str]:
         return glob.glob(pattern, recursive=True)
     first = next(k for k, piece in enumerate(pieces) if glob.has_magic(piece))
     below = [piece if piece == "**" else re.sub(r"\*\*+", "*", piece) for piece in pieces[first:]]
-    root = Path(*pieces[:first])
+    root = str(Path(*pieces[:first]))
     seen = any(piece.startswith(".") for piece in below)  # hidden names are asked for
-    found = (path for path in root.glob("/".join(below)))
-    return [str(path) for path in found if seen or not any(p[0] == "." for p in path.relative_to(root).parts)]
+    found = [root]
+    for piece in below:
+        if piece == "**":
+            found = [folder for one in found for folder, _, _ in _walk(one)]
+        else:
+            each = (glob.glob(os.path.join(glob.escape(one), piece), include_hidden=seen) for one in found)
+            found = [path for some in each for path in some]
+        found = list(dict.fromkeys(found))  # ** twice leads to one folder on several ways
+    paths = map(Path, found)
+    return [str(path) for path in paths if seen or not any(p[0] == "." for p in path.relative_to(root).parts)]
+
+
+def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield a folder and those below it; one that is gone by then is passed over, one that cannot be read is not."""
+
+    def told(error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError, ProcessLookupError)):
+            raise error
+
+    return os.walk(folder, onerror=told)
 
 
 def _stat(path: str) -> Part:

@@ -325,7 +325,13 @@ def _with_codes(
             rows=rows,
         )
     encoded = column.dictionary_encode()
-    names, of_names = _coded(encoded.dictionary.to_pylist())
+    written = encoded.dictionary.to_pylist()
+    names, of_names = _coded(written)
+    first: dict[float, str] = {}
+    for text, code in zip(written, of_names.tolist(), strict=True):
+        if first.setdefault(code, text) != text:
+            file.note(f"Answers in {answer!r} that are one number count as one, such as {first[code]!r} and {text!r}.")
+            break
     for text in none:
         if text.strip() not in names:
             raise InputError(

@@ -123,12 +123,21 @@ def texts(file: TableFile, name: str, column: pa.ChunkedArray, *, labels: bool =
     names = pc.utf8_trim_whitespace(encoded.dictionary)
     if pc.count_distinct(names).as_py() < len(names):
         file.note(f"Texts of column {name!r} that differ only in the space around them are read as one.")
+    elif (spaced := _spaced(encoded.dictionary, names)) is not None:
+        file.note(f"Texts of column {name!r} are read without the space around them, such as {spaced!r}.")
     if file.is_text:
         if labels:
             _say_text(file, name, names, ("none",), "leave the cell blank")
         return _said_missing(file, name, names, but="none" if labels else None).take(encoded.indices)
     _say_text(file, name, names, MISSING[1:], "write null")
     return pc.if_else(pc.equal(names, ""), pa.scalar(None, names.type), names).take(encoded.indices)
+
+
+def _spaced(written: pa.Array, names: pa.Array) -> str | None:
+    """Return the first text that lost space around it; a blank cell is none."""
+    changed = pc.and_(pc.not_equal(written, names), pc.not_equal(names, ""))
+    found = written.filter(changed)
+    return found[0].as_py() if len(found) else None
 
 
 def _say_text(file: TableFile, name: str, values: pa.Array, of: tuple[str, ...], remedy: str) -> None:

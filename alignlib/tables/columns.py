@@ -166,7 +166,7 @@ def match(file: TableFile, pattern: str, skip: Sequence[str] = ()) -> dict[str, 
     }
     if not found:
         raise InputError(
-            f"No column of {file.path} matches {pattern!r} (reward; * is any text, ? one character); "
+            f"No column of {file.path} matches {pattern!r} (reward), where * is any text and ? one character; "
             f"it has {listed(file.names)}. Name one of these.",
             column=pattern,
         )

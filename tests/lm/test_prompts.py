@@ -96,6 +96,8 @@ def test_bad_files(tmp_path: Path) -> None:
         read_prompts(write(tmp_path, "p.csv", "prompts\nx\n"))
     with pytest.raises(ValueError, match=r"has no column 'key' .id_column."):
         read_prompts(write(tmp_path, "q.csv", "prompt\nx\n"), id_column="key")
+    with pytest.raises(ValueError, match=r"id_column has no say: .*p\.txt is plain text"):
+        read_prompts(write(tmp_path, "p.txt", "x\n"), id_column="key")
     with pytest.raises(ValueError, match=r"holds int64 values; give texts, or lists of messages"):
         read_prompts(write(tmp_path, "p.jsonl", '{"prompt": 3}\n'))
     (tmp_path / "latin.txt").write_bytes("café".encode("latin-1"))

@@ -555,6 +555,8 @@ def refused(model: str, tmp_path: Path, prompts: list[Any] = PROMPTS, **options:
 def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "model=./nothing: there is no such folder" in refused("./nothing", tmp_path)
+    assert "model must name a model, a folder or one on the hub; got ' '" in refused(" ", tmp_path)
+    assert "cannot be looked up here (File name too long)" in refused("x" * 3000, tmp_path)
     assert "could not be fetched from the hub" in refused("nobody/nothing-of-this-name", tmp_path)
     (tmp_path / "empty").mkdir()
     assert "is a folder without config.json" in refused(str(tmp_path / "empty"), tmp_path)
@@ -609,7 +611,7 @@ def test_prompts_without_room(zoo: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"layout": "chat"}, "has no chat template, which layout='chat' need"),
+        ({"layout": "chat"}, "has no chat template, which layout='chat' needs"),
         ({"prompts": [[{"role": "user", "content": "w1"}]]}, "has no chat template, which prompts that are lists"),
         ({"template": "no place"}, "must hold {prompt} once"),
         ({"device": "nowhere"}, "device=nowhere cannot be used"),

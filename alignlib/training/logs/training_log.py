@@ -358,7 +358,9 @@ def _finish(
         if not kept.any():
             runs = sorted(set(rows.run.tolist()))
             hint = "; name the column that tells runs apart (run)" if len(runs) == 1 else ""
-            raise InputError(f"{path} has no run that matches {only!r}; it has {', '.join(map(repr, runs))}{hint}.")
+            raise InputError(
+                f"{path} has no run that matches {only!r} (only); it has {', '.join(map(repr, runs))}{hint}."
+            )
         rows = rows.keep(kept)
     finite = np.isfinite(rows.kl) & np.isfinite(rows.reward)
     if rows.length is not None:
