@@ -1,7 +1,7 @@
 """How often the test of whether gold has fallen is wrong, and how late it is right.
 
 ``python -m benchmarks.gold_turn_study``: laws that had no part in the making of the test. False alarms: gold that stays
-level or rises, with prompts that wander, answers that are right or wrong, heavy and skewed noise, and, named as such,
+level or rises, with prompts that wander, answers that are right or wrong, heavy, skewed and growing noise, and, named,
 judges whose mood moves all prompts alike, leaps too rare to be seen, and noise that persists, which break its
 conditions. Power: gold that falls by so many standard errors of a difference from look to look after its peak; and a
 run along the tilt of a known law, with what base samples predict of it beside the test.
@@ -74,11 +74,24 @@ def autoregressive(rng: np.random.Generator, k: int, m: int) -> np.ndarray:
 BY_MEANS: dict[str, Draw] = {
     "normal noise": lambda rng, k, m: rng.standard_normal(k),
     "uniform noise": lambda rng, k, m: rng.random(k),
-    "Student's noise, 4 degrees": lambda rng, k, m: rng.standard_t(4.0, k),
+    "Student's noise, 2.2 degrees": lambda rng, k, m: rng.standard_t(2.2, k),
+    "Cauchy's noise": lambda rng, k, m: rng.standard_cauchy(k),
+    "noise that leaps down": lambda rng, k, m: -(rng.exponential(1.0, k) ** 2),
+    "noise that leaps up": lambda rng, k, m: rng.exponential(1.0, k) ** 2,
+    "noise that leaps down, gold rises": lambda rng, k, m: 3 * np.sqrt(np.arange(k) / k) - rng.exponential(1.0, k) ** 2,
+    "rounded noise": lambda rng, k, m: np.round(0.5 * rng.standard_normal(k)),
+    "normal noise that grows tenfold": lambda rng, k, m: np.linspace(0.1, 1.0, k) * rng.standard_normal(k),
+    "normal noise that grows by exp 4": lambda rng, k, m: np.exp(np.linspace(0.0, 4.0, k)) * rng.standard_normal(k),
+    "Student's noise that grows by exp 4": lambda rng, k, m: np.exp(np.linspace(0, 4, k)) * rng.standard_t(2.2, k),
+    "normal noise that shrinks tenfold": lambda rng, k, m: np.linspace(1.0, 0.1, k) * rng.standard_normal(k),
+    "normal noise ten times as large from the middle on": (
+        lambda rng, k, m: np.where(np.arange(k) < k // 2, 0.1, 1.0) * rng.standard_normal(k)
+    ),
     "rising, then level": lambda rng, k, m: rng.standard_normal(k) + np.minimum(np.arange(k), 9),
     "noise that half persists": autoregressive,
 }
 SIZES = (20, 60, 200)  # prompts
+SHORT_AND_LONG = (20, 50)  # looks at means
 FALLS = (0.25, 0.5, 1.0, 2.0)  # standard errors of a difference between two checkpoints, from look to look
 PEAK = 10  # look
 
@@ -96,7 +109,8 @@ def false_alarms(runs: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]
             yield f"level: {name}, {m} prompts", lambda draw=draw, m=m: counted(draw, m, LOOKS)
     yield "level: normal noise, 60 prompts, 100 looks", lambda: counted(BY_PROMPT["normal noise"], 60, 100)
     for name, draw in BY_MEANS.items():
-        yield f"level: {name}, means", lambda draw=draw: counted(draw, 0, LOOKS)
+        for k in SHORT_AND_LONG:
+            yield f"level: {name}, means, {k} looks", lambda draw=draw, k=k: counted(draw, 0, k)
     yield "level: normal noise, means, 100 looks", lambda: counted(BY_MEANS["normal noise"], 0, 100)
 
 

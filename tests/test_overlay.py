@@ -414,6 +414,10 @@ def test_known_bounds_give_a_limit_as_far_as_the_run_goes(tmp_path: Path) -> Non
     assert ((bounded.share_low <= 0.8) & (bounded.share_high >= 0.8)).all()
     assert np.isfinite(bounded.wasted).all()
     assert "bounded" in "\n".join(overlay_lines(bounded))
+    beyond = replace(log, reward=np.append(log.reward[:-1], 1.001))  # however little: no scatter does that
+    impossible = overlay(beyond, fit_frontier(table, n_boot=100, bounded=(0.0, 1.0)), pool=1)
+    assert impossible.above.tolist() == [False] * 23 + [True]
+    assert "another reward scale" in headlines(impossible)[0]
     wide = replace(bounded, share_low=0.0 * bounded.share_low + 0.7, share_high=0.0 * bounded.share_high + 2.0)
     assert "at least 70.0 % of what any method can gain there" in headlines(wide)[0]  # as the table has it
     pd.DataFrame({"step": log.step, "kl": log.kl, "reward": log.reward}).to_csv(tmp_path / "run.csv", index=False)

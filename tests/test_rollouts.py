@@ -71,6 +71,22 @@ def test_a_resumed_run_ends_where_its_last_rows_do(tmp_path: Path) -> None:
         read_kl_samples(path, step=30)
 
 
+def test_a_resume_at_the_step_last_written_replaces_it_and_other_prompts_and_splits_stay(tmp_path: Path) -> None:
+    written(tmp_path, [0, 10, 20])
+    written(tmp_path, [20], shift=1.0)
+    path = written(tmp_path, [20], shift=10.0)
+    with Rollouts(tmp_path) as rollouts:
+        rollouts.write(
+            20, split="held out", prompt_id=["a"], reward=[0.0], n_tokens=[4], log_prob=[-5.0], base_log_prob=[-5.0]
+        )
+        rollouts.write(20, prompt_id=["c"], reward=[6.0], n_tokens=[4], log_prob=[-5.0], base_log_prob=[-5.0])
+    log = read_training_log(path)
+    assert log.step.tolist() == [0, 10, 20]
+    assert log.reward[2] == pytest.approx((31.0 + 5.0 + 6.0) / 3.0)
+    assert any("6 responses of steps that were run again are left out" in note for note in log.notes)
+    assert read_kl_samples(path).log_ratio.size == 5
+
+
 def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
     with Rollouts(tmp_path), pytest.raises(InputError, match=r"is being written by another .* rank"):
         Rollouts(tmp_path)

@@ -120,7 +120,7 @@ LOGS = {
         "train.log",
         "".join(
             f"INFO ✨ Global step {r['step']}: {{'policy_loss': 0.1, 'kl': {r['kl']}, 'reward': {r['reward']}, "
-            f"'response_length': {r['completions/mean_length']}}}\n"
+            f"'response_length': {r['completions/mean_length']}, 'actor_lr': 5e-07}}\n"
             for r in TRL
         ),
         "OpenRLHF",
@@ -518,7 +518,8 @@ def test_a_printed_log_without_steps_is_resumed_by_its_epochs(tmp_path: Path) ->
     table = [{**TRL[0], "kl": 0.001 * (i + 1), "epoch": one} for i, one in enumerate(at)]
     for row in table:
         del row["step"]
-    (tmp_path / "run.log").write_text("".join(f"{row}\n" for row in table))
+    # As PowerShell's > writes what a console shows.
+    (tmp_path / "run.log").write_text("".join(f"{row}\n" for row in table), encoding="utf-16")
     log = read_training_log(tmp_path / "run.log")
     np.testing.assert_allclose(log.logged_kl, [0.001, 0.002, 0.005, 0.006])
     assert any("The epochs run back 1 time (to 0.02)" in note and "2 earlier ones" in note for note in log.notes)
@@ -569,10 +570,10 @@ def test_trackio_keeps_runs_in_a_database(tmp_path: Path) -> None:
     for run in ("b", "a"):
         for row in TRL:
             held = json.dumps({f"train/{key}": value for key, value in row.items() if key != "step"})
-            base.execute("INSERT INTO metrics VALUES (NULL, '', ?, ?, ?)", (run, row["step"], held))
+            base.execute("INSERT INTO metrics VALUES (NULL, '', ?, ?, ?)", (run, row["step"], held.encode()))
     base.commit()
     base.close()
-    log = read_training_log(path, only="a")
+    log = read_training_log(path, only="a")  # bytes, as trackio writes them
     np.testing.assert_allclose(log.kl, PER_TOKEN)
     assert (log.runs, log.step.tolist()) == (["a"], STEPS)
     path.write_bytes(path.read_bytes()[:500])
@@ -886,6 +887,7 @@ def test_console_lines_of_nobodys_keys_are_said_to_be_that(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["response_length", "completion_length", "policy_loss", "reward/mean", "kl_penalty"])
 def test_one_name_that_anybody_uses_makes_no_trainer(tmp_path: Path, name: str) -> None:
     assert recognise(["step", "kl", "reward", name]) is None
+    assert recognise(["step", "kl", "reward", "response_length", "policy_loss"]) is None
     path = tmp_path / "run.csv"
     path.write_text(f"step,kl,reward,{name}\n0,0.0,0.2,20\n1,0.5,0.3,21\n", encoding="utf-8")
     with pytest.raises(InputError, match="in nats per sequence or per token"):
@@ -939,6 +941,13 @@ def test_a_log_that_is_being_written_and_one_with_an_infinite_value(tmp_path: Pa
     assert cut.step.size == len(PER_TOKEN)
     assert "The last line is not written whole yet, and was left out." in cut.notes
     table = tmp_path / "run.csv"
+    for last, size, note in (("2,0.2", 2, "was left out"), ("2,0.25,0.4", 3, "may be cut short")):
+        table.write_text(f"step,kl,reward\n0,0.0,0.2\n1,0.1,0.3\n{last}")
+        log = read_training_log(table, kl_unit="sequence")
+        assert log.step.size == size
+        assert any(note in one for one in log.notes)
+    path.write_text('{"step": 0, "kl": 0.0, "reward": 0.2}\n{"step": 1, "kl": 0.1, "reward": 0.3}\n{"step": 2, "k')
+    assert read_training_log(path, kl_unit="sequence").step.tolist() == [0.0, 1.0]
     table.write_text("step,kl,reward\n0,0.0,0.2\n1,inf,0.3\n2,0.5,0.4\n")
     assert read_training_log(table, kl_unit="sequence", drop_missing=True).step.tolist() == [0.0, 2.0]
     with pytest.raises(InputError, match="training may have diverged"):

@@ -1,17 +1,16 @@
 """Has gold turned? A sequential test on the checkpoints of a run, whose chance of a false alarm is stated.
 
-That gold never falls along the run so far is what is tested. At each checkpoint the mean of the last w checkpoints is
+That gold never falls along the run so far is what is tested. Prompt by prompt, the mean of the last w checkpoints is
 compared with the mean of each earlier block of w, for w = 1, 2, 4, …: where gold never falls, none of these differences
-is positive in truth. Bonferroni's inequality covers the comparisons of a look (of means, the law of the largest), and
-the error is spent over the looks, so that the chance of a false alarm at any of them is at most what was stated,
-however long one goes on looking.
+is positive in truth. Of means alone, their order is tested (`falling_ranks`). Bonferroni's inequality covers the
+comparisons of a look, and the error is spent over the looks, so that the chance of a false alarm at any of them is at
+most what was stated, however long one goes on looking.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +18,13 @@ import scipy
 
 from alignlib._core.checks import FloatArray, IntArray, as_number, as_numbers, require
 from alignlib._core.same import SameFields
+from alignlib.estimation.falling_ranks import falling_ranks, goes_on
 
 __all__ = ["GoldTurn", "gold_turn"]
 
 _FEWEST_PROMPTS = 2
-_FEWEST_MEANS = 6  # checkpoints before their own scatter says how noisy they are
 _LEAST_ERROR = 1e-9  # below it a tail holds less than rounding leaves of it
 _LATE = 3.0  # the error is not spent on the first looks, before which gold can hardly have turned
-_DRAWS, _DRAWN_TO, _SEED = 20_000, 64, 17  # of the law of the largest fall of level gold
-_FREEDOM = 18.0 / 35.0  # degrees of freedom of a variance from second differences, per difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +41,7 @@ class GoldTurn(SameFields):
         What the error of a difference was estimated from: ``"prompts"`` or ``"checkpoints"``.
     fall, fall_error : array (k,)
         The difference that speaks most for a turn at that checkpoint, gold of an earlier block minus that of the last
-        one, with its standard error.
+        one, with its standard error (of means by their scatter, as if of one size).
     p : array (k,)
         Its p-value for all comparisons of the look.
     spent : array (k,)
@@ -55,6 +52,9 @@ class GoldTurn(SameFields):
         First and last position of the two blocks compared there.
     prompts : int, optional
         How many were compared; None where means were.
+    apart : int
+        Of means, how many checkpoints apart the scatter is hardly alike: 1, unless it significantly goes on from one
+        to the next. Alarms then take a fall of checkpoints so far apart, too.
     """
 
     error: float
@@ -67,6 +67,7 @@ class GoldTurn(SameFields):
     before: tuple[int, int] | None
     after: tuple[int, int] | None
     prompts: int | None = None
+    apart: int = 1
 
     @property
     def blind_from(self) -> int | None:
@@ -96,8 +97,8 @@ def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = N
         Gold of the k checkpoints in order; mean gold, or that of each of m prompts, the same ones at all checkpoints
         (NaN where one was not scored). By prompts, differences are paired, and one prompt more is counted that rose as
         far as any was apart; the stated error presumes that no prompt in as many rises further, and that no mood of a
-        judge moves all. Of means, the error is told from the scatter around their course, which takes six checkpoints
-        and noise that is normal, of one size and independent from checkpoint to checkpoint.
+        judge moves all. Of means, their order is tested, which takes six checkpoints or more: the error is as stated
+        where their noise is independent from one to the next and has one law, of any shape.
     error : float
         Chance of a false alarm at any look, in (0, 1).
     looks : int, optional
@@ -139,9 +140,12 @@ def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = N
     share = 4.0 / ((order + _LATE) * (order + _LATE + 1.0)) if looks is None else np.full(k - 1, 1.0 / looks)
     spent = np.concatenate([[0.0], error * share])
     blocks: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {}
-    test = _by_prompt if by_prompt else _by_means
-    for i in range(1, k):
-        one = test(values[: i + 1])
+    apart = 1
+    if not by_prompt:
+        fall, fall_error, p, told, apart = _by_means(values[:, 0], spent)
+        blocks = {i: ((i + 1 - w, i - w // 2), (i + 1 - w // 2, i)) for i, w in enumerate(told.tolist()) if w}
+    for i in range(1, k if by_prompt else 1):
+        one = _by_prompt(values[: i + 1])
         if one is not None:
             fall[i], fall_error[i], p[i], width, start = one
             blocks[i] = ((start, start + width - 1), (i - width + 1, i))
@@ -151,7 +155,7 @@ def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = N
     before, after = (None, None) if said is None else blocks[said]
     told_by = "prompts" if by_prompt else "checkpoints"
     prompts = values.shape[1] if by_prompt else None
-    return GoldTurn(float(error), told_by, fall, fall_error, p, spent, said, before, after, prompts)
+    return GoldTurn(float(error), told_by, fall, fall_error, p, spent, said, before, after, prompts, apart)
 
 
 def _blocks(values: FloatArray) -> list[tuple[int, IntArray, FloatArray]]:
@@ -228,42 +232,25 @@ def _without_skew(t: FloatArray, skew: FloatArray, n: IntArray) -> FloatArray:
     return np.asarray(np.minimum(np.sqrt(n) * (u + g * u**2 / 3.0 + g**2 * u**3 / 27.0 + g / (6.0 * n)), t))
 
 
-def _by_means(values: FloatArray) -> Look | None:
-    """Compare means, whose noise is told by their second differences so far: a straight course has none.
+def _by_means(values: FloatArray, spent: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, IntArray, int]:
+    """Return fall, its error, p and how many values tell, at each checkpoint, by their order; last, how far apart.
 
-    Past 64 checkpoints Student's law and Bonferroni's inequality take the place of `_level_gold`: cautious, and quick.
+    The fall is that from the first half of these to their last, its error told by second differences so far: a straight
+    course has none. Where noise is significantly like the one before, an alarm must also be one of checkpoints so far
+    apart that it hardly is.
     """
-    if len(values) < _FEWEST_MEANS:
-        return None
-    noise = float(_noise(values)[0])
-    best, compared = (-math.inf, 0.0, 0, 0), 0
-    for width, starts, fall in _blocks(values):
-        j, scale = int(np.argmax(fall[:, 0])), math.sqrt(2.0 / width)
-        compared += starts.size
-        if fall[j, 0] / scale > best[0]:
-            best = float(fall[j, 0]) / scale, scale, width, int(starts[j])
-    standard, scale, width, start = best
-    if noise == 0.0:
-        return standard * scale, 0.0, 1.0, width, start  # a straight course: its noise is not known
-    found = standard / noise
-    if len(values) > _DRAWN_TO:
-        p = compared * float(scipy.special.stdtr(_FREEDOM * (len(values) - 2.0), -found))
-    else:
-        p = (1.0 + _DRAWS - int(np.searchsorted(_level_gold(len(values)), found))) / (_DRAWS + 1.0)
-    return standard * scale, noise * scale, min(1.0, p), width, start
-
-
-@cache
-def _level_gold(looks: int) -> FloatArray:
-    """Return the largest fall in units of its error in draws of level gold with normal noise, in order.
-
-    The law has no parameters, and covers all comparisons of a look: where gold rises, falls are less. Always the same.
-    """
-    values = np.random.default_rng(_SEED).standard_normal((looks, _DRAWS))
-    most = np.max([fall.max(axis=0) / math.sqrt(2.0 / width) for width, _, fall in _blocks(values)], axis=0)
-    return np.sort(most / _noise(values))
-
-
-def _noise(values: FloatArray) -> FloatArray:
-    """Return the standard deviation of a mean around its course, (…), as `TrainingLog.noise` does."""
-    return np.asarray(np.sqrt(np.mean(np.diff(values, 2, axis=0) ** 2, axis=0) / 6.0))
+    p, width = falling_ranks(values)
+    apart = 1
+    for i in np.flatnonzero(p <= spent).tolist():
+        apart = goes_on(values[: i + 1])
+        if apart > 1:
+            thinned = falling_ranks(values[i % apart : i + 1 : apart])[0][-1]
+            p[i] = 1.0 if np.isnan(thinned) else max(p[i], float(thinned))
+        if p[i] <= spent[i]:
+            break
+    fall, error = np.full(values.size, np.nan), np.full(values.size, np.nan)
+    for i in np.flatnonzero(np.isfinite(p)).tolist():
+        half, middle = width[i] // 2, i + 1 - width[i] // 2
+        fall[i] = values[middle - half : middle].mean() - values[middle : i + 1].mean()
+        error[i] = math.sqrt(np.mean(np.diff(values[: i + 1], 2) ** 2) / 6.0 * 2.0 / half)
+    return fall, error, p, width, apart

@@ -36,11 +36,13 @@ from alignlib.tables.repeats import without_repeats
 from alignlib.tables.reward_range import LARGEST_REWARD, check_range
 from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, load, not_utf8, short, too_large
+from alignlib.tables.unfinished import LEFT_OUT
 from alignlib.tables.with_reward import with_reward
 
 __all__ = [
     "EXACT_INTEGERS",
     "LARGEST_REWARD",
+    "LEFT_OUT",
     "AnswerTable",
     "CountedBins",
     "CountedFurther",

@@ -24,6 +24,7 @@ from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.memory_limit import MOST_BYTES, check_fits, most_bytes, shown_bytes
 from alignlib.tables.table_file import TableFile, nested_keys, short
+from alignlib.tables.unfinished import whole_lines
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -39,13 +40,15 @@ _RATIO = 200  # that a gzip file of a table does not reach; one of zeros has 100
 _LEAST_SUSPECT = 1 << 27  # bytes; below, no ratio is suspect
 
 
-def open_table_file(path: str | Path) -> TableFile:
+def open_table_file(path: str | Path, *, unfinished: bool = False) -> TableFile:
     """Open a file by its extension and read its column names.
 
     Parameters
     ----------
     path : path
         The file; ``.gz`` may follow its extension. ``-`` is standard input, whose format is told by its first bytes.
+    unfinished : bool
+        Whether something may still be writing it: a last line that is not whole is then left out, with a note.
 
     Raises
     ------
@@ -77,7 +80,12 @@ def open_table_file(path: str | Path) -> TableFile:
             argument="path",
         )
     data, let_go = _content(path)
+    said = ""
+    if unfinished:
+        data, said = whole_lines(data, path.suffix.lower())
     opened = _opened(found, str(path), data)
+    if said:
+        opened.note(said)
     return opened if let_go is None else replace(opened, read=_then(opened.read, let_go))
 
 

@@ -54,7 +54,8 @@ class BetaChoice:
     per_token : float, optional
         For a KL per token against the reward of the whole response: of one length, ``beta`` times ``length``.
     length_normalised : float
-        For a loss that divides reward's part and KL of a response by its length: of one length, ``beta``.
+        For a loss that divides reward's part, less the group's mean, and KL of a response by its length: of one length,
+        ``beta (G-1)/G``.
     naive : tuple of float, optional
         KL that ``beta`` times ``length``, and ``beta``, would spend with lengths that differ.
     group_centred : float, optional
@@ -167,12 +168,13 @@ def choose_beta(
     if base.tokens is not None and tilt is not None:
         length = float(base.mean(tilt, base.tokens).mean())
     unequal = base.tokens is not None and bool(np.ptp(base.tokens) > 0.0) and tilt is not None
-    by_token, by_length, naive = None if length is None else beta * length, beta, None
+    held = 1.0 if group is None else (group - 1.0) / group  # of a reward, once its group's mean is taken off
+    by_token, by_length, naive = None if length is None else beta * length, held * beta, None
     if unequal and tilt is not None and by_token is not None:
         target = base.kl(tilt)
-        plain = (spent(base, by_token, "per-token"), spent(base, beta, "length-normalised"))
+        plain = (spent(base, by_token, "per-token"), spent(base, beta / held, "length-normalised"))
         naive = (plain[0] * kl / target, plain[1] * kl / target)
-        by_token, by_length = per_token(base, target, by_token), length_normalised(base, target, beta)
+        by_token, by_length = per_token(base, target, by_token), held * length_normalised(base, target, beta)
     return BetaChoice(
         kl=float(kl),
         beta=beta,

@@ -9,15 +9,17 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray
+from alignlib.estimation import Fit
 from alignlib.tables import RewardTable
 from alignlib.training.gain_errors import GainErrors, kl_error
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import NEAR_BASE
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, strict_quantile, student_reach
 
-__all__ = ["far_above", "impossible_points"]
+__all__ = ["beyond_bounds", "far_above", "impossible_points"]
 
 _AGREES = 3.0  # standard errors
+_ROUNDING = 1e-9  # of sums of rewards
 _NONE = 1e-6  # nats: no KL, in whatever unit
 
 
@@ -55,6 +57,22 @@ def far_above(
         known = bool(found[mine].any()) or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
         found |= mine & known  # who is found out by one point is so at every other above the interval
     return found
+
+
+def beyond_bounds(points: TrainingLog, fit: Fit) -> BoolArray:
+    """Say which points have a mean reward above the largest there is, where that is known, (k,): no scatter does that.
+
+    Parameters
+    ----------
+    points : TrainingLog
+        Points in the scale of the table.
+    fit : Fit
+        The base samples, fitted with the reward's bounds or without.
+    """
+    if fit.bounded is None or fit.win_rate:
+        return np.zeros(points.reward.size, dtype=bool)
+    most = fit.bounded[1]
+    return np.asarray(points.reward > most + _ROUNDING * max(abs(most), abs(fit.bounded[0])))
 
 
 def _above(

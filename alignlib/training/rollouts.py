@@ -16,10 +16,12 @@ import numpy.typing as npt
 from alignlib._core.checks import as_numbers, as_whole, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.locks import hold_at_once
+from alignlib.training.policy_kl.response_names import OPENED
 from alignlib.training.policy_kl.sample_arrays import MOST_LOG_PROB
 
 __all__ = ["Rollouts"]
 
+_PIECE = 1 << 16  # bytes read at once
 _DIGITS = 9  # of a float32, all of them
 _LISTS = ("token_log_prob", "base_token_log_prob", "token_kl")
 _TEXTS = ("prompt_id", "prompt", "response")
@@ -30,7 +32,8 @@ class Rollouts:
 
     Every call appends whole lines in one write; a line that a crash cut off is removed when the file is opened again.
     Two at once do not write one file: the second is refused.
-    Nothing else is ever taken away: after a resume steps are written anew, and readers take the later ones.
+    Nothing else is ever taken away: after a resume steps are written anew, and readers take the later ones, by a number
+    in rows of a file that was opened again also where the step is the one last written.
 
     Parameters
     ----------
@@ -74,7 +77,8 @@ class Rollouts:
                 "each process its own rank, or name another folder.",
                 argument="folder",
             )
-        _end_whole(self._handle)
+        last = _end_whole(self._handle)
+        self._again = 0 if last is None else _times(last) + 1
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +119,8 @@ class Rollouts:
         require(not isinstance(step, bool), f"step must be a number of updates; got {step}.", "step")
         at = as_whole("step", step, 0)
         which = {"step": _number(at), "split": _whole(split)}
+        if self._again:
+            which[OPENED] = self._again
         lines = [json.dumps({**which, **row}, ensure_ascii=False) for row in _rows(columns)]
         data = "".join(line + "\n" for line in lines).encode()
         while data:
@@ -122,12 +128,12 @@ class Rollouts:
         os.fsync(self._handle)
 
 
-def _end_whole(handle: int) -> None:
-    """Cut the file after its last whole line; one that lacks only its end of line gets it."""
+def _end_whole(handle: int) -> bytes | None:
+    """Cut the file after its last whole line, which is returned; one that lacks only its end of line gets it."""
     size = os.lseek(handle, 0, os.SEEK_END)
     end = size
     while end > 0:
-        start = max(0, end - 65536)
+        start = max(0, end - _PIECE)
         os.lseek(handle, start, os.SEEK_SET)
         place = os.read(handle, end - start).rfind(b"\n")
         if place >= 0:
@@ -142,7 +148,28 @@ def _end_whole(handle: int) -> None:
             os.write(handle, b"\n")
         else:
             os.ftruncate(handle, end)
+    return _last_line(handle)
+
+
+def _last_line(handle: int) -> bytes | None:
+    """Return the last line of a file of whole lines, which is left at its end; None for an empty one."""
+    size, held = os.lseek(handle, 0, os.SEEK_END), b""
+    while len(held) < size and b"\n" not in held[:-1]:
+        take = min(_PIECE, size - len(held))
+        os.lseek(handle, size - len(held) - take, os.SEEK_SET)
+        held = os.read(handle, take) + held
     os.lseek(handle, 0, os.SEEK_END)
+    return held[:-1].rpartition(b"\n")[2] if held else None
+
+
+def _times(line: bytes) -> int:
+    """Return how often the file had been opened again when a line was written."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return 0
+    again = row.get(OPENED, 0) if isinstance(row, dict) else 0
+    return again if isinstance(again, int) else 0
 
 
 def _is_row(line: bytes) -> bool:

@@ -63,7 +63,8 @@ def beta_lines(beta: BetaChoice) -> list[str]:
     group = "G of a large group" if beta.group is None else f"G = {beta.group}"
     length = "the mean length" if beta.length is None else f"{beta.length:.4g} tokens"
     by_token = f"β × {length}: the KL per token, against the reward of a response"
-    by_length = "β: reward's part and KL of a response are both divided by its length"
+    centred = "β" if beta.group is None or beta.naive is not None else f"β × (G-1)/G, {group}"
+    by_length = f"{centred}: reward's part, less its group's mean, and KL of a response are both divided by its length"
     if beta.naive is None:
         by_token, by_length = (f"{one}, if all are equally long" for one in (by_token, by_length))
     elif beta.per_token is not None and beta.length is not None:

@@ -220,6 +220,8 @@ def _place(found: Overlay, i: int) -> str:
     has = f"has gained {gain:.3g} of {found.measured_in!r} for {_nats(found, i)} nats per sequence"
     if kl < 0.0:
         return f"has gained {gain:.3g} of {found.measured_in!r} at a KL below 0, which has no place beside the limit."
+    if found.above[i] and not gain > found.limit_high[i]:
+        return f"{has}, to a mean above the largest reward there is: another reward scale than the table's."
     if found.above[i]:
         why = "another reward scale, base or unit than the table's; see above for what speaks for which"
         return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): {why}."

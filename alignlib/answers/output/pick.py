@@ -180,7 +180,7 @@ def _kept(one: Pick) -> str:
 def _turned(one: Pick, turn: GoldTurn) -> str:
     looks = f"chance of a false alarm at any of the looks: {percent(turn.error)}"
     if turn.told_by == "checkpoints":
-        looks += ", if the checkpoints' noise is normal, of one size and independent"
+        looks += ", if the checkpoints' noise is independent and has one law"
     if turn.looks == 0:
         needs = "six checkpoints" if turn.told_by == "checkpoints" else "prompts that differ"
         return f"Whether gold has fallen cannot be tested; it takes {needs}."
@@ -284,10 +284,16 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
             )
         if one.turn is not None and one.turn.told_by == "checkpoints":
             notes.append(
-                "The test of whether gold has fallen takes the checkpoints' scatter for normal noise of one size, "
-                "independent from one to the next. Noise that leaps, grows along the run or goes on makes false alarms "
-                "several times as frequent; gold prompt by prompt needs no such thing."
+                "The test of whether gold has fallen goes by the order of the checkpoints' means, and its chance of a "
+                "false alarm holds where their noise is independent from one to the next and has one law, of any "
+                "shape; simulations keep it where symmetric noise grows along the run. Noise that goes on from one to "
+                "the next makes false alarms several times as frequent; gold prompt by prompt needs no such thing."
             )
+            if one.turn.apart > 1:
+                notes.append(
+                    f"Here noise goes on from one checkpoint to the next: a fall is told only if checkpoints "
+                    f"{one.turn.apart} apart show it too, which takes longer and is no full remedy."
+                )
     if beta is not None:
         notes += beta_notes(beta)
     return tuple(notes)

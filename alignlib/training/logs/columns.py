@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 import re
@@ -210,6 +211,8 @@ def text_of(path: Path) -> str | None:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        # Of a console, PowerShell's > writes UTF-16 with its mark.
+        return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError):
         return None

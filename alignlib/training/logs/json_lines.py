@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from alignlib._core.errors import InputError
-from alignlib.tables import check_depth, parse_json
+from alignlib.tables import LEFT_OUT, check_depth, parse_json
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.column_choice import plain_names
 from alignlib.training.logs.columns import columns_of_rows, flat, text_of
@@ -51,7 +51,7 @@ def read_json(path: Path, query: LogQuery) -> LogRows:
     kind = "JSON lines" if path.suffix.lower() in _LINES else "JSON"
     columns, text = columns_of_rows(path, kind, _rows(path)), text_of(path) or ""
     if kind == "JSON lines" and len(_whole_lines(text)) < sum(bool(line.strip()) for line in text.splitlines()):
-        columns = replace(columns, notes=("The last line is not written whole yet, and was left out.",))
+        columns = replace(columns, notes=(LEFT_OUT,))
     return choose(columns, query)
 
 

@@ -26,7 +26,7 @@ from alignlib.training.policy_kl.response_names import (
     first_of,
     known_pair,
 )
-from alignlib.training.policy_kl.sample_table import Responses, latest, read_responses
+from alignlib.training.policy_kl.sample_table import Responses, read_responses
 from alignlib.training.policy_kl.samples_of_table import KLColumns
 
 __all__ = ["find_rollouts", "read_rollouts"]
@@ -78,8 +78,8 @@ def read_rollouts(path: Path, query: LogQuery) -> LogRows:
     lost = 0
     parts: list[Responses] = []
     for one in read:
-        assert one.step is not None
-        kept = latest(one.step)
+        kept = one.latest()
+        assert kept is not None
         lost += int((~kept).sum())
         parts.append(one.take(np.flatnonzero(kept)) if not kept.all() else one)
     return _averaged(path, parts, reward, columns, query, lost)
@@ -97,8 +97,8 @@ def _averaged(
     notes += dict.fromkeys(note for one in parts for note in one.notes)
     if lost:
         notes.append(
-            f"The steps run back, as after a resume: {counted(lost, 'response')} of steps that were run again are left "
-            "out, the later ones taken."
+            f"Steps were run again, as after a resume: {counted(lost, 'response')} of steps that were run again are "
+            "left out, the later ones taken."
         )
     if split is not None:
         keep, more = _of_split(path, split, query)

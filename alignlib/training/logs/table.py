@@ -68,7 +68,7 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     InputError
         If a column is missing, empty, or in a unit that is not said.
     """
-    file = open_table_file(path)
+    file = open_table_file(path, unfinished=True)
     trainer = recognise(plain_names(file.names, query.evaluation))
     own = {"kl": "kl", "reward": "reward"} if trainer is None else {}
     if set(file.names) == {"Wall time", "Step", "Value"}:

@@ -64,10 +64,11 @@ def read_trackio(path: Path, query: LogQuery) -> LogRows:
         raise InputError(f"{refusal}; name trackio's own file of the project, or export the run as CSV.") from error
     names = Counter(run for run, _ in {(run, own) for run, own, _, _ in found})
     rows, runs = [], []
-    for run, own, step, text in found:
+    for run, own, step, cell in found:
         try:
-            check_depth(str(path), str(text).encode())
-            held = parse_json(str(text))
+            text = cell.decode() if isinstance(cell, bytes) else str(cell)  # trackio itself writes bytes
+            check_depth(str(path), text.encode())
+            held = parse_json(text)
         except (InputError, ValueError) as error:
             raise InputError(f"{path}: the metrics of run {run!r:.60} at step {step!r:.20} are not JSON.") from error
         if isinstance(held, dict):

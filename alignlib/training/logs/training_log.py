@@ -261,7 +261,8 @@ def read_training_log(
     require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
     found, reads = find_log(Path(path))
     query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits, estimator or "")
-    by_column = reads.name == "rollouts" or (reads.name == "table" and "split" in open_table_file(found).names)
+    by_column = reads.name == "rollouts"
+    by_column = by_column or (reads.name == "table" and "split" in open_table_file(found, unfinished=True).names)
     if splits and not by_column:
         parts = [reads.read(found, replace(query, evaluation=late, splits=False)) for late in (False, True)]
         names = ("train", "held out")

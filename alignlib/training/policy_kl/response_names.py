@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-__all__ = ["ADVANTAGES", "LENGTHS", "MASKS", "PROMPTS", "REWARDS", "SPLITS", "STEPS", "TEXTS", "first_of", "known_pair"]
+__all__ = [
+    "ADVANTAGES",
+    "LENGTHS",
+    "MASKS",
+    "OPENED",
+    "PROMPTS",
+    "REWARDS",
+    "SPLITS",
+    "STEPS",
+    "TEXTS",
+    "first_of",
+    "known_pair",
+]
 
 # Of the policy that sampled, and of the base; by token or summed, as the cells tell.
 _PAIRS = (
@@ -25,6 +37,7 @@ REWARDS = ("reward", "score", "total_reward")
 STEPS = ("step", "global_step", "training_step", "iteration")
 ADVANTAGES = ("advantage", "advantages")
 SPLITS = ("split",)
+OPENED = "opened_again"  # of `Rollouts`: how often its file had been opened again when a row was written
 TEXTS = ("response", "completion", "output", "sample_id", "response_id")  # a row with one of these is a response
 
 

@@ -23,7 +23,7 @@ from alignlib.tables import (
     tables_in,
 )
 from alignlib.training.policy_kl.response_columns import numbers_of, prompts_of
-from alignlib.training.policy_kl.response_names import ADVANTAGES, SPLITS, first_of
+from alignlib.training.policy_kl.response_names import ADVANTAGES, OPENED, SPLITS, first_of
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
@@ -52,6 +52,8 @@ class Responses(SameFields):
         Split of the data.
     notes : tuple of str
         Sentences on how it was read.
+    opened : array (n,), optional
+        How often the file had been opened again when the row was written.
     """
 
     samples: KLSamples
@@ -61,6 +63,26 @@ class Responses(SameFields):
     split: pa.Array | None
     notes: tuple[str, ...]
     advantage: FloatArray | None = None
+    opened: FloatArray | None = None
+
+    def latest(self) -> BoolArray | None:
+        """Tell which rows are not written anew after a resume; None without steps.
+
+        Steps that run back show one; of a resume at the very step last written `Rollouts` tells, which was opened
+        again then: of a prompt's responses of a step those of the last time count.
+        """
+        if self.step is None:
+            return None
+        kept = latest(self.step)
+        if self.opened is None:
+            return kept
+        names = [[] if one is None else one.to_pylist() for one in (self.split, self.prompt)]
+        split, prompt = (one or [None] * self.step.size for one in names)
+        last: dict[tuple[object, ...], float] = {}
+        keys = list(zip(self.step.tolist(), split, prompt, strict=True))
+        for key, opened in zip(keys, self.opened.tolist(), strict=True):
+            last[key] = max(opened, last.get(key, 0.0))
+        return np.asarray(kept & (self.opened == np.array([last[key] for key in keys])))
 
     def take(self, rows: IntArray) -> Responses:
         """Return some of the rows, by their positions.
@@ -78,6 +100,7 @@ class Responses(SameFields):
             None if self.split is None else self.split.take(pa.array(rows)),
             self.notes,
             None if self.advantage is None else self.advantage[rows],
+            None if self.opened is None else self.opened[rows],
         )
 
 
@@ -142,7 +165,7 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
             f"{path} has no column of steps (step); name it, or leave out the step.",
             "step",
         )
-    alive = [None if one.step is None else latest(one.step) for one in read]
+    alive = [one.latest() for one in read]
     every = np.unique(np.concatenate([np.zeros(0), *(one.step for one in read if one.step is not None)]))
     held = [one.step[rows] for one, rows in zip(read, alive, strict=True) if one.step is not None and rows is not None]
     steps = np.unique(np.concatenate([np.zeros(0), *held]))  # less what a resume has written anew or not reached again
@@ -225,7 +248,8 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     rewards = None if table is None or reward is None else numbers_of(file, reward, table, missing=True)
     notes = (*told, *samples.notes)
     advantage = None if reward is None else _advantages(file)
-    found = Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage)
+    opened = _opened(file) if step is not None else None
+    found = Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage, opened)
     if rewards is None or not np.isnan(rewards).any():
         return found
     scored = np.flatnonzero(~np.isnan(rewards))
@@ -235,6 +259,13 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     )
     note = f"Left out: {lost} without a number in {reward!r}, as where a reward could not be told."
     return replace(found.take(scored), notes=(*notes, note))
+
+
+def _opened(file: TableFile) -> FloatArray | None:
+    """Return how often `Rollouts` had opened its file again when it wrote a row; rows of the first time do not say."""
+    if OPENED not in file.names:
+        return None
+    return np.nan_to_num(numbers_of(file, OPENED, load(file, [OPENED], "one row per response"), missing=True))
 
 
 def _advantages(file: TableFile) -> FloatArray | None:

@@ -9,8 +9,8 @@ __all__ = ["OPENRLHF"]
 OPENRLHF = register(
     Trainer(
         name="OpenRLHF",
-        marks=("actor_lr",),
-        weak=("response_length", "total_length", "policy_loss", "vllm_kl", "ppo_kl"),
+        marks=("actor_lr", "vllm_kl"),
+        weak=("response_length", "total_length"),
         kl=(
             KLKey(
                 "kl",
