@@ -34,6 +34,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
 
+from _pages.penalties_at_rest import Tables
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
@@ -41,7 +42,7 @@ from alignlib.lm.charge import Charge, expected_update, n_tokens
 from alignlib.lm.charged_policies import at_rest, driven, wasted_kl
 from alignlib.lm.next_laws import log_sequences
 from alignlib.lm.space import ResponseSpace
-from alignlib.training import KLController, beta_to_set, effective_beta, group_gap, resting_penalties
+from alignlib.training import KLController, beta_to_set, effective_beta, group_gap
 
 space = ResponseSpace(n_content=3, length=4)
 prompts = np.arange(6)
@@ -299,41 +300,8 @@ resting = {
     "k3 in the loss": at_rest(log_base, reward, space, beta, Charge("k3", "loss", per_token=False)),
     "half of the way": log_softmax(log_base + 0.5 * reward / beta + 0.5 * np.sin(numbers), axis=1),
 }
-drawing = np.random.default_rng([seed, 1])
-names = np.repeat(np.arange(n_prompts_drawn), n_each)
-
-
-def drawn_from(log_prob: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """Numbers of responses to prompts of these kinds."""
-    upto = np.cumsum(np.exp(log_prob), axis=1)
-    upto /= upto[:, -1:]
-    return np.array([np.searchsorted(upto[k], drawing.random(n_each)) for k in kinds])
-
-
-def held_by(policy: np.ndarray) -> tuple[dict, list]:
-    """Part of tables whose interval holds, of each charge, and what the first of them says."""
-    apart = policy - log_base
-    prob = np.exp(policy)
-    mean = (prob * apart).sum(axis=1, keepdims=True)
-    top = (prob * (apart - mean) * reward).sum(axis=1).mean()
-    spread = (prob * (apart - mean) ** 2).sum(axis=1).mean()
-    both_ways = (mean[:, 0] - (np.exp(log_base) * apart).sum(axis=1)).mean()
-    truth = (top / spread, top / both_ways)
-    hits, first = np.zeros(2), []
-    for _ in range(n_tables):
-        kinds = drawing.integers(len(prompts), size=n_prompts_drawn)
-        own, other = drawn_from(policy, kinds), drawn_from(log_base, kinds)
-        paid = reward[kinds[:, None], own] + 0.3 * drawing.standard_normal(own.shape)
-        of_base = apart[kinds[:, None], other]
-        found = resting_penalties(
-            paid.ravel(), apart[kinds[:, None], own].ravel(), names, base_log_ratio=of_base.ravel(), base_prompt=names
-        )
-        first = first or list(found)
-        hits += [one.beta_low <= right <= one.beta_high for one, right in zip(found, truth, strict=True)]
-    return dict(zip(("k1", "k3"), hits / n_tables, strict=True)), first
-
-
-tried = {name: held_by(policy) for name, policy in resting.items()}
+tables = Tables(log_base, reward, n_tables, n_prompts_drawn, n_each, np.random.default_rng([seed, 1]))
+tried = {name: tables.held_by(policy) for name, policy in resting.items()}
 pd.DataFrame({name: held for name, (held, _) in tried.items()}).T.rename_axis("policy at rest with").round(3)
 
 # %% [markdown]

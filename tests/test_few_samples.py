@@ -256,6 +256,14 @@ def test_few_samples_of_a_prompt_do_not_ask_for_too_many(few: int) -> None:
     assert math.isinf(samples_wanted(fit, 400.0).samples)
 
 
+def test_a_report_on_two_samples_of_a_prompt_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alignbook.report.write_page", lambda text, page, root: page.write_text(text, encoding="utf-8"))
+    path = written(tmp_path / "two.csv", np.random.default_rng(7).standard_normal((40, 2)))
+    said = run("report", path, "--reward", "r", "-o", str(tmp_path / "report"))
+    assert "failed" not in said
+    assert (tmp_path / "report" / "report.html").exists()
+
+
 def test_what_the_share_of_a_rule_would_take_is_said_and_suffices() -> None:
     rows = np.random.default_rng(8).standard_normal((60, 16))
     found = ask({"reward": rows}, "reward", rules=BestOfN.along([2, 4, 8, 16]), n_boot=100)

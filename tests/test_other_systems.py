@@ -41,7 +41,7 @@ GUARDED = {
     "alignlib/cli/_ending.py": {"signal.SIGALRM", "signal.setitimer", "signal.ITIMER_REAL"},
     "alignlib/cli/_memory.py": {"resource"},
     "alignlib/models/batching.py": {"os.sysconf"},
-    "alignlib/models/chat_template.py": {"os.fork", "os.sysconf", "resource", "signal.SIGKILL"},
+    "alignlib/models/bounded.py": {"os.fork", "os.sysconf", "resource", "signal.SIGKILL"},
     "alignlib/models/resumable.py": {"fcntl", "os.O_NOFOLLOW"},
     "alignlib/scale/engine.py": {"signal.SIGHUP", "signal.pthread_sigmask"},
     "alignlib/tables/memory_limit.py": {"os.sysconf"},

@@ -56,7 +56,8 @@ def test_without_ties_every_divergence_is_that_of_the_uniform_law(name: str) -> 
     most = law.max_spent(divergence)
     budgets = [1e-6, 0.1, 0.9, 5.0, 9.0] if math.isinf(most) else [1e-6 * most, 0.3 * most, 0.9 * most, 0.999 * most]
     fit = fit_frontier(np.random.default_rng(1).standard_normal((4, 6)), win_rate=True, divergence=divergence)
-    at = fit.at([*budgets, 1e5, 1.7e308])
+    beyond = [1e5, 1.7e308] if math.isinf(divergence.largest) else [divergence.largest] * 2
+    at = fit.at([*budgets, *beyond])
     # Between points of the grid of λ: the curve has a kink where the first outcomes are dropped.
     np.testing.assert_allclose(at.gain, [*law.frontier(budgets, divergence).gain, 0.5, 0.5], atol=2e-5)
     assert np.isinf(at.lam[-1])
