@@ -940,6 +940,9 @@ def test_a_log_that_is_being_written_and_one_with_an_infinite_value(tmp_path: Pa
     cut = read_training_log(path)
     assert cut.step.size == len(PER_TOKEN)
     assert "The last line is not written whole yet, and was left out." in cut.notes
+    console = tmp_path / "run.log"
+    console.write_text("".join(f"{row}\n" for row in TRL) + str(TRL[-1])[:-9])
+    assert read_training_log(console).step.size == len(PER_TOKEN)
     table = tmp_path / "run.csv"
     for last, size, note in (("2,0.2", 2, "was left out"), ("2,0.25,0.4", 3, "may be cut short")):
         table.write_text(f"step,kl,reward\n0,0.0,0.2\n1,0.1,0.3\n{last}")

@@ -16,7 +16,7 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import NEAR_BASE
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, strict_quantile, student_reach
 
-__all__ = ["beyond_bounds", "far_above", "impossible_points"]
+__all__ = ["far_above", "impossible_points"]
 
 _AGREES = 3.0  # standard errors
 _ROUNDING = 1e-9  # of sums of rewards
@@ -24,15 +24,23 @@ _NONE = 1e-6  # nats: no KL, in whatever unit
 
 
 def far_above(
-    log: TrainingLog, pooled: TrainingLog, width: int, start: FloatArray, errors: GainErrors, by_table: bool
+    above: BoolArray,
+    log: TrainingLog,
+    pooled: TrainingLog,
+    width: int,
+    start: FloatArray,
+    errors: GainErrors,
+    by_table: bool,
 ) -> BoolArray:
     """Say which points lie above the limit by so much that practically no run does by chance, (k,).
 
     A point does by itself, or with the later half of its run: of several the means of reward and KL lie below the
-    limit too, for it is concave, and scatter less.
+    limit too, for it is concave, and scatter less. Where the largest reward is known, so does any mean above it.
 
     Parameters
     ----------
+    above : array of bool (k,)
+        Points above the limit's interval.
     log : TrainingLog
         The runs.
     pooled : TrainingLog
@@ -46,6 +54,9 @@ def far_above(
     by_table : bool
         Whether that is the mean of base samples, and not the run's own start.
     """
+    beyond = _beyond_bounds(pooled, errors.fit) if by_table else np.zeros(pooled.kl.size, dtype=bool)
+    if not above.any():
+        return beyond
     starts = replace(log, reward=start)
     found = _above(log, pooled, starts.pooled(width).reward, width, errors, by_table)
     for name in log.runs:
@@ -56,23 +67,15 @@ def far_above(
         mine = pooled.run == name
         known = bool(found[mine].any()) or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
         found |= mine & known  # who is found out by one point is so at every other above the interval
-    return found
+    return np.asarray((above & found) | beyond)
 
 
-def beyond_bounds(points: TrainingLog, fit: Fit) -> BoolArray:
-    """Say which points have a mean reward above the largest there is, where that is known, (k,): no scatter does that.
-
-    Parameters
-    ----------
-    points : TrainingLog
-        Points in the scale of the table.
-    fit : Fit
-        The base samples, fitted with the reward's bounds or without.
-    """
+def _beyond_bounds(points: TrainingLog, fit: Fit) -> BoolArray:
+    """Say which points have a mean reward above the largest there is, where that is known, (k,): no scatter does."""
     if fit.bounded is None or fit.win_rate:
         return np.zeros(points.reward.size, dtype=bool)
     most = fit.bounded[1]
-    return np.asarray(points.reward > most + _ROUNDING * max(abs(most), abs(fit.bounded[0])))
+    return np.asarray((points.kl >= 0.0) & (points.reward > most + _ROUNDING * max(abs(most), abs(fit.bounded[0]))))
 
 
 def _above(

@@ -17,7 +17,7 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.training.gain_errors import GainErrors, kl_error
-from alignlib.training.impossible import beyond_bounds, far_above, impossible_points
+from alignlib.training.impossible import far_above, impossible_points
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.needed_kl import best_of_n_of, least_kl_of
 from alignlib.training.own_limit import OwnLimits, own_limits
@@ -260,10 +260,7 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
     # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     above = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
-    if above.any():
-        above &= far_above(log, pooled, width, start, errors, base == "table")
-    if base == "table":
-        above |= (pooled.kl >= 0.0) & beyond_bounds(pooled, fit)
+    above = far_above(above, log, pooled, width, start, errors, base == "table")
     share, least, most = (np.where(above, np.nan, np.minimum(one, 1.0)) for one in (share, least, most))
     share, least, most, needed, possible = (
         np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)

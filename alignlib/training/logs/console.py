@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from alignlib.tables import LEFT_OUT
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import columns_of_rows, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
@@ -59,13 +61,21 @@ def read_console(path: Path, query: LogQuery) -> LogRows:
     query : LogQuery
         What is asked of it.
     """
-    return choose(columns_of_rows(path, "console lines", _rows(path)), query)
+    columns = columns_of_rows(path, "console lines", _rows(path))
+    return choose(replace(columns, notes=(LEFT_OUT,)) if _is_cut(text_of(path) or "") else columns, query)
+
+
+def _is_cut(text: str) -> bool:
+    """Tell whether the last line, without an end, breaks off within an object."""
+    last = re.split(r"[\r\n]", text)[-1]
+    return "{" in last and last.count("{") > last.count("}")
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
     text = text_of(path)
     if text is None or "\0" in text:
         return []
+    text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] if _is_cut(text) else text
     lines = [_SEQUENCES.sub("", line) for line in re.split(r"[\r\n]+", text) if len(line) <= _LONGEST_LINE]
     rows = list(_of_blocks(lines)) or [row for line in lines for row in _of_line(line)]
     names = {name for row in rows for name in row}

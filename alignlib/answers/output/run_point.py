@@ -1,0 +1,128 @@
+"""One point of a run in words: its KL, and where it lies beside the limit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alignlib._core.shown import between
+from alignlib.answers.output.render import percent
+from alignlib.training.envelope import Floor
+from alignlib.training.placing import Overlay
+
+__all__ = ["ends_of_share", "nats", "place"]
+
+
+def nats(found: Overlay | Floor, i: int) -> str:
+    """Write the KL of a point, or the ends between which it lies.
+
+    Parameters
+    ----------
+    found : Overlay or Floor
+        Runs beside their limit, or alone.
+    i : int
+        Which point.
+    """
+    low, high = (float(one[i]) for one in found.log.ends)
+    return f"{low:.2f}" if found.log.kl_low is None else between(low, high, ".2g")
+
+
+def ends_of_share(found: Overlay, i: int) -> str:
+    """Write the interval of the share of the limit at a point.
+
+    Parameters
+    ----------
+    found : Overlay
+        Runs beside their limit.
+    i : int
+        Which point.
+    """
+    return f"{percent(found.share_low[i])} to {percent(min(found.share_high[i], 1.0))}"
+
+
+def place(found: Overlay, i: int) -> str:
+    """Say where one point is: impossible, of no gain, beside the limit, or beyond what the samples show of it.
+
+    Parameters
+    ----------
+    found : Overlay
+        Runs beside their limit.
+    i : int
+        Which point.
+    """
+    kl, gain, end = found.log.kl[i], found.gain[i], found.frontier.supported_end
+    has = f"has gained {gain:.3g} of {found.measured_in!r} for {nats(found, i)} nats per sequence"
+    if kl < 0.0:
+        return f"has gained {gain:.3g} of {found.measured_in!r} at a KL below 0, which has no place beside the limit."
+    if found.above[i] and not gain > found.limit_high[i]:
+        return f"{has}, to a mean above the largest reward there is: another reward scale than the table's."
+    if found.above[i]:
+        why = "another reward scale, base or unit than the table's; see above for what speaks for which"
+        return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): {why}."
+    if kl == 0.0:
+        return f"is at 0 nats, the base itself: its gain of {gain:.3g} of {found.measured_in!r} is noise."
+    if found.gain_high[i] < 0.0:
+        lost = f"has lost {-gain:.3g} of {found.measured_in!r} for {nats(found, i)} nats per sequence"
+        return f"{lost}: the base itself has more" + (", so all of that KL is wasted." if kl > 0.0 else ".")
+    if found.gain_low[i] <= 0.0 and gain <= 0.0:
+        return f"{has}, nothing beyond noise."
+    if found.log.kl_low is not None and found.log.ends[0][i] < found.log.ends[1][i]:
+        return _between(found, i, has)
+    if kl > 0.0 and np.isnan([found.share_low[i], found.share_high[i]]).all():
+        return f"{has}; what share of the limit that is cannot be told, for its checkpoints are on different prompts."
+    if not found.supported[i]:
+        return _beyond(found, i, has, end)
+    if not found.share_high[i] - found.share_low[i] < 1.0:
+        if found.share_low[i] > 0.0:
+            least = percent(found.share_low[i])
+            return f"{has}, at least {least} of what any method can gain there; log or base samples tell no more."
+        return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
+    if found.share[i] >= 1.0:
+        least = percent(found.share_low[i])
+        return f"{has}, which cannot be told from the most that any method can gain there (at least {least} of it)."
+    wasted = ""
+    if np.isfinite(found.wasted[i]):
+        bounds = f"{found.wasted_low[i]:.2f} to {found.wasted_high[i]:.2f}"
+        wasted = f"; {found.needed[i]:.2f} nats would do for that gain, {found.wasted[i]:.2f} ({bounds}) are wasted"
+    share = f"{percent(found.share[i])} ({ends_of_share(found, i)}) of what any method can gain there"
+    return f"{has}, {share}{wasted}."
+
+
+def _between(found: Overlay, i: int, has: str) -> str:
+    """Say what is known where the log holds means only, which give ends of the KL or none."""
+    low, high = found.share_low[i], found.share_high[i]
+    said = f"{has}, for its log has means of KL and length only"
+    if high < 1.0:
+        said += f": {percent(max(low, 0.0))} to {percent(high)} of what any method can gain there"
+    elif low > 0.0:
+        said += f": at least {percent(min(low, 1.0))} of what any method can gain there"
+    else:
+        said += ", so what share of the limit that is cannot be told"
+    if found.wasted_low[i] > 0.0:
+        said += f"; {between(found.wasted_low[i], found.wasted_high[i], '.2g')} nats of it are wasted"
+    same = f"est-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:.2f}"
+    known = np.isfinite(found.equal_n_kl[i]) and found.equal_n[i] > 1.0
+    if np.isfinite(found.needed[i]):
+        said += f". {found.needed[i]:.2f} nats would do for that gain{f' (b{same})' if known else ''}"
+    elif known:
+        said += f". B{same} nats"
+    return f"{said}; {found.log.remedy}."
+
+
+def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
+    """Say what is known of a run that went further than the samples show the limit: floors."""
+    least = f", at least {percent(min(found.share_low[i], 1.0))} of it" if found.share_low[i] > 0.0 else ""
+    said = f"{has}, beyond the {end:.3g} nats to which the base samples show the limit{least}."
+    if np.isfinite(found.wasted[i]):
+        bounds = f"{max(found.wasted_low[i], 0.0):.2f} to {found.wasted_high[i]:.2f}"
+        said += f" {found.needed[i]:.2f} nats would do for that gain: {found.wasted[i]:.2f} ({bounds}) are wasted"
+    elif found.wasted_low[i] > 0.0:
+        said += f" At least {found.wasted_low[i]:.2f} of its nats are wasted"
+    else:
+        most = int(found.largest_n)
+        return (
+            f"{said} No best-of-N up to the {most} samples of a prompt surely gains as much, so what is wasted is not "
+            "known; draw more samples per prompt, or give the bounds of the reward (bounded)."
+        )
+    if np.isfinite(found.equal_n_kl[i]) and found.equal_n[i] > 1.0:
+        said += f" (best-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:.2f})"
+    return f"{said}."
