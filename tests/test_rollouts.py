@@ -84,7 +84,13 @@ def test_a_resume_at_the_step_last_written_replaces_it_and_other_prompts_and_spl
     assert log.step.tolist() == [0, 10, 20]
     assert log.reward[2] == pytest.approx((31.0 + 5.0 + 6.0) / 3.0)
     assert any("6 responses of steps that were run again are left out" in note for note in log.notes)
-    assert read_kl_samples(path).log_ratio.size == 5
+    with Rollouts(tmp_path) as rollouts:  # an evaluation ends the file: of other prompts than the run's
+        rollouts.write(
+            24, split="held out", prompt_id=["a"], reward=[0.0], n_tokens=[4], log_prob=[-5.0], base_log_prob=[-5.0]
+        )
+    samples = read_kl_samples(path)
+    assert samples.log_ratio.size == 4
+    assert any("those of training are taken" in note for note in samples.notes)
 
 
 def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:

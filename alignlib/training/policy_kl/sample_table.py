@@ -121,7 +121,8 @@ def read_kl_samples(
     columns : KLColumns, optional
         Names of the columns, where they are not those of a known trainer.
     step : float or str, optional
-        Step of training whose responses are taken; by default the last, and with "all" none is left out.
+        Step of training whose responses are taken; by default the last. Of a run's splits those of training are, and
+        with "all" none is left out.
 
     Raises
     ------
@@ -141,7 +142,8 @@ def read_kl_samples(
     names = columns or KLColumns()
     parts = [part for one in ([path] if isinstance(path, str | Path) else path) for part in tables_in(one)]
     require(bool(parts), "path names no table; give one at least.", "path")
-    read = _of_step([read_responses(part, names) for part in parts], step, ", ".join(map(str, parts)))
+    read = [read_responses(part, names) for part in parts]
+    read = _of_step(read if step == "all" else _of_training(read), step, ", ".join(map(str, parts)))
     samples = _joined([one.samples for one in read], [str(part) for part in parts], [one.prompt for one in read])
     prompts = [one.prompt for one in read if one.prompt is not None]
     if not prompts:
@@ -154,6 +156,24 @@ def read_kl_samples(
     every = pa.concat_arrays(prompts if alike else [prompt.cast(pa.string()) for prompt in prompts])
     codes = every.dictionary_encode().indices.to_numpy(zero_copy_only=False)
     return replace(samples, prompt=np.asarray(codes, dtype=np.int64))
+
+
+def _of_training(read: list[Responses]) -> list[Responses]:
+    """Return the responses of training, where others stand beside them: held-out prompts are another population."""
+    named = [None if one.split is None else np.array([str(name) for name in one.split.to_pylist()]) for one in read]
+    every = np.unique(np.concatenate([np.zeros(0, dtype=str), *(one for one in named if one is not None)]))
+    training = [name for name in every.tolist() if name.lower().startswith("train")]
+    if not 0 < len(training) < every.size:
+        return read
+    told = ", ".join(map(repr, every.tolist()[:8]))
+    note = f"The responses are of several splits ({told}); those of training are taken."
+    kept = []
+    for one, split in zip(read, named, strict=True):
+        rows = np.arange(one.samples.size) if split is None else np.flatnonzero(np.isin(split, training))
+        if rows.size:
+            part = one.take(rows)
+            kept.append(replace(part, samples=replace(part.samples, notes=(note, *part.samples.notes))))
+    return kept
 
 
 def _of_step(read: list[Responses], step: float | str | None, path: str) -> list[Responses]:
