@@ -30,7 +30,7 @@ lam: float = 2.0  # inverse temperature of the tilts, in [0.1, 20]
 n_outcomes: int = 40  # responses of the base model, in [5, 500]
 error_size: float = 0.3  # standard deviation of a member's error in the exact part, in gold's, in [0.01, 3]
 shared_part: float = 0.2  # share of that variance drawn as common to all members, in [0.01, 0.9]
-members: int = 32  # largest ensemble of the exact part, in [2, 128]
+members: int = 32  # largest ensemble of the exact part, in [4, 128]
 n_draws: int = 300  # random ensembles for each size, in [50, 5000]
 seed: int = 0  # seed of the random laws, >= 0
 

@@ -31,8 +31,11 @@ n_boot: int = 500  # bootstrap replicates, in [100, 20000]
 seed: int = 3  # seed of what is made up, chosen or resampled, >= 0
 
 # %% tags=["conditions", "hide-input"]
+import numpy as np
+
 from alignbook.conditions import called
 from alignlib.answers.hacking import members_of
+from alignlib.hacking.examples import scored_answers
 from alignlib.tables import RewardTable
 
 if table is not None:
@@ -40,6 +43,10 @@ if table is not None:
     with called(reward="members, gold", ensemble="members", gold="gold"):
         given = RewardTable.read(table, prompt=prompt, reward=columns, drop_missing=drop_missing, min_samples=3)
         members_of(given, members, gold)
+else:
+    made = scored_answers(2, 2, 4, 4, np.random.default_rng(0))  # has the columns of the made-up table
+    with called(ensemble="members", gold="gold"):
+        members_of(made, members, gold)
 
 # %% tags=["hide-input"]
 import numpy as np

@@ -95,6 +95,10 @@ def test_numbers_that_a_reader_names_are_enclosed() -> None:
         - mp.findroot(lambda x: x * mp.log(2 * x) + (1 - x) * mp.log(2 - 2 * x) - mp.mpf(0.1), 0.28),
         proved.certified_limit([0, 1], None, 9.0)[0]: half,
         proved.certified_capacity([[1, 0, 0], [0, 1, 0], [0, 0, 1]])[0]: mp.log(3),
+        proved.certified_capacity([[0, 0], [1, 0], [0, 1]])[0]: mp.log(2),  # an input that is never sent
+        proved.certified_capacity([[0.1, 0.2, 0.7]] * 2)[0]: mp.mpf(0),
+        proved.certified_kl_inverse(1.0 - 2.0**-53, 0.02)[0]: mp.mpf(1),  # less than a rounding below
+        proved.certified_ceilings(0.1, 1e10, 10_000, 0.05)[1]: mp.mpf(1),
         proved.certified_capacity([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]])[0]: mp.log(2),
         proved.certified_ceilings(0.1, 5.0, 10_000, 0.05)[0]: q + mp.sqrt((paid + mp.log(200)) / 20_000),
     }
@@ -108,6 +112,8 @@ def test_numbers_that_a_reader_names_are_enclosed() -> None:
 def test_a_number_that_is_not_enclosed_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"kl must not be so near 0\.693147, where the best response has all mass"):
         proved.certified_limit([0, 1], None, math.log(2.0))
+    with pytest.raises(InputError, match=r"channel must have rows that differ by more than the rounding"):
+        proved.certified_capacity([[0.1, 0.9], [0.1 + 2.0**-56, 0.9]])
     monkeypatch.setattr(proved, "kl_inverse_upper", lambda q, kl: 0.6)
     with pytest.raises(ArithmeticError, match=r"largest p .* is not certified: the library has 0.6"):
         proved.certified_kl_inverse(0.0, 1.0)

@@ -30,6 +30,7 @@ __all__ = [
     "certified_tilt",
 ]
 
+_ROUNDING = 1e-28  # nats: what rows pass that differ in the last place of a double, which is the square of that
 _DIGITS = 30
 _NAMES = {
     "log_partition": "log-partition Λ(λ)",
@@ -247,11 +248,13 @@ def certified_kl_inverse(q: float, kl: float) -> tuple[Certified, ...]:
     balls, q, kl = _balls(), as_number("q", q, 0.0, 1.0), as_number("kl", kl, 0.0, 700.0, open_low=True)
     with balls.precision():
         bound = balls.exactly(kl)
-        up = _of("largest p with kl(q‖p) ≤ Δ", float(kl_inverse_upper(q, kl)), balls.inverse(q, bound), "upper")
+        largest = float(kl_inverse_upper(q, kl))
+        up = _of("largest p with kl(q‖p) ≤ Δ", largest, balls.inverse(q, bound), "upper", than=_end(largest))
         if not 0.0 < q < 1.0:
             return (up,)
         down = balls.inverse(q, bound, up=False)
-        return up, _of("smallest x with kl(x‖q) ≤ Δ", float(kl_inverse_first(q, kl)), down, "lower")
+        smallest = float(kl_inverse_first(q, kl))
+        return up, _of("smallest x with kl(x‖q) ≤ Δ", smallest, down, "lower", than=_end(smallest))
 
 
 def certified_capacity(channel: npt.ArrayLike) -> tuple[Certified, ...]:
@@ -280,12 +283,22 @@ def certified_capacity(channel: npt.ArrayLike) -> tuple[Certified, ...]:
     """
     balls, found = _balls(), capacity(channel)
     rows = np.asarray(channel, dtype=np.float64)
+    usable = rows.any(axis=1)  # a row of zeros is an input that is never sent
+    rows, sent = rows[usable], found.input_prob[usable]
     with balls.precision(400):
-        passed = balls.mutual_information(rows, found.input_prob)
-        ball = passed.union(balls.largest_divergence(rows, found.input_prob))
+        passed = balls.mutual_information(rows, sent)
+        ball = passed.union(balls.largest_divergence(rows, sent))
         if rows.shape[0] == rows.shape[1] and np.linalg.matrix_rank(rows) == len(rows):
             closed = balls.capacity_of_square(rows)
             ball = ball if closed is None else closed
+        if found.value == 0.0 and (rows == rows[0]).all():
+            ball = passed = balls.exactly(0.0)
+        elif not balls.exactly(found.value) <= passed and balls.ends(ball)[1] < _ROUNDING:
+            raise InputError(
+                "channel must have rows that differ by more than the rounding of their entries; the capacity of these "
+                f"is proved to be at most {balls.ends(ball)[1]:.3g} nats, and no digit of it is.",
+                argument="channel",
+            )
         return (_of("capacity", found.value, ball, "lower", than=passed),)
 
 
@@ -330,7 +343,9 @@ def certified_ceilings(risk: float, kl: float, m: int, delta: float, rate: float
         last = (-(c * exact + lost / labels)).expm1() / (-c).expm1()
         return (
             _of("McAllester's ceiling", values[0], exact + (paid / (2 * labels)).sqrt(), "upper"),
-            _of("Seeger's ceiling", values[1], balls.inverse(float(risk), paid / labels), "upper"),
+            _of(
+                "Seeger's ceiling", values[1], balls.inverse(float(risk), paid / labels), "upper", than=_end(values[1])
+            ),
             _of("Catoni's ceiling", third, last, "upper"),
         )
 
@@ -351,6 +366,11 @@ def _law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[FiniteLaw, 
     rewards = as_vector("reward", reward)
     masses = np.ones(rewards.size) if prob is None else as_vector("prob", prob)
     return (FiniteLaw(rewards) if prob is None else FiniteLaw(rewards, masses)), rewards, masses
+
+
+def _end(value: float) -> arb | None:
+    """Return 0 or 1 where an inverse is one: no probability is beyond, whatever its ball reaches by rounding."""
+    return _balls().exactly(value) if value in (0.0, 1.0) else None
 
 
 def _of(quantity: str, value: float, ball: arb, side: str = "", than: arb | None = None) -> Certified:

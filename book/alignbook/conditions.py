@@ -56,12 +56,16 @@ def called(**names: str) -> Iterator[None]:
     ...     raise InputError("a.csv has no column 'kl' (kl); pass kl='x'.")
     Traceback (most recent call last):
     alignbook.parameters.ParameterError: a.csv has no column 'kl' (kl_column); pass kl_column='x'.
+    >>> with called(ensemble="members"):
+    ...     raise InputError("ensemble: no column is called 'a'.")
+    Traceback (most recent call last):
+    alignbook.parameters.ParameterError: members: no column is called 'a'.
     """
     try:
         yield
     except InputError as error:
         word = "|".join(map(re.escape, names))
-        shown = rf"(?<=\()(?:{word})(?=[);])|(?<![\w.='\"])(?:{word})(?==)|^(?:{word})(?= must )"
+        shown = rf"(?<=\()(?:{word})(?=[);])|(?<![\w.='\"])(?:{word})(?==)|^(?:{word})(?= must |: )"
         raise ParameterError(re.sub(shown, lambda found: names[found[0]], str(error))) from error
 
 
