@@ -205,6 +205,10 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
         ("prompt,r\nNA,2\nNA,3\n", 'is missing ("NA")'),
         ("r\n1e-300\n2e-300\n", "differ by less than 1e-100"),
         ("r\n" + "1\n" * 99 + "1" * 200_000 + "x\n", "is not a number"),
+        ("instruction,reward\nhi,1\nhi,2\nbye,11\nbye,12\n", 'names the prompt ("instruction" repeats itself)'),
+        ("qid,reward\n1,1\n1,2\n2,11\n2,12\n", '("qid" repeats'),
+        ("a;r\n1,5;2,5\n", 'Line 2: column "a" holds "1,5": write it with a decimal point'),
+        ("prompt,reward\na,inf\na,2\n", 'Line 2: column "reward" holds "inf", which is not finite'),
     ],
 )
 def test_bad_tables_are_a_sentence(page: Page, tmp_path: Path, text: str, said: str) -> None:
@@ -232,6 +236,39 @@ def test_a_table_is_answered_as_it_lies(page: Page, tmp_path: Path, encoding: st
     assert page.inner_text(".columns .note").endswith("gives both.")
     assert "Best-of-4 spends" in page.inner_text(".said")
     assert "gold reward" in page.inner_text(".said")
+
+
+def test_the_column_of_prompts_is_asked_for_and_the_address_keeps_the_rest(page: Page, tmp_path: Path) -> None:
+    """Nothing is answered before; a reload asks for the file and keeps budget and N; names of marks do not overlap."""
+    rng = np.random.default_rng(6)
+    text = "qid,reward,model\n" + "".join(
+        f"{i},{3 * i + value:.6f},m\n" for i in range(9) for value in rng.normal(size=40)
+    )
+    assert "Choose the column" in choose(page, tmp_path, text)
+    assert page.inner_text(".said") == page.inner_text(".picture") == ""
+    page.get_by_label("Prompt").select_option("qid")
+    assert page.inner_text(".message") == ""
+    assert page.inner_text(".columns .note").startswith("360 responses to 9 prompts.")
+    page.get_by_label("N of best-of-N, exactly").fill("13")
+    page.get_by_label("Budget Δ, exactly").fill("0.8")
+    names = page.evaluate(
+        """() => [...document.querySelectorAll('.picture text.best')].map(one => {
+          const box = one.getBBox();
+          return [one.textContent, box.x, box.x + box.width, box.y, box.y + box.height];
+        })"""
+    )
+    assert "best of 13" in {name for name, *_ in names}
+    for i, (_, left, right, above, below) in enumerate(names):
+        assert all(left >= r or x >= right or above >= b or y >= below for _, x, r, y, b in names[:i])
+    page.get_by_label("Prompt").select_option(label="one prompt")
+    assert "360 responses to 1 prompt." in page.inner_text(".columns .note")
+    assert page.url.endswith("#law=table&budget=0.8&n=13&divergence=kl&bounds=1")
+    page.reload()
+    assert page.inner_text(".said").startswith("Choose the file again")
+    assert page.get_by_label("Budget Δ, exactly").input_value() == "0.8"
+    assert choose(page, tmp_path, text.replace("qid", "prompt_id")) == ""
+    assert page.inner_text(".said").startswith("Within 0.8 nats")
+    assert "Best-of-13" in page.inner_text(".said")
 
 
 def choose(page: Page, folder: Path, text: str, encoding: str = "utf-8") -> str:

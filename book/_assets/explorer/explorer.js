@@ -3,6 +3,7 @@
   "use strict";
   const Explorer = window.Explorer, { laws, divergences } = Explorer;
   const POINTS = 64, LARGEST_N = 64, MARKED = [2, 4, 8, 16, 32, 64];
+  const UNKNOWN = "\0";  // no name of a column: tables hold no null characters
   const START = { law: "gaussian", budget: 0.5, n: 4, divergence: "kl", bounds: true };
 
   const text = (value, digits = 3) => {
@@ -79,22 +80,24 @@
   function fromAddress() {
     const state = { ...START }, given = new URLSearchParams(location.hash.slice(1));
     if (Object.hasOwn(laws, given.get("law"))) state.law = given.get("law");
-    state.value = laws[state.law].parameter.value;
+    const { value: usual, least, most } = laws[state.law].parameter;
+    state.value = usual;
     const number = (key, low, high) => {
       const value = Number(given.get(key));
       if (given.get(key) && value >= low && value <= high) state[key] = value;
     };
-    number("value", laws[state.law].parameter.least, laws[state.law].parameter.most);
+    number("value", least, most);
     number("budget", 0, 1000);
     number("n", 1, LARGEST_N);
     state.n = Math.round(state.n);
     if (Object.hasOwn(divergences, given.get("divergence"))) state.divergence = given.get("divergence");
     if (given.has("bounds")) state.bounds = given.get("bounds") !== "0";
+    if (given.get("law") === "table") state.law = "table";  // its file is the reader's to choose again
     return state;
   }
 
   function toAddress(state) {
-    const hash = new URLSearchParams({ law: state.law, value: state.value, budget: +state.budget.toPrecision(6), n: state.n, divergence: state.divergence, bounds: state.bounds ? 1 : 0 });
+    const hash = new URLSearchParams({ law: state.law, ...(state.law === "table" ? {} : { value: state.value }), budget: +state.budget.toPrecision(6), n: state.n, divergence: state.divergence, bounds: state.bounds ? 1 : 0 });
     history.replaceState(null, "", `#${hash}`);
   }
 
@@ -102,7 +105,7 @@
   function start(holder) {
     const small = holder.classList.contains("explorer-small"), id = `explorer-${made++}`;
     const state = small ? { ...START, value: laws[START.law].parameter.value } : fromAddress();
-    let cells = null, source = lawSource(state.law, state.value);
+    let cells = null, source = lawSource(state.law === "table" ? START.law : state.law, state.value), again = state.law === "table";
 
     const app = node(holder, "div", { class: "explorer-app" });
     const form = node(app, "form", { "aria-label": "What is shown" });
@@ -208,16 +211,21 @@
         bounds.checked = state.bounds;
         bounds.parentElement.hidden = !source.bounds.length;
       }
-      if (waits) { picture.textContent = ""; output.textContent = "Choose a file to see its limit."; if (numbers) numbers.textContent = ""; return; }
       if (skip !== budget.range) budget.range.value = Math.min(Math.sqrt(state.budget) / sliderTop(), 1);
       if (skip !== budget.value) budget.value.value = +state.budget.toPrecision(4);
       if (skip !== many.range) many.range.value = state.n;
       if (skip !== many.value) many.value.value = state.n;
+      if (!small) toAddress(state);
+      if (waits) {
+        picture.textContent = "";
+        output.textContent = message.textContent ? "" : again ? "Choose the file again: the address holds what is shown, but not the table." : "Choose a file to see its limit.";
+        if (numbers) numbers.textContent = "";
+        return;
+      }
       const found = draw();
       budget.range.setAttribute("aria-valuetext", `${text(state.budget)} ${divergences[found.measured].unit}`);
       many.range.setAttribute("aria-valuetext", `best of ${state.n}`);
       if (beta && skip !== beta) beta.value = found.point.lam === Infinity || found.point.lam === 0 ? "" : +(1 / found.point.lam).toPrecision(4);
-      if (!small && !isTable) toAddress(state);
     }
 
     law.addEventListener("change", () => {
@@ -256,6 +264,7 @@
 
     async function take(file) {
       message.textContent = "";
+      again = false;
       columns.hidden = true;
       cells = null;
       try {
@@ -274,24 +283,26 @@
       const guess = Explorer.guess(read), chosen = {};
       columns.textContent = "";
       columns.hidden = false;
-      const select = (label, key, names, none) => {
+      const select = (label, key, names, none, open = null) => {
         const box = node(columns, "div", { class: "field" });
         node(box, "label", { for: `${id}-${key}` }, label);
         const list = node(box, "select", { id: `${id}-${key}` });
+        if (open) node(list, "option", { value: UNKNOWN }, open);
         if (none) node(list, "option", { value: "" }, none);
         for (const one of names) node(list, "option", { value: one }, one);
-        list.value = guess[key];
+        list.value = open ? UNKNOWN : guess[key];
         chosen[key] = list;
         list.addEventListener("change", go);
       };
       select("Reward", "reward", guess.numeric, null);
-      select("Prompt", "prompt", read.header, "one prompt");
+      select("Prompt", "prompt", read.header, "one prompt", guess.perhaps.length ? "choose…" : null);
       select("Gold reward", "gold", guess.numeric, "none");
       const note = node(columns, "p", { class: "note" });
       function go() {
         message.textContent = "";
         try {
-          if (!chosen.reward.value) throw new Explorer.Refused("No column holds numbers.");
+          if (!chosen.reward.value) throw new Explorer.Refused(Explorer.noNumbers(read));
+          if (chosen.prompt.value === UNKNOWN) throw new Explorer.Refused(`Choose the column that names the prompt (${guess.perhaps.map(Explorer.shown).join(" or ")} repeats itself), or “one prompt”.`);
           const table = Explorer.table(read, chosen.reward.value, chosen.prompt.value, chosen.gold.value);
           if (table.tiny) throw new Explorer.Refused("The rewards differ by less than 1e-100; multiply the column by a constant.");
           if (!(table.sd > 0)) throw new Explorer.Refused("The reward does not vary within any prompt: there is nothing to gain.");
@@ -314,9 +325,11 @@
         if (kind === "drop" && event.dataTransfer.files.length) { state.law = "table"; take(event.dataTransfer.files[0]); }
       });
       window.addEventListener("hashchange", () => {
-        if (state.law === "table" || !location.hash.startsWith("#law=")) return;
+        if (!location.hash.startsWith("#law=")) return;
         Object.assign(state, fromAddress());
-        source = lawSource(state.law, state.value);
+        if (state.law !== "table") source = lawSource(state.law, state.value);
+        else if (cells) source = cells.source;
+        else again = true;
         show();
       });
     }

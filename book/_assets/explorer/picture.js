@@ -58,9 +58,13 @@
       if (sure.length > 1) element(inside, "path", { d: path(sure), class: `line ${line.kind}` });
       if (rest.length > 1) element(inside, "path", { d: path(rest), class: `line ${line.kind} unsure` });
     }
-    for (const mark of marks) {
+    const kept = [];  // boxes of names, the chosen one's first: a name that would lie on one of them is left out
+    for (const mark of [...marks].sort((a, b) => Number(b.chosen) - Number(a.chosen))) {
       element(inside, "circle", { cx: x(mark.x), cy: y(mark.y), r: mark.chosen ? 6 : 3.5, class: `mark ${mark.kind}${mark.x > supported ? " unsure" : ""}` });
-      element(svg, "text", { x: x(mark.x) + (mark.chosen ? 8 : 5), y: y(mark.y) + 17, class: `name ${mark.kind}${mark.chosen ? "" : " small"}` }, mark.label);
+      const name = element(svg, "text", { x: x(mark.x) + (mark.chosen ? 8 : 5), y: y(mark.y) + 17, class: `name ${mark.kind}${mark.chosen ? "" : " small"}` }, mark.label);
+      const at = name.getBBox();
+      if (kept.some((one) => at.x < one.x + one.width && one.x < at.x + at.width && at.y < one.y + one.height && one.y < at.y + at.height)) name.remove();
+      else kept.push(at);
     }
     if (chosen) {
       element(inside, "line", { x1: x(chosen.x), x2: x(chosen.x), y1: y(chosen.y), y2: below, class: "chosen" });

@@ -74,7 +74,22 @@
     const rewards = numeric.filter((name) => name !== prompt && !/(^|_)(id|index|step|seed|length|tokens)$/i.test(name));
     const gold = rewards.find((name) => /^(gold|judge|true|human)/i.test(name)) || "";
     const reward = rewards.find((name) => /reward|score/i.test(name) && name !== gold) || rewards.find((name) => name !== gold) || "";
-    return { numeric, reward, prompt, gold };
+    // Where no name is known, a column that repeats itself may be the prompt's: the reader is asked.
+    const repeats = (j) => { const size = new Set(body.map((row) => row[j])).size; return size > 1 && size < body.length; };
+    const named = (name) => /(id|idx|index)$/i.test(name) && !/(valid|grid|paid|void)$/i.test(name);
+    const perhaps = prompt ? [] : header.filter((name, j) => name !== reward && name !== gold && (named(name) || !numeric.includes(name)) && repeats(j));
+    return { numeric, reward, prompt, gold, perhaps };
+  }
+
+  // Why no column holds numbers: the first cell that is one in another spelling.
+  function noNumbers({ header, body }) {
+    for (const row of body.slice(0, 50))
+      for (let j = 0; j < header.length; j++) {
+        const text = row[j].trim(), where = `Line ${row.line}: column ${shown(header[j])} holds ${shown(text)}`;
+        if (text.length <= 400 && /^[-+]?\d*,\d+$/.test(text)) return `No column holds numbers. ${where}: write it with a decimal point, or use the command “alignlib frontier”, which reads decimal commas.`;
+        if (/^[-+]?inf(inity)?$/i.test(text)) return `No column holds numbers. ${where}, which is not finite.`;
+      }
+    return "No column holds numbers.";
   }
 
   function numbers({ header, body }, name) {
@@ -158,5 +173,5 @@
     return { tiny, count, start, reward, gold, mean, goldMean, goldOfTies, base, sd: Math.sqrt(square), rows: reward.length };
   }
 
-  Object.assign(Explorer, { Refused, read, guess, table, arrange });
+  Object.assign(Explorer, { Refused, read, guess, noNumbers, shown, table, arrange });
 })();
