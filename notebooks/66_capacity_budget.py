@@ -29,7 +29,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib.bottleneck import (
-    Task,
+    RateDistortionTask,
     allocate,
     fano_floor,
     optimal_judge,
@@ -41,7 +41,7 @@ from alignlib.bottleneck import (
 rng = np.random.default_rng(seed)
 weight = rng.dirichlet(np.full(n_contexts, 3.0))
 tasks = [
-    Task(
+    RateDistortionTask(
         rng.dirichlet(np.full(n_values, 10 ** rng.uniform(-0.7, 1))),
         10 ** rng.uniform(-1.2, 0.4) * (1 - np.eye(n_values)),
     )

@@ -14,7 +14,7 @@ import pytest
 from alignbook.project import Project
 from alignlib._core.checks import FloatArray
 from alignlib.answers.findings import ask
-from alignlib.bottleneck import Cascade, CodebookMixture, Task, allocate
+from alignlib.bottleneck import Cascade, CodebookMixture, RateDistortionTask, allocate
 from alignlib.hacking.examples import exploit_pair, sampled_table, scored_answers
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN, SoftBestOfN, coincident_reward
@@ -72,7 +72,9 @@ def split(rng: np.random.Generator) -> float:
     """Loss that the best split of the budget leaves."""
     weight = rng.dirichlet(np.full(5, 3.0))
     tasks = [
-        Task(rng.dirichlet(np.full(6, 10 ** rng.uniform(-0.7, 1))), 10 ** rng.uniform(-1.2, 0.4) * (1 - np.eye(6)))
+        RateDistortionTask(
+            rng.dirichlet(np.full(6, 10 ** rng.uniform(-0.7, 1))), 10 ** rng.uniform(-1.2, 0.4) * (1 - np.eye(6))
+        )
         for _ in range(5)
     ]
     return float(allocate(tasks, 0.4, weight).loss)

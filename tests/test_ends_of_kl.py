@@ -16,10 +16,9 @@ from alignlib._core.errors import InputError
 from alignlib.answers.output.overlay import headlines, lines, points, record
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
-from alignlib.training import compare_runs, overlay, pick
+from alignlib.training import TrainingLog, compare_runs, overlay, pick
 from alignlib.training.envelope import Floor, achieved_envelope
 from alignlib.training.example_run import example_run
-from alignlib.training.logs import TrainingLog
 
 
 def opened(log: TrainingLog, low: float, high: float, product: float = 1.0) -> TrainingLog:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from alignlib import InputError
-from alignlib.bottleneck import Task, allocate, capacity
+from alignlib.bottleneck import RateDistortionTask, allocate, capacity
 from alignlib.laws import Bernoulli, FiniteLaw, Gaussian, HeavyTailed, Laplace, dual_gain
 from alignlib.laws.bounds import two_point
 from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
@@ -222,15 +222,15 @@ def test_capacity_with_costs_and_repeated_rows() -> None:
 @pytest.mark.parametrize("below", [0.0, 1e-12, 1.0])
 @pytest.mark.parametrize("scale", [1e-250, 1.0, 1e3])
 def test_allocation_with_an_action_that_dominates(below: float, scale: float) -> None:
-    uneven = Task(np.array([0.3, 0.7]), scale * np.array([[0.03, 0.0, 0.25], [0.29, 0.2, 0.0]]))
+    uneven = RateDistortionTask(np.array([0.3, 0.7]), scale * np.array([[0.03, 0.0, 0.25], [0.29, 0.2, 0.0]]))
     loss = np.array([[1.0, 2.0, 1.5], [0.5, 3.0, 0.7]])
     loss[:, 0] = loss.min(axis=1) - below
     # Nothing is worth knowing of the second, so the first gets all.
-    both = allocate([uneven, Task(np.array([0.6, 0.4]), scale * loss)], 0.05)
+    both = allocate([uneven, RateDistortionTask(np.array([0.6, 0.4]), scale * loss)], 0.05)
     alone = allocate([uneven], 0.1)
     assert both.distortion[0] == pytest.approx(alone.distortion[0], rel=1e-7)
     # A budget of 1e-6 nats lies where the rate of the first turns from flat to steep.
-    assert allocate([uneven, Task(np.array([0.6, 0.4]), scale * loss)], 1e-6).gap <= 1e-8 * scale
+    assert allocate([uneven, RateDistortionTask(np.array([0.6, 0.4]), scale * loss)], 1e-6).gap <= 1e-8 * scale
 
 
 def test_frontiers_are_compared_field_by_field() -> None:

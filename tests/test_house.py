@@ -228,6 +228,24 @@ def test_an_option_is_declared_once() -> None:
     assert twins == []
 
 
+VERB = "register"  # what a file that is added to a folder imports from that folder: the recipes' one verb
+
+
+def test_a_name_stands_at_one_door() -> None:
+    """Doors are what a folder offers, or a module at the top; only the front door repeats what its rooms have."""
+    files = [path for path in LIBRARY.rglob("*.py") if path.name == "__init__.py" or path.parent == LIBRARY]
+    doors = {
+        ".".join(path.relative_to(LIBRARY).with_suffix("").parts).removesuffix(".__init__"): path for path in files
+    }
+    seen: dict[str, list[str]] = {}
+    for door, path in doors.items():
+        if door not in ("__init__", "_core"):
+            for name in offered_by(tree(path)):
+                seen.setdefault(name, []).append(door)
+    assert len(seen) > 300
+    assert {name: at for name, at in seen.items() if len(at) > 1 and name != VERB} == {}
+
+
 # Functions of commands: their arguments are options, which the help explains, and their docstring is that help.
 COMMANDS = re.compile(r"@(?:\w+\.)?(?:make|command)\(")
 REFUSES = re.compile(r"(?<![\w.])(?:require|require_range|as_number|as_vector|as_plain|as_level|as_law)\(|\braise \w")

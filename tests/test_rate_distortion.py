@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from alignlib.bottleneck import (
-    Task,
+    RateDistortionTask,
     allocate,
     mutual_information,
     optimal_judge,
@@ -67,19 +67,19 @@ def test_infinite_slope_is_the_least_information_at_the_least_loss() -> None:
 
 
 @st.composite
-def tasks(draw: st.DrawFn) -> list[Task]:
+def tasks(draw: st.DrawFn) -> list[RateDistortionTask]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     found = []
     for _ in range(draw(st.integers(1, 3))):
         shape = draw(st.integers(1, 6)), draw(st.integers(1, 6))
         loss = rng.integers(0, 3, shape).astype(float) if draw(st.booleans()) else rng.random(shape)
-        found.append(Task(rng.dirichlet(np.ones(shape[0])), loss))
+        found.append(RateDistortionTask(rng.dirichlet(np.ones(shape[0])), loss))
     return found
 
 
 @settings(max_examples=80)
 @given(tasks(), st.one_of(st.just(0.0), st.floats(0.01, 2.0)), st.integers(0, 2**32 - 1))
-def test_property_allocation(contexts: list[Task], budget: float, seed: int) -> None:
+def test_property_allocation(contexts: list[RateDistortionTask], budget: float, seed: int) -> None:
     """The budget is kept by the judges themselves, the gap closes, and random splits do not do better."""
     rng = np.random.default_rng(seed)
     weight = rng.dirichlet(np.ones(len(contexts)))
@@ -112,15 +112,15 @@ def test_one_judgement_is_best_for_every_target() -> None:
 @pytest.mark.parametrize("budget", [0.0, 0.3])
 def test_targets_that_hardly_ever_occur(mass: float, budget: float) -> None:
     """A range that the losses cannot show, and masses whose reciprocal overflows, are answered all the same."""
-    task = Task([mass, 1.0 - mass], [[0.0, 1.0, 0.5], [0.75, 0.25, 0.5]])
-    found = allocate([task, Task([1.0], [[0.75, 0.25]])], budget, [0.5, 0.5])
+    task = RateDistortionTask([mass, 1.0 - mass], [[0.0, 1.0, 0.5], [0.75, 0.25, 0.5]])
+    found = allocate([task, RateDistortionTask([1.0], [[0.75, 0.25]])], budget, [0.5, 0.5])
     assert found.loss == pytest.approx(0.25, abs=1e-11)
     assert found.gap <= 1e-8 * mass + 1e-14
 
 
 def test_optimal_judge_at_the_ends() -> None:
     rng = np.random.default_rng(2)
-    task = Task(rng.dirichlet(np.ones(4)), rng.random((4, 5)))
+    task = RateDistortionTask(rng.dirichlet(np.ones(4)), rng.random((4, 5)))
     assert optimal_judge(task.prob, task.loss, 0.0).loss == pytest.approx(task.blind_loss, abs=1e-9)
     assert optimal_judge(task.prob, task.loss, 10.0).loss == pytest.approx(task.least_loss, abs=1e-12)
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
-from alignlib.training import Rollouts, estimate_policy_kl, read_training_log
-from alignlib.training.policy_kl import KLColumns, KLSamples, read_kl_samples
+from alignlib.training import KLSamples, Rollouts, estimate_policy_kl, read_training_log
+from alignlib.training.policy_kl import KLColumns, read_kl_samples
 from alignlib.training.policy_kl.scored_by import stored_in, sure_tokens
 from alignlib.training.policy_kl.token_model import perturbed_model, random_model
 

@@ -105,7 +105,8 @@ def test_an_accepted_response_has_the_policy_and_takes_the_draws() -> None:
 def test_rejection_sampling_is_the_tilt_whose_largest_acceptance_is_one(highest: float | None) -> None:
     for n in (1.0, 1.001, 2.0, 3.9, 30.0):
         rule = RejectionSampling(n, highest)
-        lam = rule.lam_on(LAW.levels)
+        least, *_, most = rule.log_ratio(LAW.levels).tolist()
+        lam = (most - least) / float(LAW.levels.reward[-1] - LAW.levels.reward[0])
         np.testing.assert_allclose(rule.on(LAW).policy, np.exp(LAW.log_policy(lam)), rtol=1e-9, atol=1e-14)
         assert rule.acceptance(LAW.levels).max() <= 1.0
         if math.isfinite(lam):

@@ -27,7 +27,6 @@ from alignlib._core.safe_text import (
     for_math,
     for_picture,
     for_terminal,
-    from_csv,
     lines_for_terminal,
     visible,
 )
@@ -136,7 +135,6 @@ def test_any_text_in_csv(text: str) -> None:
     csv.writer(file).writerow([for_csv(text), for_csv(-1.5)])
     ((cell, number),) = csv.reader(io.StringIO(file.getvalue()))
     assert cell in (visible(text), f"'{visible(text)}")
-    assert from_csv(cell) == visible(text)
     assert not cell.lstrip().startswith(("=", "+", "-", "@"))
     assert number == "-1.5"
 

@@ -18,7 +18,7 @@ from alignlib.bottleneck import (
     CodebookMixture,
     FlatteryWorld,
     InformationSplit,
-    Task,
+    RateDistortionTask,
     allocate,
     bayes_risk,
     capacity,
@@ -468,7 +468,7 @@ def test_thm_optimal_judge_at_the_ends() -> None:
 def test_prop_reverse_water_filling() -> None:
     rng = np.random.default_rng(2)
     weight = np.array([0.5, 0.3, 0.2])
-    tasks = [Task(rng.dirichlet(np.ones(3)), scale * (1 - np.eye(3))) for scale in (0.3, 1.0, 2.0)]
+    tasks = [RateDistortionTask(rng.dirichlet(np.ones(3)), scale * (1 - np.eye(3))) for scale in (0.3, 1.0, 2.0)]
     best = allocate(tasks, 0.3, weight).loss
     variance = np.array([2.0, 0.5, 0.1])
     gaussian = reverse_water_filling(variance, 0.3, weight).loss

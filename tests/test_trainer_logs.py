@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
-from alignlib.training.logs import read_training_log
+from alignlib.training import read_training_log
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import known_trainers, recognise
 

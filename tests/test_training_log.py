@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from alignlib._core.errors import InputError
-from alignlib.training.logs import LogFormat, LogQuery, LogRows, log_format, read_training_log, register
+from alignlib.training import read_training_log
+from alignlib.training.logs import LogFormat, LogQuery, LogRows, log_format, register
 from tests import awkward
 
 DATA = Path(__file__).parent / "data"

@@ -22,7 +22,6 @@ __all__ = [
     "for_math",
     "for_picture",
     "for_terminal",
-    "from_csv",
     "lines_for_terminal",
     "visible",
 ]
@@ -224,7 +223,7 @@ def for_json(document: object, indent: int | None = 2) -> str:
 def for_csv(value: object) -> object:
     """Return the value of a cell of CSV; a text that a spreadsheet would compute gets an apostrophe in front.
 
-    Numbers are returned as they are; quotation marks are the writer's business. `from_csv` takes the apostrophe away.
+    Numbers are returned as they are; quotation marks are the writer's business.
 
     Parameters
     ----------
@@ -245,27 +244,6 @@ def for_csv(value: object) -> object:
         return value
     shown = visible(value)
     return f"'{shown}" if _is_computed(shown) else shown
-
-
-def from_csv(cell: str) -> str:
-    """Return the text of a cell that `for_csv` wrote, as it is shown.
-
-    Parameters
-    ----------
-    cell : str
-        As it stands in the file, without quotation marks.
-
-    Returns
-    -------
-    str
-        The text that was written.
-
-    Examples
-    --------
-    >>> from_csv("'=1+1"), from_csv("'s-Hertogenbosch")
-    ('=1+1', "'s-Hertogenbosch")
-    """
-    return cell[1:] if cell.startswith("'") and _is_computed(cell[1:]) else cell
 
 
 def for_picture(text: str, at_most: int = 40) -> str:

@@ -23,9 +23,9 @@ from alignlib.answers.hacking import HackingAnswer
 from alignlib.estimation import GoldEstimate
 from alignlib.laws import Uniform
 from alignlib.pass_at_k import PassEstimate
+from alignlib.training import TrainingLog
 from alignlib.training.comparing import Comparison
 from alignlib.training.envelope import Floor
-from alignlib.training.logs import TrainingLog
 from alignlib.training.placing import Overlay
 
 __all__ = [

@@ -34,7 +34,7 @@ from alignlib.bottleneck.learners import (
     pooled_decoder,
 )
 from alignlib.bottleneck.pac_bayes import catoni, expected_ceiling, mcallester, probable_ceiling, seeger
-from alignlib.bottleneck.rate_distortion import RateDistortionPoint, Task, rate_distortion
+from alignlib.bottleneck.rate_distortion import RateDistortionPoint, RateDistortionTask, rate_distortion
 from alignlib.bottleneck.water_filling import GaussianAllocation, reverse_water_filling
 
 __all__ = [
@@ -57,7 +57,7 @@ __all__ = [
     "GibbsLearner",
     "InformationSplit",
     "RateDistortionPoint",
-    "Task",
+    "RateDistortionTask",
     "alignment_interval",
     "allocate",
     "bayes_risk",

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, as_number, require
 from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import context_law
-from alignlib.bottleneck.rate_distortion import RateDistortionPoint, Task, point_at_slope
+from alignlib.bottleneck.rate_distortion import RateDistortionPoint, RateDistortionTask, point_at_slope
 
 __all__ = ["Allocation", "allocate", "optimal_judge"]
 
@@ -53,13 +53,13 @@ class Allocation(SameFields):
 
 
 def allocate(
-    tasks: Sequence[Task], budget: float, context_prob: npt.ArrayLike | None = None, tol: float = 1e-8
+    tasks: Sequence[RateDistortionTask], budget: float, context_prob: npt.ArrayLike | None = None, tol: float = 1e-8
 ) -> Allocation:
     """Minimise the mean loss over contexts within a mean capacity ``Σ w_s I_s(U;H) ≤ budget`` in nats.
 
     Parameters
     ----------
-    tasks : sequence of Task
+    tasks : sequence of RateDistortionTask
         Target law and loss of each context.
     budget : float
         Mean nats per judgement, >= 0.
@@ -78,8 +78,8 @@ def allocate(
 
     Examples
     --------
-    >>> bit = Task([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]])
-    >>> split = allocate([bit, Task([0.9, 0.1], [[0.0, 1.0], [1.0, 0.0]])], budget=0.2)
+    >>> bit = RateDistortionTask([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]])
+    >>> split = allocate([bit, RateDistortionTask([0.9, 0.1], [[0.0, 1.0], [1.0, 0.0]])], budget=0.2)
     >>> split.rate.round(3).tolist(), split.gap < 1e-9
     ([0.384, 0.016], True)
 
@@ -126,7 +126,9 @@ def optimal_judge(prob: npt.ArrayLike, loss: npt.ArrayLike, budget: float, tol: 
     >>> found.judges[0].round(3).tolist()
     [[0.89, 0.11], [0.11, 0.89]]
     """
-    return allocate([Task(np.asarray(prob, dtype=np.float64), np.asarray(loss, dtype=np.float64))], budget, tol=tol)
+    return allocate(
+        [RateDistortionTask(np.asarray(prob, dtype=np.float64), np.asarray(loss, dtype=np.float64))], budget, tol=tol
+    )
 
 
 _Points = list[RateDistortionPoint]
@@ -135,14 +137,14 @@ _Points = list[RateDistortionPoint]
 class _Slope:
     """Search for the common slope whose mean rate is the budget; between two slopes the judges are mixed."""
 
-    def __init__(self, tasks: Sequence[Task], weight: FloatArray, budget: float) -> None:
+    def __init__(self, tasks: Sequence[RateDistortionTask], weight: FloatArray, budget: float) -> None:
         # In regrets, whose sums are of one sign: where one judgement is best for every target the range is 0, not the
         # difference of two rounded losses.
         regrets = [task.regret for task in tasks]
         # In a unit, a power of two, in which the largest regret is about 1: slopes have the inverse unit of the loss.
         most = max(float(task.loss.max()) for task in regrets)
         self.unit = math.ldexp(1.0, min(math.frexp(most)[1], 1023)) if most > 0.0 else 1.0
-        self.tasks = [Task(task.prob, task.loss / self.unit) for task in regrets]
+        self.tasks = [RateDistortionTask(task.prob, task.loss / self.unit) for task in regrets]
         self.weight, self.budget = weight, float(budget)
         self.least = np.array([task.least_loss for task in tasks])
         self.range = float(weight @ np.array([task.blind_loss for task in self.tasks]))
@@ -255,7 +257,7 @@ class _Slope:
         return Allocation(rate, distortion, judges, slope, float(self.weight @ distortion), self.unit * self.gap())
 
 
-def _blind(task: Task) -> RateDistortionPoint:
+def _blind(task: RateDistortionTask) -> RateDistortionPoint:
     best = int(np.argmin(task.prob @ task.loss))
     judge = np.zeros_like(task.loss)
     judge[:, best] = 1.0

@@ -32,15 +32,12 @@ class AlignmentInterval:
         No learner's risk is lower; 0 says nothing.
     ceiling : float
         The risk is at most that; 1 or more says nothing.
-    kl_budget : float
-        ``m C̄ + I(θ;S^m) + ρ + KL(E Q‖P)`` in nats.
     confidence : float, optional
         Probability with which the ceiling holds; None for expected risks.
     """
 
     floor: float
     ceiling: float
-    kl_budget: float
     confidence: float | None
 
 
@@ -117,7 +114,7 @@ def alignment_interval(
     else:
         ceiling = probable_ceiling(empirical_risk, budget, m, delta, eta, form)
         confidence = 1.0 - delta - eta
-    return AlignmentInterval(mixture.floor, float(ceiling), float(budget), confidence)
+    return AlignmentInterval(mixture.floor, float(ceiling), confidence)
 
 
 def _require_match(condition: str, name: str, given: npt.ArrayLike, wanted: FloatArray, law: FloatArray | None) -> None:

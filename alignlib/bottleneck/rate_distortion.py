@@ -17,14 +17,14 @@ from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import row_divergences
 from alignlib.bottleneck._simplex import maximise_on_simplex
 
-__all__ = ["RateDistortionPoint", "Task", "rate_distortion"]
+__all__ = ["RateDistortionPoint", "RateDistortionTask", "rate_distortion"]
 
 _MAX_PLAIN_STEPS = 20_000
 _NO_MASS = 1e-250  # of a target; the reciprocal of less overflows, and no loss shows it
 
 
 @dataclass(frozen=True, eq=False)
-class Task(SameFields):
+class RateDistortionTask(SameFields):
     """What is to be judged.
 
     Parameters
@@ -41,7 +41,7 @@ class Task(SameFields):
 
     Examples
     --------
-    >>> Task([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]]).blind_loss
+    >>> RateDistortionTask([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]]).blind_loss
     0.5
     """
 
@@ -68,9 +68,9 @@ class Task(SameFields):
         return float(self.prob @ self.loss.min(axis=1))
 
     @property
-    def regret(self) -> Task:
+    def regret(self) -> RateDistortionTask:
         """The task with each target's least loss taken away: the same judges are best, and nothing is lost at best."""
-        return Task(self.prob, self.loss - self.loss.min(axis=1, keepdims=True))
+        return RateDistortionTask(self.prob, self.loss - self.loss.min(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def rate_distortion(prob: npt.ArrayLike, loss: npt.ArrayLike, slope: float, tol:
     """
     require(slope >= 0, f"slope must not be negative; got {slope!r}.")
     require(tol > 0, f"tol must be positive; got {tol!r}.")
-    task = Task(np.asarray(prob, dtype=np.float64), np.asarray(loss, dtype=np.float64))
+    task = RateDistortionTask(np.asarray(prob, dtype=np.float64), np.asarray(loss, dtype=np.float64))
     point = point_at_slope(task, float(slope))
     if point.gap > tol:
         raise ArithmeticError(
@@ -145,12 +145,12 @@ def rate_distortion(prob: npt.ArrayLike, loss: npt.ArrayLike, slope: float, tol:
     return point
 
 
-def point_at_slope(task: Task, slope: float) -> RateDistortionPoint:
+def point_at_slope(task: RateDistortionTask, slope: float) -> RateDistortionPoint:
     """Return the point for a checked task, whatever its gap.
 
     Parameters
     ----------
-    task : Task
+    task : RateDistortionTask
         A checked task.
     slope : float
         Loss saved for a nat, the price of the point.

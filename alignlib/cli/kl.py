@@ -67,7 +67,7 @@ def command(
     """
     from alignlib.answers.output import policy_kl
     from alignlib.cli._say import say
-    from alignlib.training.policy_kl import estimate_policy_kl
+    from alignlib.training import estimate_policy_kl
     from alignlib.training.policy_kl.sample_table import read_kl_samples
     from alignlib.training.policy_kl.samples_of_table import KLColumns
 

@@ -38,8 +38,6 @@ class DrawsPerPrompt(SameFields):
         The prompts.
     each : array of int (prompts,)
         Draws of each, chosen on all samples, up to ``n`` on average.
-    uniform_reward : float
-        Mean reward of n draws on every prompt.
     gain, gain_low, gain_high : float
         Mean reward that chosen numbers have over that at equal draws, with its interval.
     saved, saved_low, saved_high : float
@@ -53,7 +51,6 @@ class DrawsPerPrompt(SameFields):
     n: int
     prompts: tuple[str, ...]
     each: IntArray
-    uniform_reward: float
     gain: float
     gain_low: float
     gain_high: float
@@ -144,7 +141,6 @@ def draws_per_prompt(
         n=mean,
         prompts=tuple(map(str, table.prompts)),
         each=allocate_draws(values, mean * table.n_prompts).n,
-        uniform_reward=float(uniform.mean()),
         gain=float((weights[0] @ gain)[0]),
         gain_low=float(low[0]),
         gain_high=float(high[0]),

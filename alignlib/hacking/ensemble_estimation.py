@@ -36,8 +36,6 @@ class EnsembleEstimate(SameFields):
         Gold gain of the extreme choices among those drawn.
     choices : array of int (sizes,)
         How many those are.
-    worse_than_one : array (sizes,)
-        Share of them that does worse than a single member does on average.
     rule : Rule
         What picks.
     kind : str
@@ -53,7 +51,6 @@ class EnsembleEstimate(SameFields):
     worst: FloatArray
     best: FloatArray
     choices: IntArray
-    worse_than_one: FloatArray
     rule: Rule
     kind: str
     base_gold: float
@@ -142,7 +139,6 @@ def estimate_ensemble(
     means = cells.mean(np.stack([gain.mean(axis=0) for gain in gains], axis=1))
     low, high = studentised_interval(weights @ means, cells.standard_error(weights, means), level, len(cells.size))
     each = [gain.mean(axis=1) for gain in gains]
-    one = float(np.mean(_single(table, scores, gold, rule)) if asked[0] != 1 else each[0].mean())
     return EnsembleEstimate(
         size=np.array(asked, dtype=np.int64),
         gold_gain=weights[0] @ means,
@@ -151,7 +147,6 @@ def estimate_ensemble(
         worst=np.array([e.min() for e in each]),
         best=np.array([e.max() for e in each]),
         choices=np.array([e.size for e in each], dtype=np.int64),
-        worse_than_one=np.array([np.mean(e < one) for e in each]),
         rule=rule,
         kind=kind,
         base_gold=float(np.mean(np.add.reduceat(table.column(gold), table.offsets[:-1]) / table.n_samples)),
@@ -166,10 +161,6 @@ def _choices(total: int, size: int, n_choices: int, rng: np.random.Generator) ->
         return [tuple(range(total))]
     drawn = [tuple(sorted(rng.choice(total, size, replace=False).tolist())) for _ in range(n_choices)]
     return list(dict.fromkeys(drawn))
-
-
-def _single(table: RewardTable, scores: FloatArray, gold: str, rule: Rule) -> list[float]:
-    return [float(_gain(table, row, gold, rule).mean()) for row in scores]
 
 
 def _gain(table: RewardTable, picking: FloatArray, gold: str, rule: Rule) -> FloatArray:

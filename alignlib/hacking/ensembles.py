@@ -65,7 +65,7 @@ class EnsemblePrice:
         ``KL(π*‖π̂)`` in nats.
     regret, members_regret : float
         ``β KL(π̂‖π*)``, in the unit of gold.
-    gold_gain, members_gold_gain : float
+    gold_gain : float
         ``E_π̂ r - E_p r``.
     """
 
@@ -74,7 +74,6 @@ class EnsemblePrice:
     gold_gain: float
     members_divergence: float
     members_regret: float
-    members_gold_gain: float
 
 
 def ensemble_price(
@@ -123,7 +122,7 @@ def ensemble_price(
     pairs = [ProxyPair(golds, combine(rows, kind, c), prob), *(ProxyPair(golds, row, prob) for row in rows)]
     value = float(require_range("lam", lam, 0.0))
     table = np.array([[p.divergence(value), p.regret(value), p.gold_gain(value)] for p in pairs])
-    return EnsemblePrice(*table[0].tolist(), *table[1:].mean(axis=0).tolist())
+    return EnsemblePrice(*table[0].tolist(), *table[1:, :2].mean(axis=0).tolist())
 
 
 def small_error_regret(lam: float, shared_variance: float, own_variance: float, n_members: npt.ArrayLike) -> FloatArray:

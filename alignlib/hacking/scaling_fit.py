@@ -50,8 +50,6 @@ class ScalingFit:
         That of runs predicted by a fit to the other runs.
     r_squared : float
         Share of variance explained.
-    largest_residual : float
-        The worst miss.
     run_correlation : float
         Share of the residual variance that lies between runs: where it is large, runs differ and one curve does not
         describe them.
@@ -77,7 +75,6 @@ class ScalingFit:
     residual_sd: float
     left_out_sd: float
     r_squared: float
-    largest_residual: float
     run_correlation: float
     n_points: int
     n_runs: int
@@ -196,7 +193,6 @@ def fit_scaling(
         residual_sd=float(np.sqrt(residual @ residual / (kls.size - free))),
         left_out_sd=float(np.sqrt(np.mean(missed**2))),
         r_squared=float(1.0 - residual @ residual / np.sum((golds - golds.mean()) ** 2)),
-        largest_residual=float(np.abs(residual).max()),
         run_correlation=_between(residual, index, n_runs),
         n_points=int(kls.size),
         n_runs=n_runs,

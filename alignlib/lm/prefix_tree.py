@@ -18,55 +18,21 @@ from alignlib.lm.space import ResponseSpace
 if TYPE_CHECKING:
     from transformers.models.gpt2.modeling_gpt2 import GPT2Block, GPT2PreTrainedModel
 
-__all__ = ["exact_log_prob", "exact_score", "tree_log_prob"]
+__all__ = ["exact_score", "tree_log_prob"]
 
 _NODES_AT_ONCE = 8192  # above it the activations fall out of the cache
 _KeyValue: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 
 
-def exact_log_prob(model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSpace) -> FloatArray:
-    """Return ``log p(y|x)`` of every response to each prompt, in nats.
-
-    Parameters
-    ----------
-    model : GPT-2 with a language-model head
-        With ``n_content + 1`` outputs; evaluated as in ``model.eval()``, in the precision of its weights.
-    prompts : int array (P, prompt_length)
-        Prompts of one length, without padding.
-    space : ResponseSpace
-        The responses.
-
-    Returns
-    -------
-    array (P, size)
-        In double precision; the probabilities of each row sum to one.
-
-    Raises
-    ------
-    InputError
-        If the model is not such a GPT-2, a prompt does not fit it, or a probability is not a number.
-    """
-    rows = _as_prompts(prompts)
-    out = np.empty((len(rows), space.size))
-    with torch.no_grad():  # one prompt at a time, so that the activations stay in the cache
-        for row in range(len(rows)):
-            out[row] = tree_log_prob(model, rows[row : row + 1], space).numpy(force=True)
-    require(
-        not np.isnan(out).any(),
-        "the model's probabilities are not numbers for some prompt; its weights have diverged. Train at a lower rate.",
-    )
-    return out
-
-
 def tree_log_prob(model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSpace) -> torch.Tensor:
-    """Return the same as a tensor (P, size), float64, through which gradients flow to the weights.
+    """Return ``log p(y|x)`` of every response to each prompt, in nats: (P, size), float64, with gradients.
 
     All prompts at once: for more than a few of them memory grows to gigabytes.
 
     Parameters
     ----------
     model : GPT-2 with a language-model head
-        As in `exact_log_prob`.
+        With ``n_content + 1`` outputs; evaluated as in ``model.eval()``, in the precision of its weights.
     prompts : array of int (P, prompt_length)
         Prompts of one length, without padding.
     space : ResponseSpace
@@ -75,7 +41,7 @@ def tree_log_prob(model: GPT2PreTrainedModel, prompts: IntArray, space: Response
     Raises
     ------
     InputError
-        As `exact_log_prob`.
+        If the model is not such a GPT-2, or a prompt does not fit it.
     """
     weights = _checked(model, prompts, space, "lm_head", space.n_outputs)
     log_prefix = torch.zeros(len(prompts), 1, dtype=torch.float64, device=weights.lm_head.weight.device)
@@ -108,7 +74,7 @@ def exact_score(model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSp
     Raises
     ------
     InputError
-        As :func:`exact_log_prob`.
+        If the model is not such a GPT-2, a prompt does not fit it, or a score is not a number.
     """
     rows = _as_prompts(prompts)
     weights = _checked(model, rows, space, "score", 1)

@@ -83,21 +83,6 @@ class RejectionSampling(OneByOne):
                 return np.where(gap == gap[-1], -np.log(levels.mass), -np.inf)
         return np.asarray(-lam * (gap - gap[-1]) - _log_mean(lam, gap - gap[-1], levels.mass))
 
-    def lam_on(self, levels: Levels) -> float:
-        """Return the λ whose ``π_λ`` takes N draws on a law, ``inf`` where every λ takes fewer.
-
-        Parameters
-        ----------
-        levels : Levels
-            The base law, sorted by reward.
-
-        Examples
-        --------
-        >>> round(RejectionSampling(2.0).lam_on(Levels.of([0.0, 1.0, 2.0], None)), 6)
-        1.005053
-        """
-        return self._lam(self._gap(levels), levels.mass)
-
     def draws_on(self, levels: Levels) -> float:
         """Return the mean number of draws on a law, which the gap to ``highest`` adds to."""
         gap = self._gap(levels)

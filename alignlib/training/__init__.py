@@ -18,11 +18,12 @@ from alignlib.training.callback import rollout_callback
 from alignlib.training.comparing import Comparison, compare_runs, compare_splits
 from alignlib.training.envelope import Envelope, Floor, achieved_envelope
 from alignlib.training.kl_controller import KLController, Settled
-from alignlib.training.logs import TrainingLog, read_training_log
+from alignlib.training.logs.training_log import TrainingLog, read_training_log
 from alignlib.training.penalty import beta_to_set, effective_beta, group_gap
 from alignlib.training.picking import Pick, pick
 from alignlib.training.placing import Overlay, overlay
-from alignlib.training.policy_kl import KLSamples, PolicyKL, estimate_policy_kl
+from alignlib.training.policy_kl.estimate import PolicyKL, estimate_policy_kl
+from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.predicted_gold import Predicted
 from alignlib.training.resting import RestingPenalty, resting_penalties
 from alignlib.training.rollouts import Rollouts

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, as_number, as_vector, require
 from alignlib._core.same import SameFields
-from alignlib.training.logs import TrainingLog
+from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["Envelope", "Floor", "achieved_envelope"]
 

@@ -24,21 +24,24 @@ API_PAGES = (
     ("scale", "Tables of any size", "alignlib.scale"),
     ("pass_at_k", "pass@k and votes", "alignlib.pass_at_k"),
     ("sequences", "Long sequences", "alignlib.sequences"),
+    ("certified", "Numbers with a proof", "alignlib.certified"),
+    ("lm", "Small language models", "alignlib.lm"),
     ("bottleneck", "The bottleneck", "alignlib.bottleneck"),
     ("training", "Training runs", "alignlib.training"),
     ("answers", "Answers", "alignlib.answers"),
     ("plotting", "Plotting", "alignlib.plotting"),
 )
-# What only commands and experiments use, or (`_core`) no reader at all.
-UNDOCUMENTED = ("_core", "certified", "cli", "lm", "models", "__main__")
+# What only commands use, or (`_core`) no reader at all.
+UNDOCUMENTED = ("_core", "cli", "models", "__main__")
 NAMES_FILE = "api/names.json"
 
 _INDEX = """The library
 ===========
 
 Everything in this book is computed with ``alignlib``. ``import alignlib`` is enough for the names on this page; each is
-imported when it is first used. The pages that follow have all the rest, and every name is in the :ref:`genindex`.
-Install it from a copy of the repository with ``pip install .``.
+imported when it is first used. The pages that follow have the rest of what a room offers or a chapter uses, and every
+name is in the :ref:`genindex`; ``alignlib.models`` and ``alignlib.cli``, which are behind the command ``alignlib``,
+have none. Install it from a copy of the repository with ``pip install .``.
 
 Units are nats; ``lam`` is the inverse temperature λ = 1/β; a reward is in whatever unit it comes in. A number in gives
 a number back, an array an array.
@@ -97,10 +100,16 @@ class ApiPages:
         links = [self._link(self.paths[named]) for named in self.used.get(chapter, [])]
         return f"*From the library:* {', '.join(sorted(links, key=str.lower))}." if links else ""
 
+    @cached_property
+    def _at_doors(self) -> set[Named]:
+        return {named for _, _, room in API_PAGES if room in self.library.modules for named in self.library.door(room)}
+
     def _documentable(self, named: Named) -> bool:
-        room = named.module.split(".")[1:2]
-        kind = self.library.modules[named.module].kind(named.name)
-        return room not in [[name] for name in UNDOCUMENTED] and kind != "data" and "._" not in named.path
+        """Whether what a chapter uses has an entry; constants have where a room offers them."""
+        if self.library.room(named.module).removeprefix("alignlib.") in UNDOCUMENTED:
+            return False
+        is_data = self.library.modules[named.module].kind(named.name) == "data"
+        return named in self._at_doors or not (is_data or "._" in named.path)
 
     @staticmethod
     def _link(path: str) -> str:

@@ -55,8 +55,8 @@ def test_the_committed_base_gives_the_committed_law(name: str) -> None:
     import torch
 
     from alignlib.lm.base_model import load_base
-    from alignlib.lm.prefix_tree import exact_log_prob
     from alignlib.lm.torch_runtime import one_thread
+    from tests.lm.by_prompt import exact_log_prob
 
     task = TASKS[name].task()
     model = load_base(FOLDER / f"base_{name}")

@@ -10,8 +10,8 @@ from scipy.special import logsumexp
 from alignlib.lm.fleet import Finished, Fleet, Optimiser, Plan
 from alignlib.lm.methods import METHODS, Settings, find
 from alignlib.lm.payment import GoldPayment
-from alignlib.lm.prefix_tree import exact_log_prob
 from alignlib.lm.stack import Stack
+from tests.lm.by_prompt import exact_log_prob
 from tests.lm.tiny import SPACE, tiny_base, tiny_task
 
 TASK = tiny_task()

@@ -214,9 +214,9 @@ def test_kl_of_laws_against_high_precision() -> None:
 def test_the_book_s_own_models_against_their_exact_law(tmp_path: Path) -> None:
     pytest.importorskip("alignlib.lm.base_model", reason="the enumerable models are not part of this copy")
     from alignlib.lm.base_model import load_base, new_model, save_model
-    from alignlib.lm.prefix_tree import exact_log_prob
     from alignlib.lm.space import ResponseSpace
     from alignlib.lm.tasks import Summarisation
+    from tests.lm.by_prompt import exact_log_prob
 
     space = ResponseSpace(9, 3)
     task = Summarisation.task(space)

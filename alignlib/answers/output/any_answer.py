@@ -9,10 +9,10 @@ from alignlib.answers.findings import Findings
 from alignlib.answers.output import capacity, comparison, frontier, overlay, passk, pick, policy_kl
 from alignlib.answers.run_advice import RunAdvice
 from alignlib.pass_at_k import PassEstimate
+from alignlib.training import PolicyKL
 from alignlib.training.comparing import Comparison
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
-from alignlib.training.policy_kl import PolicyKL
 
 __all__ = ["lines"]
 

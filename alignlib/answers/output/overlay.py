@@ -11,8 +11,8 @@ from alignlib._core.names import counted
 from alignlib.answers.output.render import Row, by_point, interval_name, percent
 from alignlib.answers.output.run_point import ends_of_share, nats, place
 from alignlib.estimation import RuleEstimate
+from alignlib.training import TrainingLog
 from alignlib.training.envelope import Floor
-from alignlib.training.logs import TrainingLog
 from alignlib.training.placing import Overlay
 
 __all__ = ["COLUMNS", "headlines", "lines", "of_log", "points", "record"]

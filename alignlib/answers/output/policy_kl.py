@@ -9,7 +9,8 @@ from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib._core.plain import plain
 from alignlib.answers.output.render import bounds, interval_name
-from alignlib.training.policy_kl import ESTIMATORS, KLEstimate, PolicyKL
+from alignlib.training import PolicyKL
+from alignlib.training.policy_kl import ESTIMATORS, KLEstimate
 
 __all__ = ["COLUMNS", "lines", "messages", "points", "record"]
 
@@ -91,7 +92,7 @@ def lines(found: PolicyKL) -> list[str]:
 
     Examples
     --------
-    >>> from alignlib.training.policy_kl import KLSamples, estimate_policy_kl
+    >>> from alignlib.training import KLSamples, estimate_policy_kl
     >>> samples = KLSamples.from_sequences([-1.0, -2.0, -3.0], [-1.5, -2.0, -2.9])
     >>> lines(estimate_policy_kl(samples, n_boot=100))[0][:12]
     '3 responses '
@@ -147,7 +148,7 @@ def messages(found: PolicyKL) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from alignlib.training.policy_kl import KLSamples, estimate_policy_kl
+    >>> from alignlib.training import KLSamples, estimate_policy_kl
     >>> samples = KLSamples.from_sequences([-9.0, -9.0, -9.0, -9.1], [-1.0, -1.0, -1.0, -1.0])
     >>> len(messages(estimate_policy_kl(samples, n_boot=100))) > 0  # likelier under the base than under the policy
     True

@@ -7,10 +7,9 @@ small enough to enumerate, on which the estimators are studied (`study`).
 
 from __future__ import annotations
 
-from alignlib.training.policy_kl.estimate import KLEstimate, PolicyKL, estimate_policy_kl
+from alignlib.training.policy_kl.estimate import KLEstimate
 from alignlib.training.policy_kl.estimators import ESTIMATORS, Estimator, estimator_values, k1, k2, k3
 from alignlib.training.policy_kl.sample_table import read_kl_samples
-from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns
 from alignlib.training.policy_kl.token_model import TokenModel
 
@@ -19,10 +18,7 @@ __all__ = [
     "Estimator",
     "KLColumns",
     "KLEstimate",
-    "KLSamples",
-    "PolicyKL",
     "TokenModel",
-    "estimate_policy_kl",
     "estimator_values",
     "k1",
     "k2",
