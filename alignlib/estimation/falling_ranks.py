@@ -20,7 +20,7 @@ __all__ = ["FEWEST", "falling_ranks", "goes_on"]
 FEWEST = 6  # values: of five in falling order one in 120 orders is as far down
 _EXACT = 48  # values; of more the counts' tails lie below the normal law's
 _KNOTS, _MOST_APART, _LEAST_ALIKE = 24, 5, 0.2
-_SURE = float(scipy.special.ndtri(0.95))
+_SURE = 0.95
 
 
 @cache
@@ -154,7 +154,7 @@ def goes_on(values: FloatArray) -> int:
         return 1
     # Six coefficients take from the likeness of independent noise about as much as 3/k.
     alike = float(left[1:] @ left[:-1]) / square + 3.0 / values.size
-    if alike <= _SURE / math.sqrt(values.size):
+    if alike <= float(scipy.special.ndtri(_SURE)) / math.sqrt(values.size):
         return 1
     alike = min(alike + 1.0 / math.sqrt(values.size), 0.95)
     return min(math.ceil(math.log(_LEAST_ALIKE) / math.log(alike)), _MOST_APART)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
 from alignlib.training import RestingPenalty, resting_penalties
 
 __all__ = ["Tables"]
@@ -14,8 +15,8 @@ __all__ = ["Tables"]
 _NOISE = 0.3  # standard deviation of what is added to each reward
 
 
-@dataclass(frozen=True)
-class Tables:
+@dataclass(frozen=True, eq=False)
+class Tables(SameFields):
     """Tables of responses to be drawn in an enumerable world.
 
     Parameters
