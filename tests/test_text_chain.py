@@ -58,6 +58,8 @@ def test_bad_text_is_named(tmp_path: Path) -> None:
     path.write_bytes("café".encode("latin-1"))
     with pytest.raises(ValueError, match=r"UTF-8; .*latin1.txt is not, at byte 3"):
         read_text(path)
+    with pytest.raises(ValueError, match=r"text must be a file that can be read; .* cannot \(Is a directory\)"):
+        read_text(tmp_path)
     good = tmp_path / "good.txt"
     good.write_text("café", encoding="utf-8")
     assert letter_states(read_text(good)).tolist() == [3, 1, 6, 5]

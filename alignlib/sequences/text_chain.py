@@ -42,7 +42,7 @@ def read_text(path: str | Path) -> str:
     Raises
     ------
     InputError
-        If the file is not text in UTF-8.
+        If the file cannot be read, or is not text in UTF-8.
 
     Examples
     --------
@@ -58,6 +58,10 @@ def read_text(path: str | Path) -> str:
     except UnicodeDecodeError as error:
         raise InputError(
             f"text must be a text file in UTF-8; {path} is not, at byte {error.start}. Save it in UTF-8."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"text must be a file that can be read; {path} cannot ({error.strerror}).", argument="text"
         ) from error
 
 
