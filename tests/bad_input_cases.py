@@ -1296,6 +1296,13 @@ def _options() -> list[Case]:
         asked("gold that is the reward", "are both 'reward'", "--gold", "reward"),
         Case(
             "options",
+            "a column of prompts in plain text",
+            text("x\n", "p.txt"),
+            ("sample", "--model", "m", "--prompts", FILE, "--column", "x", "-o", "FOLDER/o.parquet"),
+            "--column has no say: --prompts is plain text",
+        ),
+        Case(
+            "options",
             "a picture in place of the log that it shows",
             linked_picture,
             (*OVERLAY, "-o", "FOLDER/t.png", "--force"),

@@ -11,7 +11,7 @@ from alignlib._core.files import check_new
 from alignlib._core.names import counted
 from alignlib._core.safe_text import for_terminal
 from alignlib.cli._command import command as make
-from alignlib.cli._command import option
+from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._machine import import_models, interruptible, machine_options, say
 from alignlib.cli._options import FILE, NUMBER, Output, Whole, draws_seed_option
 
@@ -77,6 +77,8 @@ def command(
     natural logarithms, of the law that was sampled from.
     """
     check_new(output, True, [prompts])
+    if prompts.suffix.lower() == ".txt":
+        refuse_typed("column", "prompt_id", remedy="has no say: --prompts is plain text, a prompt a line; leave it out")
     with interruptible(output):
         import_models()
         from alignlib.models.loading import choose_device
