@@ -75,6 +75,17 @@ def test_hosted_notebooks_are_linked_where_the_repository_has_an_address(
     assert ("!git clone" in text) == any("colab" in link for link in links)
 
 
+def test_a_page_whose_script_opens_another_says_what_to_set() -> None:
+    """Of several pages from one script the hosted notebook is the first one's."""
+    said = {
+        notebook.name: ending(notebook, [], Repository("https://github.com/a/b")).partition("It opens chapter ")[2]
+        for notebook in PROJECT.notebooks()
+    }
+    assert {name for name, text in said.items() if text} == {"32_public_table", "52_summarisation_training"}
+    assert said["52_summarisation_training"].startswith("51; set `task = 'summarisation'` in its cell")
+    assert "`gold = 'people'`" in said["32_public_table"]
+
+
 def test_the_book_has_no_address_yet() -> None:
     """Whoever publishes it sets one, in one place; nothing else need change."""
     assert read_repository(ROOT) is None
@@ -89,6 +100,7 @@ def test_an_address_that_is_none_is_one_sentence(tmp_path: Path, url: str) -> No
 
 def test_pages_are_where_the_workflow_publishes_them() -> None:
     assert Repository("https://github.com/Some-One/limits").pages == "https://some-one.github.io/limits"
+    assert Repository("https://github.com/Some-One/some-one.github.io").pages == "https://some-one.github.io"
     assert Repository("https://git.example.org/a/limits").pages == ""
 
 

@@ -8,6 +8,7 @@ from alignbook.parameters import Parameter
 from alignbook.project import Notebook
 from alignbook.repository import Repository
 from alignbook.run_times import RunTimes
+from alignlib._core.names import listed
 from alignlib._core.safe_text import for_markdown
 
 __all__ = ["ending"]
@@ -70,4 +71,9 @@ def _hosted(notebook: Notebook, repository: Repository) -> list[str]:
             repository.colab_setup(),
             "```",
         ]
+    usual = Notebook(notebook.script).parameters
+    changed = [f"`{name} = {value!r}`" for name, value in notebook.fixed.items() if value != usual[name].default]
+    if changed:
+        chapter = notebook.script.stem.partition("_")[0]
+        lines += ["", f"It opens chapter {chapter}; set {listed(changed)} in its cell of parameters for this one."]
     return ["", *lines]

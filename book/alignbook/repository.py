@@ -38,7 +38,10 @@ class Repository:
     def pages(self) -> str:
         """Where the workflow publishes the book; empty where the repository is not on GitHub."""
         found = _GITHUB.fullmatch(self.url)
-        return f"https://{found['owner'].lower()}.github.io/{found['name']}" if found else ""
+        if not found:
+            return ""
+        site = f"{found['owner'].lower()}.github.io"
+        return f"https://{site}" if found["name"].lower() == site else f"https://{site}/{found['name']}"
 
     def binder(self, path: str) -> str:
         """The address that opens a notebook in Binder, which takes any git repository."""
