@@ -48,6 +48,8 @@ QUESTIONS = {
     "why does GRPO fall below best-of-N": "notebooks/53_why_below",
     "pass@k": "notebooks/72_pass_at_k",
     "win rate": "notebooks/70_win_rates",
+    "winning rate": "notebooks/70_win_rates",
+    "PPO worse than best-of-N?": "notebooks/51_safety_training notebooks/52_summarisation_training",
     "k3 estimator": "notebooks/56_measuring_kl",
     "heavy tails": "notebooks/41_tails_decide",
     "my own CSV of rewards": "rerun notebooks/31_your_own_rewards explorer",
