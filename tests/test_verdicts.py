@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,23 @@ def test_a_verdict_follows_from_claims(held: dict[str, int], said: str) -> None:
 def test_a_small_world_shows_no_more_than_itself() -> None:
     """What holds there is called a toy."""
     assert verdict({"for": ["a"], "world": True}, {"a": True}) == "toy"
+
+
+@pytest.mark.parametrize(
+    ("shares", "least", "holds"),
+    [
+        ((0.9, 0.96, 0.94, 0.97), 8, True),  # what lies above before it falls once more does not count
+        ((0.95, 0.96, 0.97, 0.98), 1, True),
+        ((0.96, 0.96, 0.96, float("nan")), 9, False),
+    ],
+)
+def test_where_best_of_n_comes_close_is_counted_from_above(
+    monkeypatch: pytest.MonkeyPatch, shares: tuple[float, ...], least: int, holds: bool
+) -> None:
+    """The number beside the verdict: the least N from which all that were tried have the share."""
+    monkeypatch.syspath_prepend(ROOT / "notebooks")
+    claim = importlib.import_module("_pages.chapter").near_from(shares, (1, 2, 4, 8), 0.95)
+    assert (claim.value, claim.holds) == (least, holds)
 
 
 def small(tmp_path: Path, rows: list[dict[str, object]]) -> Path:

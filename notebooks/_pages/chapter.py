@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
@@ -23,8 +25,8 @@ from alignlib.lm.experiment.tuning_table import PRICE
 from alignlib.lm.methods import METHODS, RESPONSES, find
 
 __all__ = [
-    "claims_of", "difference_figure", "every_setting", "full_length", "glue", "interval", "numbers", "sides",
-    "standing",
+    "claims_of", "difference_figure", "every_setting", "full_length", "glue", "interval", "near_from", "numbers",
+    "sides", "standing",
 ]  # fmt: skip
 
 _HEADLINE = ("ppo", "grpo")
@@ -300,6 +302,16 @@ def upper_ends(key: str, statement: str, source: str, ends: list[Interval], boun
     return claims.at_most(key, statement, source, high, bound, must_hold=False, interval=(low, high))
 
 
+def near_from(shares: npt.ArrayLike, tried: Sequence[int], near: float) -> Claim:
+    """Claim that best-of-N has a share of the limit from some N on; where from none, the number is past the largest."""
+    far = [n for n, share in zip(tried, np.asarray(shares), strict=True) if not share >= near]
+    after = [n for n in tried if n > max(far, default=0)]
+    statement = f"best-of-N is nearly on the limit, at {near:.0%} of it or more, from some N on, up to {max(tried)}"
+    return claims.at_most(
+        "best-near-limit-from", statement, "after P26", min(after, default=max(tried) + 1), max(tried), must_hold=False
+    )
+
+
 def claims_of(results: Results, task: str, test: Standings, train: Standings) -> list[Claim]:
     """Return what the tables show, and P26's finding after the longest and the shortest training."""
     found = [
@@ -351,6 +363,7 @@ def claims_of(results: Results, task: str, test: Standings, train: Standings) ->
     statement = f"best-of-N is nearly on the limit, at {_NEAR:.0%} of it or more, at N = {', '.join(map(str, _NS))}"
     shares = list(_best_shares(test).values())
     found.append(claims.at_least("best-near-limit", statement, "P26", shares, _NEAR, must_hold=False))
+    found.append(near_from(shares, _NS, _NEAR))
     settings = results.tuning.trials
     counts = settings[settings.task == task].groupby("method").size()
     statement = f"every method was tried with {TRIALS} random settings on validation prompts"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from _pages.chapter import upper_ends
+from _pages.chapter import near_from, upper_ends
 from alignbook import claims
 from alignbook.claim import Claim
 from alignlib import plotting
@@ -649,6 +649,7 @@ def claims_of(page: Page, civil: Page, gaps: dict[str, float], foreseen: list[Be
     found.append(
         claims.at_least("best-near-limit", statement, "P26", rules.share, _NEAR, must_hold=False, interval=ends)
     )
+    found.append(near_from(rules.share, _NS, _NEAR))
     for steps in (n for n in page.lengths if n >= page.core):
         for name, one in page.middle(steps).items():
             if name not in _HEADLINE:
