@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from alignlib import plotting
+from alignlib.answers.findings import ask
+from alignlib.answers.output.frontier import lines
 from alignlib.divergences import KL, Divergence
+from alignlib.estimation import fit_frontier
 from alignlib.laws import Exponential, FiniteLaw, PromptAverage, dual_gain, kl_to_optimum
 from alignlib.rules import BestOfN, BestOfPoisson
 from tests.recipes import recipe
@@ -80,3 +83,27 @@ def test_rules_spend_it_and_it_is_drawn() -> None:
     plotting.frontier(ax, law.frontier(divergence=divergence))
     assert ax.get_xlabel() == "χ² to the base model"
     plt.close(fig)
+
+
+def test_the_law_is_estimated_and_printed() -> None:
+    """From samples of it; and a table of it is answered like any other."""
+    law, budgets = Gamma(2.0), [0.05, 0.2]
+    rows = law.sample(1, 120 * 32).reshape(120, 32)
+    found = fit_frontier(rows, n_boot=200).at(budgets)
+    truth = law.gain_at_kl(budgets)
+    assert ((found.gain_low <= truth) & (truth <= found.gain_high)).all()
+    said = lines(ask({"gamma": rows}, "gamma", kl=budgets, n_boot=200))
+    assert any(f"{found.gain[1]:.4g}" in line and line.split()[0] == "0.2" for line in said), said
+
+
+def test_the_divergence_is_estimated_and_printed() -> None:
+    """As the built-in χ² is, under its own name."""
+    rows = np.random.default_rng(3).standard_normal((60, 32))
+    options: dict[str, Any] = {"n_boot": 200, "rng": 0}
+    found = fit_frontier(rows, divergence=ChiSquared(), **options).at([0.05, 0.2])
+    known = fit_frontier(rows, divergence="chi2", **options).at([0.05, 0.2])
+    for name in ("gain", "gain_low", "gain_high"):
+        np.testing.assert_allclose(getattr(found, name), getattr(known, name), rtol=1e-7)
+    said = lines(ask({"r": rows}, "r", kl=[0.05], divergence=ChiSquared(), n_boot=200))
+    assert any(f"{found.gain[0]:.4g}" in line and line.split()[0] == "0.05" for line in said), said
+    assert any("χ²" in line for line in said), said
