@@ -319,6 +319,21 @@ def test_the_command_in_all_its_forms(tmp_path: Path) -> None:
     assert len(lines) == 3
 
 
+def test_nought_has_no_sign(tmp_path: Path) -> None:
+    """At k = 1 all that choose are the same, and their difference is nought up to rounding, of either sign."""
+    rng = np.random.default_rng(6)
+    rows = [
+        f"p{prompt},{(answer := rng.choice(list('ABC')))},{int(answer == 'A')},{rng.normal():.3f}"
+        for prompt in range(7)
+        for _ in range(int(rng.integers(3, 8)))
+    ]
+    table = "\n".join(["prompt_id,answer,correct,score", *rows])
+    code, text = passk(tmp_path, table, "--answer", "answer", "--score", "score", "--k", "1")
+    assert code == 0
+    assert "  0.0000 [" in text
+    assert "-0.0000" not in text
+
+
 def test_responses_without_an_answer_abstain_where_that_is_said(tmp_path: Path) -> None:
     blank = ROWS.replace("p1,B", "p1,").replace("p2,C", "p2,none given")
     options = ("--answer", "answer", "--blank-abstains", "--abstains", "none given", "--k", "4", "--json")
