@@ -269,7 +269,10 @@ def test_probability_form_pays_markov() -> None:
         (lambda: bayes_risk([0.5, 0.5], np.eye(3)), "one entry per row of channel, 3; got 2"),
         (lambda: CodebookMixture([1.0], [[[0.5, 0.5]]], [[0.0]]), "a codebook of one value"),
         (lambda: CodebookMixture([1.0], [np.eye(2)], [[0.0, 2.0], [1.0, 0.0]]), r"loss must lie in \[0, 1\]; it spans"),
-        (lambda: CodebookMixture([1.0], [[[0.5, 0.1], [0, 1]]], 1 - np.eye(2)), "rows of channel must sum to one"),
+        (
+            lambda: CodebookMixture([1.0], [[[0.5, 0.1], [0, 1]]], 1 - np.eye(2)),
+            "channel must have rows that sum to one",
+        ),
         (lambda: information_split([1.0], [[1.0]], [[[1.0]]], [[[0.5, 0.5]]], [1.0, 0.0]), "spread the prior"),
     ],
 )

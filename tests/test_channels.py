@@ -257,7 +257,10 @@ def test_an_unreached_gap_carries_the_best_bracket() -> None:
 @pytest.mark.parametrize(
     ("channel", "message"),
     [
-        ([[0.5, 0.4], [0.5, 0.5]], "rows of channel must sum to one; 1 of 2 do not, the first is row 0 with sum 0.9"),
+        (
+            [[0.5, 0.4], [0.5, 0.5]],
+            "channel must have rows that sum to one; 1 of 2 do not, the first is row 0 with sum 0.9",
+        ),
         ([[3, 1], [2, 2]], "2 of 2 do not.*Divide counts by their row sums"),
         ([[1.5, -0.5], [0.5, 0.5]], r"must not be negative; entry \(0, 1\) is -0.5"),
         ([[np.nan, 1], [0.5, 0.5]], "channel must be finite"),
@@ -311,5 +314,5 @@ def test_cascade_shapes_are_checked() -> None:
         Cascade([0.5, 0.5], [np.eye(2)], [np.eye(2)])
     with pytest.raises(ValueError, match="must end in the judgements that report starts from"):
         Cascade([1.0], [np.eye(2)], [np.eye(3)])
-    with pytest.raises(ValueError, match=r"the rows of judge must sum to one; .* row \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"judge must have rows that sum to one; .* row \(0, 1\)"):
         Cascade([1.0], [[[1.0, 0.0], [0.2, 0.2]]], [np.eye(2)])

@@ -97,7 +97,7 @@ def test_names(project: Project, name: str) -> None:
         (["roots", "-p", "n", "3.0", "-o", "out.ipynb"], "n must be an integer; got '3.0'."),
         (["roots", "-p", "n", "1", "-o", "out.ipynb"], "n must be >= 2; got 1."),
         (["reads", "-p", "table", "no.csv", "-o", "out.ipynb"], "table must be the path of an existing file"),
-        (["pairs", "--n", "7", "-o", "out.ipynb"], "Error: n must be below top, 5; got 7.\n"),
+        (["pairs", "--n", "7", "-o", "out.ipynb"], "Error: --n must be below top, 5; got 7.\n"),
         (["pairs", "--top", "1", "-o", "out.ipynb"], "Error: n must be below top, 1; got 1.\n"),
         (["roots"], "Say where to: alignlib run roots -o out.ipynb"),
         ([], "Say which notebook and where to"),

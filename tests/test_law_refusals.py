@@ -99,7 +99,7 @@ def test_shapes_of_draws(law: Law) -> None:
         (lambda: TwistedChain([[0.5, 0.5], [0.5, 0.6]], np.eye(2)), "transition must have rows that sum to one"),
         (lambda: TwistedChain([[0.5, 0.5], [0.5, 0.5]], [1.0, 0.0]), "reward must have the shape of transition"),
         (lambda: TwistedChain([1.0], [1.0]), "transition must be a square matrix"),
-        (lambda: COIN.frontier([0.1], "x"), "divergence must be one of alignlib.divergences or its name; got 'x'"),
+        (lambda: COIN.frontier([0.1], "x"), "divergence must be a Divergence or the name of one; got 'x'"),
         (lambda: COIN.max_spent("x"), "divergence must be one of"),
         (lambda: BestOfN(2).on(COIN).spent("x"), "divergence must be one of"),
         (lambda: BestOfN(2).on(Gaussian()).spent(type(KL)), "divergence must be one of"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy
 from click.testing import CliRunner
@@ -410,6 +412,11 @@ def test_the_command_tells_a_beta_in_each_normalisation(folder: Path) -> None:
     picture = folder / "pick.svg"
     both = asked(*arguments, "--gold", "gold", "--run-gold", "eval_gold", "-o", picture, "--json")
     assert json.loads(both)["pick"]["by"] == "measured"
+    done = CliRunner().invoke(main, ["pick", *map(str, arguments), "--gold", "gold", "--csv"])
+    drawn = pd.read_csv(io.StringIO(done.stdout))
+    curves = drawn[drawn["what"] != "checkpoint"]  # the picture draws gold itself: the gains above the base's
+    assert set(curves["what"]) == {"tilted", "best_of_n"}
+    assert curves["base_gold"].notna().all()
     assert picture.stat().st_size > 1000
 
 

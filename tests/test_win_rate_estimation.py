@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError
 from alignlib.answers.findings import ask
 from alignlib.answers.output.any_answer import lines
+from alignlib.answers.output.frontier import points
 from alignlib.divergences import CHI_SQUARED, HELLINGER, Divergence, Renyi, as_divergence
 from alignlib.estimation import fit_frontier, tied_pairs
 from alignlib.estimation.win_rate_curve import without_ties
@@ -222,6 +223,11 @@ def test_the_answer_says_what_is_counted() -> None:
     assert "The largest win rate over the base model of any method, by 'reward'" in text
     assert "no method wins more than" in text
     assert "% tie; a tie counts as half a win" in text
+    drawn = [
+        row for row in points(ask(table, "reward", win_rate=True, n_boot=100, curves=True)) if row["what"] == "curve"
+    ]
+    assert drawn
+    assert all(row["reward_low"] == 0.5 + row["gain_low"] for row in drawn)  # the band that the picture has
     text = "\n".join(lines(ask(table, "reward", divergence="renyi:2", kl=[0.1], n_boot=100)))
     assert text.count("of prompt and response together") == 3
     assert "average over prompts" not in text

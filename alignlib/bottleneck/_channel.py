@@ -58,7 +58,7 @@ def as_channel(name: str, value: npt.ArrayLike, *, ndim: int = 2, zero_rows: boo
         place = tuple(int(i) for i in np.unravel_index(first, total.shape))
         label = place[0] if len(place) == 1 else place
         raise InputError(
-            f"the rows of {name} must sum to one; {int(bad.sum())} of {total.size} do not, the first is row {label} "
+            f"{name} must have rows that sum to one; {int(bad.sum())} of {total.size} do not, the first is row {label} "
             f"with sum {total.reshape(-1)[first]:.9g}. Divide counts by their row sums, and put inputs in rows."
         )
     require(bool(usable.any()), f"{name} has only rows of zeros; give at least one usable input.")

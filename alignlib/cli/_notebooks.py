@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from alignbook.extra import require_extra
 from alignlib._core.errors import InputError
 from alignlib._core.safe_text import for_terminal
-from alignlib.cli._bad_input import BadInput
+from alignlib.cli._bad_input import BadInput, in_options
 from alignlib.cli._command import Command, option
 from alignlib.cli._options import Whole
 
@@ -55,6 +55,18 @@ class OnNotebook(Command):
             return found
         offered = [(f"--{p.name.replace('_', '-')}", p.meaning) for p in notebook.parameters.values()]
         return [CompletionItem(name, help=what) for name, what in offered if name.startswith(incomplete)] + found
+
+    def said(self, text: str) -> str:
+        """Return a sentence with options for arguments, and parameters as they were typed, ``--n-max`` for ``n_max``.
+
+        Parameters
+        ----------
+        text : str
+            A sentence of the library, or of the notebook's checks.
+        """
+        words = click.get_current_context().params.get("words") or ()
+        typed = [word.partition("=")[0] for word in words if word.startswith("--")]
+        return in_options(super().said(text), {word[2:].replace("-", "_"): word for word in typed})
 
 
 def notebook_words(metavar: str) -> Callable[[F], F]:

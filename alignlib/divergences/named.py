@@ -55,7 +55,7 @@ def as_divergence(value: object) -> Divergence:
         if name == "renyi":
             return _renyi(value.partition(":")[2], value)
     raise InputError(
-        f"divergence must be one of alignlib.divergences or its name; got {quoted(value)}. Known by name: "
+        f"divergence must be a Divergence or the name of one; got {quoted(value)}. Known by name: "
         f"{', '.join(map(repr, kinds))}, short 'js' and 'tv'; with a parameter, 'renyi:2'.",
         argument="divergence",
     )

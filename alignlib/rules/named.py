@@ -55,14 +55,14 @@ def named_rule(text: str) -> Rule:
     least = sum(part.default is MISSING for part in parts)
     require(
         least <= len(given) <= len(parts),
-        f"rule {_slug(found)!r} takes numbers as in {_form(found)}; got {quoted(text)}. Give them so.",
+        f"rule: {_slug(found)!r} takes numbers as in {_form(found)}; got {quoted(text)}. Give them so.",
         "rule",
     )
     try:
         values = [float(value) for value in given]
     except ValueError:
         raise InputError(
-            f"rule {_slug(found)!r} takes numbers as in {_form(found)}; got {quoted(text)}. Give them so.",
+            f"rule: {_slug(found)!r} takes numbers as in {_form(found)}; got {quoted(text)}. Give them so.",
             argument="rule",
         ) from None
     make: Any = found

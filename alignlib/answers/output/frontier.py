@@ -129,6 +129,10 @@ def points(found: Findings) -> list[dict[str, Any]]:
     rows += [] if found.promise is None else gold_promise.points(found.promise)
     for what, curve in (("curve", found.curve), ("curve_on_every_prompt", found.curve_on_every_prompt)):
         rows += [{"what": what, "measured_in": found.counted.measured_in, **row} for row in _limit(curve)]
+    if found.counted.win_rate:  # whose picture draws win rates, one half above the gains
+        for row in rows:
+            if row["what"].startswith("curve"):
+                row |= {name: 0.5 + row[name.replace("reward", "gain")] for name in ("reward_low", "reward_high")}
     return rows
 
 

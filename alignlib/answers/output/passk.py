@@ -100,7 +100,8 @@ def _table(found: PassEstimate) -> list[str]:
     said = [head.rstrip()]
     for i, k in enumerate(found.k.tolist()):
         cells = "".join(
-            f"  {f'{one.value[i]:z.4f} [{one.low[i]:z.3f}, {one.high[i]:z.3f}]':<{_width(title)}}" for title, one in shown
+            f"  {f'{one.value[i]:z.4f} [{one.low[i]:z.3f}, {one.high[i]:z.3f}]':<{_width(title)}}"
+            for title, one in shown
         )
         said.append(f"{k:>6} {found.prompts[i]:>8}{cells}".rstrip())
     return said

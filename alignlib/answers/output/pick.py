@@ -22,7 +22,7 @@ _AGAINST = ("against", "against_low", "against_high")
 _OF_POINT = ("step", "kl", "kl_low", "kl_high", "gold", "behind", "behind_error")
 COLUMNS = (
     "what", *_OF_POINT, "fall", "fall_error", "p", "spent", *_OF_PREDICTED,
-    *_AGAINST,
+    "base_gold", *_AGAINST,
 )  # fmt: skip
 _MOST_ROWS = 30
 
@@ -69,7 +69,9 @@ def points(found: RunAdvice) -> list[dict[str, Any]]:
         if curve is not None:
             columns = {"kl": curve.spent, name: curve.gold_gain}
             columns |= {f"{name}_low": curve.gold_low, f"{name}_high": curve.gold_high}
-            rows += [{"what": what, **row} for row in by_point(columns, curve.spent.size)]
+            # The picture draws gold itself: the gains above the base's.
+            base = {"what": what, "base_gold": predicted.base_gold}
+            rows += [{**base, **row} for row in by_point(columns, curve.spent.size)]
     return rows
 
 
