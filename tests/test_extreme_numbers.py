@@ -243,7 +243,7 @@ def test_frontiers_are_compared_field_by_field() -> None:
 
 def test_a_divergence_by_an_unknown_name_is_refused_in_one_sentence() -> None:
     for rule in (BestOfN(2), BestOfPoisson(1.0)):
-        with pytest.raises(InputError, match="divergence must be one of"):
+        with pytest.raises(InputError, match="divergence must be a Divergence or the name of one"):
             rule.spent_formula("kullback")  # type: ignore[arg-type]
 
 
