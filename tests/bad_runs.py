@@ -134,7 +134,7 @@ def of_runs() -> list[Row]:
         (compared, "a KL of 1e-320", run(kl=1e-320), (*COMPARED, *BASE), "1 logged KL below 1e-102 nats in size", True),
         (compared, "a step of 1e-320", run(step=1e-320), (*COMPARED, *BASE), "so its intervals are unknown", True),
         (compared, "a reward that is true", run(reward=True), COMPARED, "reward", False),
-        (compared, "one log", run(), COMPARED[:2] + COMPARED[3:], "runs must hold two runs at least", False),
+        (compared, "one log", run(), COMPARED[:2] + COMPARED[3:], "RUN must hold two runs at least", False),
         (compared, "one KL twice", run(), (*COMPARED, "--at", "0.1,0.1"), "0.1 is given more than once", False),
         (compared, "a KL that no run reaches", run(), (*COMPARED, "--at", "7"), "--at must name KLs", False),
         (compared, "a name with a line break", run(), ("compare", "a\nb=FOLDER/t.jsonl", *COMPARED[2:]), r"a\nb", True),
@@ -294,10 +294,10 @@ def of_runs() -> list[Row]:
     ]
     typed: list[tuple[str, tuple[str, ...], str]] = [
         ("a parameter that there is not", (*whole, "--n-mx", "3"), "Unknown parameter 'n_mx'"),
-        ("a number in digits of another script", (*whole, "--n-max", "\u0664"), "n_max must be an integer"),
-        ("marks between thousands as Python has them", (*whole, "--n-max", "1_0"), "n_max must be an integer"),
-        ("a number of 5,000 digits", (*whole, "--n-max", "9" * 5000), "n_max must be a smaller number"),
-        ("a text in place of a number", (*whole, "--n-max", "__import__('os')"), "n_max must be an integer"),
+        ("a number in digits of another script", (*whole, "--n-max", "\u0664"), "--n-max must be an integer"),
+        ("marks between thousands as Python has them", (*whole, "--n-max", "1_0"), "--n-max must be an integer"),
+        ("a number of 5,000 digits", (*whole, "--n-max", "9" * 5000), "--n-max must be a smaller number"),
+        ("a text in place of a number", (*whole, "--n-max", "__import__('os')"), "--n-max must be an integer"),
         ("an infinite number", (*whole, "--delta", "inf"), "Unknown parameter 'delta'"),
         ("a list of nothing", ("run", "from_samples", "-o", "FOLDER/t.ipynb", "--kl", ""), "kl"),
         ("a sweep without values", (*swept, "--grid", "seed"), "NAME=V1,V2"),

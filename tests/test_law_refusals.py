@@ -103,7 +103,10 @@ def test_shapes_of_draws(law: Law) -> None:
         (lambda: COIN.max_spent("x"), "divergence must be a Divergence or the name of one"),
         (lambda: BestOfN(2).on(COIN).spent("x"), "divergence must be a Divergence or the name of one"),
         (lambda: BestOfN(2).on(Gaussian()).spent(type(KL)), "divergence must be a Divergence or the name of one"),
-        (lambda: BestOfN(2).on(PromptAverage([COIN])).spent(None), "divergence must be a Divergence or the name of one"),
+        (
+            lambda: BestOfN(2).on(PromptAverage([COIN])).spent(None),
+            "divergence must be a Divergence or the name of one",
+        ),
         (lambda: Gaussian().frontier([0.1], None), "divergence must be a Divergence or the name of one"),
         (lambda: KL.between([0.5, 0.5], [5.0, 5.0]), "prob must sum to one; it sums to 10"),
         (lambda: REVERSE_KL.between([0.5, 0.4], [0.5, 0.5]), r"policy must sum to one; it sums to 0\.9"),
