@@ -43,8 +43,10 @@ class Before:
         self._inputs: str | None = None
         _place(root).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            inputs, newest = _standing(_inputs(root))
-            # What was changed since this process began may have been read before or after.
+            inputs, _ = _standing(_inputs(root))
+            # What was changed since this process began may have been read before or after. The environment is set up
+            # before it begins, in a new clone just before.
+            _, newest = _standing(_ours(root))
             self._inputs = inputs if newest < STARTED - _TICK else None
 
     def seal(self) -> None:
@@ -81,7 +83,18 @@ def _digest(root: Path) -> str:
 
 
 def _inputs(root: Path) -> Iterator[os.DirEntry[str] | Path]:
-    """Yield what a build may read: the project's files, our packages' where those lie elsewhere, the environment."""
+    """Yield what a build may read: what is ours, and the environment."""
+    yield from _ours(root)
+    yield Path(sys.executable)
+    for folder in sys.path:
+        if os.path.basename(folder) in ("site-packages", "dist-packages") and os.path.isdir(folder):
+            # The folder beside each distribution, whose name tells its version.
+            with os.scandir(folder) as entries:
+                yield from (entry for entry in entries if entry.name.endswith(".dist-info"))
+
+
+def _ours(root: Path) -> Iterator[os.DirEntry[str] | Path]:
+    """Yield the project's files, and those of our packages where these lie elsewhere."""
     with os.scandir(root) as entries:
         for entry in entries:
             if not entry.name.startswith(".") and not entry.name.endswith(".egg-info") and entry.name != "build":
@@ -89,12 +102,6 @@ def _inputs(root: Path) -> Iterator[os.DirEntry[str] | Path]:
     for folder in (*alignlib.__path__, *alignbook.__path__):
         if not Path(folder).resolve().is_relative_to(root.resolve()):
             yield from _files(Path(folder))
-    yield Path(sys.executable)
-    for folder in sys.path:
-        if os.path.basename(folder) in ("site-packages", "dist-packages") and os.path.isdir(folder):
-            # The folder beside each distribution, whose name tells its version.
-            with os.scandir(folder) as entries:
-                yield from (entry for entry in entries if entry.name.endswith(".dist-info"))
 
 
 def _files(path: os.DirEntry[str] | Path) -> Iterator[os.DirEntry[str] | Path]:
