@@ -30,7 +30,7 @@ from alignbook.conditions import need
 
 need(
     n_max * n_repeats <= 50_000_000,
-    f"n_max times n_repeats must be at most 50,000,000 draws, which take 2 GB; got {n_max} × {n_repeats}.",
+    f"n_max times n_repeats must be at most 50,000,000 draws; got {n_max} × {n_repeats}.",
 )
 
 # %% tags=["hide-input"]

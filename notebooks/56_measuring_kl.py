@@ -39,7 +39,7 @@ from alignlib.training.policy_kl.sample_table import read_kl_samples
 
 need(
     n * n_rep <= 10_000_000,
-    f"n times n_rep must be at most 10,000,000 responses, which take 2 GB; got {n} × {n_rep}.",
+    f"n times n_rep must be at most 10,000,000 responses; got {n} × {n_rep}.",
 )
 if table is not None:
     estimate_policy_kl(read_kl_samples(table), sampled_from=sampled_from)

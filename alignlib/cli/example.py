@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_ROWS = 1_000_000  # a gigabyte while they are written
+_ROWS = 1_000_000  # all rows are held until they are written
 _KL = 0.5  # nats, of the policy whose samples are made up
 _SHARE = 0.85  # of the limit, that the run has
 
