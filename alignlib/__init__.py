@@ -9,14 +9,10 @@ A law and its tilt
 - `Law`: what every reward law answers: its tilt, ``gain_at_kl``, ``kl_at_gain``, ``frontier``, ``sample``
 - `FiniteLaw`: rewards with their masses
 - `Gaussian`: the Gaussian law, in closed form
-- `HeavyTailed`: laws on which any KL budget buys unbounded reward
-- `PromptAverage`: several prompts under one average budget
-- `MarkovModel`: a base model of long sequences, token by token
 
-A rule on a law or on samples, and what a budget is measured in
+A rule on a law or on samples
 
-- `BestOfN`, `SoftBestOfN`, `BestOfPoisson`: draw several responses and keep one
-- `KL`: the default divergence
+- `BestOfN`: draw n responses and keep the best; its relatives are in ``alignlib.rules``
 
 A reader's own table, estimated
 
@@ -59,10 +55,10 @@ TYPE_CHECKING = False  # as checkers of types know it; nothing is imported here,
 
 # By noun in the docstring and in `_HOMES`.
 __all__ = [
-    "KL", "BestOfN", "BestOfPoisson", "FiniteLaw", "Gaussian", "HeavyTailed", "InputError", "KLSamples", "Law",
-    "MarkovModel", "PromptAverage", "ProxyPair", "RaterTable", "RewardTable", "SoftBestOfN", "alignment_interval",
-    "ask", "ask_capacity", "capacity", "estimate_capacity", "estimate_policy_kl", "fano_floor", "fit_frontier",
-    "hacking_threshold", "lines", "overlay", "plotting", "read_training_log",
+    "BestOfN", "FiniteLaw", "Gaussian", "InputError", "KLSamples", "Law", "ProxyPair", "RaterTable",
+    "RewardTable", "alignment_interval", "ask", "ask_capacity", "capacity", "estimate_capacity",
+    "estimate_policy_kl", "fano_floor", "fit_frontier", "hacking_threshold", "lines", "overlay", "plotting",
+    "read_training_log",
 ]  # fmt: skip
 
 # Where each name of the front door lives; `plotting` is a room.
@@ -71,14 +67,8 @@ _HOMES = {
     "Law": "alignlib.laws.law",
     "FiniteLaw": "alignlib.laws.finite",
     "Gaussian": "alignlib.laws.gaussian",
-    "HeavyTailed": "alignlib.laws.heavy_tailed",
-    "PromptAverage": "alignlib.laws.prompt_average",
-    "MarkovModel": "alignlib.sequences.markov",
-    # A rule on it, and what a budget is measured in
+    # A rule on it
     "BestOfN": "alignlib.rules.best_of_n",
-    "SoftBestOfN": "alignlib.rules.soft_best_of_n",
-    "BestOfPoisson": "alignlib.rules.best_of_poisson",
-    "KL": "alignlib.divergences.kl",
     # A reader's own table, estimated
     "RewardTable": "alignlib.tables.rewards",
     "fit_frontier": "alignlib.estimation.fitting",
@@ -127,19 +117,13 @@ if TYPE_CHECKING:
     from alignlib.bottleneck.capacity_estimate import estimate_capacity as estimate_capacity
     from alignlib.bottleneck.fano import fano_floor as fano_floor
     from alignlib.bottleneck.interval import alignment_interval as alignment_interval
-    from alignlib.divergences.kl import KL as KL
     from alignlib.estimation.fitting import fit_frontier as fit_frontier
     from alignlib.hacking.hacking_threshold import hacking_threshold as hacking_threshold
     from alignlib.hacking.proxy_gap import ProxyPair as ProxyPair
     from alignlib.laws.finite import FiniteLaw as FiniteLaw
     from alignlib.laws.gaussian import Gaussian as Gaussian
-    from alignlib.laws.heavy_tailed import HeavyTailed as HeavyTailed
     from alignlib.laws.law import Law as Law
-    from alignlib.laws.prompt_average import PromptAverage as PromptAverage
     from alignlib.rules.best_of_n import BestOfN as BestOfN
-    from alignlib.rules.best_of_poisson import BestOfPoisson as BestOfPoisson
-    from alignlib.rules.soft_best_of_n import SoftBestOfN as SoftBestOfN
-    from alignlib.sequences.markov import MarkovModel as MarkovModel
     from alignlib.tables.rater_table import RaterTable as RaterTable
     from alignlib.tables.rewards import RewardTable as RewardTable
     from alignlib.training.logs.training_log import read_training_log as read_training_log

@@ -170,7 +170,7 @@ def test_an_answer_that_is_missing_abstains(row: Any) -> None:
 def test_rules_hold_plain_numbers() -> None:
     for given in (np.array(2.0), pa.scalar(2.0), np.int64(2)):
         assert type(alignlib.BestOfN(given).n) in (int, float)  # type: ignore[arg-type]
-        assert type(alignlib.SoftBestOfN(given, given).lam) in (int, float)  # type: ignore[arg-type]
+        assert type(alignlib.rules.SoftBestOfN(given, given).lam) in (int, float)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [5e-324, 1e-301, 1e306])
