@@ -1176,6 +1176,13 @@ def _logs() -> list[Case]:
         ),
         Case(
             "training logs",
+            "a run's column without a name",
+            text(log(), "t.jsonl"),
+            (*OVERLAY, "--run", ""),
+            "has no column '' (--run)",
+        ),
+        Case(
+            "training logs",
             "a base that is no number",
             text(log(), "t.jsonl"),
             (*OVERLAY, "--run-base", "nan"),

@@ -252,6 +252,9 @@ def test_an_unreached_gap_carries_the_best_bracket() -> None:
     with pytest.raises(CapacityError) as plain:
         blahut_arimoto(rows, max_iter=10)
     assert plain.value.best.value <= true.value <= plain.value.best.upper
+    with pytest.raises(CapacityError) as ended:
+        blahut_arimoto([[0.9, 0.1], [0.3, 0.7]], tol=5e-324)  # below rounding: no million steps that change nothing
+    assert ended.value.best.n_iter < 200
 
 
 @pytest.mark.parametrize(

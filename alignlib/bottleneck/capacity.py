@@ -16,6 +16,7 @@ from alignlib.bottleneck._simplex import Optimum, maximise_on_simplex
 __all__ = ["CapacityError", "CapacityResult", "blahut_arimoto", "capacity"]
 
 _MAX_PLAIN_STEPS = 100_000
+_STILL = 4.0 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +216,12 @@ def blahut_arimoto(channel: npt.ArrayLike, tol: float = 1e-9, *, max_iter: int =
         value, top = float(p @ divergence), float(divergence.max())
         if top - value <= tol:
             return CapacityResult(value, p, max(top - value, 0.0), step)
-        p = p * np.exp(divergence - top)
-        p /= p.sum()
+        moved = p * np.exp(divergence - top)
+        moved /= moved.sum()
+        if np.allclose(moved, p, rtol=_STILL, atol=0.0):  # what still changes is rounding
+            max_iter = step
+            break
+        p = moved
     best = CapacityResult(value, p, top - value, max_iter)
     raise CapacityError(
         f"the gap of {tol:g} nats was not reached: the capacity lies in [{value!r}, {top!r}] after {max_iter} steps; "

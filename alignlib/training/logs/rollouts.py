@@ -64,12 +64,14 @@ def read_rollouts(path: Path, query: LogQuery) -> LogRows:
     """
     tables = _tables(path)
     names = _names(tables[0])
-    reward = query.reward or first_of(REWARDS, names)
+    reward = query.reward if query.reward is not None else first_of(REWARDS, names)
     if reward is None or reward not in names:
         listed = ", ".join(map(repr, names[:40]))
-        wanted = repr(reward or REWARDS[0])
+        wanted = repr(REWARDS[0] if reward is None else reward)
         raise InputError(f"{path} has no column {wanted} (reward): name that of the reward; it has {listed}.")
-    columns = KLColumns(kl=query.kl or "kl", kl_unit=query.kl_unit, step=query.step or first_of(STEPS, names) or "step")
+    kl = "kl" if query.kl is None else query.kl
+    step = (first_of(STEPS, names) or "step") if query.step is None else query.step
+    columns = KLColumns(kl=kl, kl_unit=query.kl_unit, step=step)
     if isinstance(query.length, str):
         columns = KLColumns(kl=columns.kl, kl_unit=query.kl_unit, step=columns.step, n_tokens=query.length)
     if query.run is not None:

@@ -90,13 +90,14 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
         return numbers(file, name, cells)
 
     for argument in ("kl", "reward", "step", "run"):
-        name = getattr(query, argument) or own.get(argument)
+        given = getattr(query, argument)
+        name = given if given is not None else own.get(argument)
         if name is not None:
             require_column(file, name, argument)
             if argument == "kl" and column(name).size and np.isnan(column(name)).all():
                 raise InputError(empty(path, name, column(name).size))
     tracker = next((name for name in _RUNS if trainer and name in file.names), None)
-    run = query.run or ("split" if query.splits else tracker)
+    run = query.run if query.run is not None else ("split" if query.splits else tracker)
     if isinstance(query.length, str):
         require_column(file, query.length, "length")
     size = load(file, [file.names[0]], _ROWS).num_rows
