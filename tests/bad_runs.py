@@ -293,12 +293,16 @@ def of_runs() -> list[Row]:
         (bundles, "no notebook of this name", archive(a=b"1"), ("verify", FILE, "no"), "Give --rerun", False),
     ]
     typed: list[tuple[str, tuple[str, ...], str]] = [
-        ("a parameter that there is not", (*whole, "--n-mx", "3"), "Unknown parameter 'n_mx'"),
+        (
+            "a parameter that there is not",
+            (*whole, "--n-mx", "3"),
+            "Unknown parameter '--n-mx'; did you mean '--n-max'?",
+        ),
         ("a number in digits of another script", (*whole, "--n-max", "\u0664"), "--n-max must be an integer"),
         ("marks between thousands as Python has them", (*whole, "--n-max", "1_0"), "--n-max must be an integer"),
         ("a number of 5,000 digits", (*whole, "--n-max", "9" * 5000), "--n-max must be a smaller number"),
         ("a text in place of a number", (*whole, "--n-max", "__import__('os')"), "--n-max must be an integer"),
-        ("an infinite number", (*whole, "--delta", "inf"), "Unknown parameter 'delta'"),
+        ("an infinite number", (*whole, "--delta", "inf"), "Unknown parameter '--delta'"),
         ("a list of nothing", ("run", "from_samples", "-o", "FOLDER/t.ipynb", "--kl", ""), "kl"),
         ("a sweep without values", (*swept, "--grid", "seed"), "NAME=V1,V2"),
         ("a value of a sweep twice", (*swept, "--grid", "seed=1,1"), "'1' more than once"),

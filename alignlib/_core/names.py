@@ -31,10 +31,13 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     --------
     >>> unknown_name("parameter", "n_mx", ["n_max", "seed"])
     "Unknown parameter 'n_mx'; did you mean 'n_max'? Allowed: n_max, seed."
+    >>> unknown_name("parameter", "--k", ["--n"])
+    "Unknown parameter '--k'. Allowed: --n."
     """
     names = list(allowed)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    bare = {one.removeprefix("--"): one for one in names}  # two options are not alike by their dashes
+    near = get_close_matches(name.removeprefix("--"), bare, n=1, cutoff=0.5)
+    hint = f"; did you mean {bare[near[0]]!r}?" if near else "."
     return f"Unknown {kind} {name!r}{hint} Allowed: {', '.join(names) if names else 'none'}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from alignbook.extra import require_extra
 from alignlib._core.errors import InputError
+from alignlib._core.names import unknown_name
 from alignlib._core.safe_text import for_terminal
 from alignlib.cli._bad_input import BadInput, in_options
 from alignlib.cli._command import Command, option
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OnNotebook",
+    "check_names",
     "check_output",
     "name_and_parameters",
     "notebook_words",
@@ -28,6 +31,11 @@ __all__ = [
     "workers_option",
 ]
 
+# Where a sentence speaks of a parameter that is not its subject, or is said to be given in a way of its own.
+_BESIDE = (
+    r"^(?:{word})(?= is given twice\b| has the value\b| names a folder\b)"
+    r"|(?:(?<=\bbelow )|(?<=\bvalues as )|(?<=\d for ))(?:{word})\b"
+)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -64,9 +72,38 @@ class OnNotebook(Command):
         text : str
             A sentence of the library, or of the notebook's checks.
         """
-        words = click.get_current_context().params.get("words") or ()
-        typed = [word.partition("=")[0] for word in words if word.startswith("--")]
-        return in_options(super().said(text), {word[2:].replace("-", "_"): word for word in typed})
+        typed = _typed()
+        text = in_options(super().said(text), typed)
+        word = "|".join(map(re.escape, typed)) or "(?!)"
+        return re.sub(_BESIDE.format(word=word), lambda match: typed[match[0]], text)
+
+
+def _typed() -> dict[str, str]:
+    """Return how each parameter was typed that was typed as an option: ``--n-max`` for ``n_max``."""
+    words = (str(word) for word in click.get_current_context().params.get("words") or ())
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    return {option[2:].replace("-", "_"): option for option in options}
+
+
+def check_names(notebook: Notebook, parameters: list[tuple[str, str]]) -> None:
+    """Refuse, as it was typed, an option that is no parameter of the notebook.
+
+    Parameters
+    ----------
+    notebook : Notebook
+        The one that was named.
+    parameters : list of (str, str)
+        As `name_and_parameters` gives them.
+
+    Raises
+    ------
+    BadInput
+        With the nearest parameter.
+    """
+    for name, _ in parameters:
+        if name not in notebook.parameters:
+            options = [f"--{one.replace('_', '-')}" for one in notebook.parameters]
+            raise BadInput(unknown_name("parameter", _typed().get(name, name), options))
 
 
 def notebook_words(metavar: str) -> Callable[[F], F]:

@@ -10,7 +10,14 @@ import click
 from alignbook.extra import require_extra
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
-from alignlib.cli._notebooks import OnNotebook, check_output, name_and_parameters, notebook_words, say_other_clone
+from alignlib.cli._notebooks import (
+    OnNotebook,
+    check_names,
+    check_output,
+    name_and_parameters,
+    notebook_words,
+    say_other_clone,
+)
 from alignlib.cli._options import Output
 
 if TYPE_CHECKING:
@@ -105,6 +112,7 @@ def command(
     notebook = project.find(name)
     if output is None:
         raise BadInput(f"Say where to: alignlib run {name} -o out.ipynb, or --list.")
+    check_names(notebook, more)
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
     check_output(output, project, ".ipynb")
     notebook.check(values)

@@ -19,6 +19,7 @@ from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 from alignlib.cli._notebooks import (
     OnNotebook,
+    check_names,
     check_output,
     name_and_parameters,
     notebook_words,
@@ -81,6 +82,7 @@ def command(
     project = own_project()
     say_other_clone(project)
     notebook = project.find(name)
+    check_names(notebook, more)
     points = sweep.grid(notebook, grid, [*pairs, *more], Path.cwd())
     check_output(output, project, ".csv", ".parquet")
     check_new(output, force)
