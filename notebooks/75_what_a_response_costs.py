@@ -36,9 +36,8 @@ from scipy import stats
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage, win_rates
-from alignlib.lm.composed import PrefixWorld, blockwise_best_of_n, particle_filter
+from alignlib.lm.composed import PrefixWorld, blockwise_best_of_n, particle_filter, resampled_once
 from alignlib.lm.level_law import LevelLaw
-from alignlib.lm.particle_sums import resampled_once
 from alignlib.lm.space import ResponseSpace
 from alignlib.rules import (
     BestOfN,

@@ -17,12 +17,11 @@ import pytest
 from alignlib._core.errors import InputError
 from alignlib.models import bounded, folder_checks
 from alignlib.models.batching import computing
-from alignlib.models.chat_template import laid_out
 from alignlib.models.folder_checks import _named_code, check_counts, check_name, check_shards
 from alignlib.models.folder_files import check_files
 from alignlib.models.guest import Guest
 from alignlib.models.loading import _ends
-from alignlib.models.texts import encode_prompts
+from alignlib.models.texts import encode_prompts, laid_out
 from alignlib.models.tokenising import check_tokenizer, tokenised
 
 CONFIGS: list[dict[str, Any]] = [

@@ -21,7 +21,7 @@ from alignlib.answers.output.policy_kl import messages, record
 from alignlib.cli.main import main
 from alignlib.training import estimate_policy_kl
 from alignlib.training.policy_kl import estimator_values, k1, k2, k3
-from alignlib.training.policy_kl.mean_interval import interval_of_mean, interval_of_ratio
+from alignlib.training.policy_kl.estimate import interval_of_mean, interval_of_ratio
 from alignlib.training.policy_kl.sample_table import read_kl_samples
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.study import (

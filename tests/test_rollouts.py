@@ -15,7 +15,7 @@ from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.training import KLSamples, Rollouts, estimate_policy_kl, read_training_log
 from alignlib.training.policy_kl import KLColumns, read_kl_samples
-from alignlib.training.policy_kl.scored_by import stored_in, sure_tokens
+from alignlib.training.policy_kl.samples_of_table import stored_in, sure_tokens
 from alignlib.training.policy_kl.token_model import perturbed_model, random_model
 
 

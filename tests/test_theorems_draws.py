@@ -11,8 +11,7 @@ from scipy import integrate
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import CHI_SQUARED
 from alignlib.laws import FiniteLaw, Levels
-from alignlib.lm.composed import PrefixWorld, particle_filter
-from alignlib.lm.particle_sums import resampled_once
+from alignlib.lm.composed import PrefixWorld, particle_filter, resampled_once
 from alignlib.lm.space import ResponseSpace
 from alignlib.rules import (
     BestOfN,

@@ -3,7 +3,7 @@
 One base for each task, because the tasks speak different words: a shared one would have outputs that the other task's
 responses never use. The model has exactly the C + 1 outputs of the response space, and reads a larger vocabulary, for
 the prompts; a mask on the logits would do too, were it not that training libraries compute log-probabilities from the
-head's weights directly.
+head's weights directly. Reward models are the same network with a scalar head.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
 
 from alignlib._core.checks import IntArray, require
 from alignlib.lm.space import END
@@ -26,6 +34,7 @@ from alignlib.lm.torch_runtime import annealed_adam, one_thread, quiet, seed_for
 __all__ = [
     "EnumerableConfig",
     "EnumerableLM",
+    "EnumerableRewardModel",
     "PretrainingSettings",
     "config_like",
     "load_base",
@@ -33,6 +42,7 @@ __all__ = [
     "new_model",
     "new_model_like",
     "pretrain",
+    "reward_model_like",
     "save_model",
 ]
 
@@ -74,6 +84,8 @@ class EnumerableLM(GPT2LMHeadModel):  # type: ignore[misc]
 
 
 AutoConfig.register(EnumerableConfig.model_type, EnumerableConfig, exist_ok=True)
+
+
 AutoModelForCausalLM.register(EnumerableConfig, EnumerableLM, exist_ok=True)
 
 
@@ -313,4 +325,41 @@ def load_base(folder: Path | str) -> EnumerableLM:
     model = EnumerableLM(EnumerableConfig.from_pretrained(path))
     model.load_state_dict(load_file(path / "model.safetensors"))
     model.float().eval()
+    return model
+
+
+class EnumerableRewardModel(GPT2ForSequenceClassification):  # type: ignore[misc]
+    """GPT-2 with a scalar read after the last token that is not padding.
+
+    Parameters
+    ----------
+    config : EnumerableConfig
+        Sizes.
+    """
+
+    config_class = EnumerableConfig
+
+    def __init__(self, config: EnumerableConfig) -> None:
+        super().__init__(config)
+        self.transformer.wte = torch.nn.Embedding(config.n_inputs, config.n_embd)
+        self.post_init()
+
+
+AutoModelForSequenceClassification.register(EnumerableConfig, EnumerableRewardModel, exist_ok=True)
+
+
+def reward_model_like(shapes: Mapping[str, tuple[int, ...]], n_heads: int) -> EnumerableRewardModel:
+    """Return a reward model whose weights have these names and shapes.
+
+    Parameters
+    ----------
+    shapes : mapping
+        Of each weight by name, as in a state dictionary.
+    n_heads : int
+        Attention heads.
+    """
+    config = config_like(shapes, n_heads)
+    config.num_labels = 1
+    model = EnumerableRewardModel(config)
+    model.eval()
     return model

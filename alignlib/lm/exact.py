@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from alignlib._core.checks import IntArray, require
-from alignlib.lm.base_model import EnumerableLM, new_model_like
+from alignlib.lm.base_model import EnumerableLM, new_model_like, reward_model_like
 from alignlib.lm.prefix_tree import exact_score, tree_log_prob
-from alignlib.lm.reward_models import reward_model_like
 from alignlib.lm.space import ResponseSpace
 from alignlib.lm.stack import Stack
 from alignlib.lm.tasks import Task

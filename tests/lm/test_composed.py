@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from alignlib import InputError
-from alignlib.lm.composed import PrefixWorld, blockwise_best_of_n, particle_filter
+from alignlib.lm.composed import PrefixWorld, blockwise_best_of_n, particle_filter, resampled_once
 from alignlib.lm.experiment import composing
 from alignlib.lm.experiment.composing import COLUMNS, composed_rows
-from alignlib.lm.particle_sums import resampled_once
 from alignlib.lm.space import ResponseSpace
 from alignlib.rules import BestOfN, SoftBestOfN
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alignlib.lm.raters import Raters
+from alignlib.lm.proxies import Raters
 
 
 def test_preferences_are_logistic_with_slips_and_symmetric() -> None:

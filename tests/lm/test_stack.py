@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from alignlib.lm.exact import log_law, log_score, tree_of
-from alignlib.lm.packing import Packing
 from alignlib.lm.payment import GoldPayment, index_of, scores_of_pairs
-from alignlib.lm.proxies import RewardSettings, train_members
-from alignlib.lm.raters import Raters
-from alignlib.lm.stack import Stack, response_mask
+from alignlib.lm.proxies import Raters, RewardSettings, train_members
+from alignlib.lm.stack import Packing, Stack, response_mask
 from alignlib.lm.words.base import Pretraining, new_model
 from tests.lm.by_prompt import exact_log_prob
 from tests.lm.tiny import SPACE, tiny_base, tiny_task

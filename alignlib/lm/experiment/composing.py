@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from alignlib._core.checks import FloatArray
-from alignlib.lm.composed import Composed, PrefixWorld, blockwise_best_of_n, particle_filter
-from alignlib.lm.particle_sums import resampled_once
+from alignlib.lm.composed import Composed, PrefixWorld, blockwise_best_of_n, particle_filter, resampled_once
 from alignlib.lm.space import ResponseSpace
 
 __all__ = ["COLUMNS", "DEPTH", "DRAWS", "composed_rows"]

@@ -15,8 +15,7 @@ from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2For
 from alignlib._core.files import write_whole
 from alignlib.lm.fleet import World
 from alignlib.lm.payment import Payment, ProxyPayment
-from alignlib.lm.proxies import RewardSettings, train_members
-from alignlib.lm.raters import Raters
+from alignlib.lm.proxies import Raters, RewardSettings, train_members
 from alignlib.lm.stack import Stack
 from alignlib.lm.torch_runtime import quiet
 from alignlib.lm.words import rewards

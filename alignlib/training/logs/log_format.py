@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
+from alignlib.tables import open_table_file, tables_in
 from alignlib.training.logs.per_prompt import PerPrompt
 
-__all__ = ["LogFormat", "LogQuery", "LogRows", "known_formats", "no_length", "register"]
+__all__ = ["LogFormat", "LogQuery", "LogRows", "find_log", "known_formats", "no_length", "register"]
 
 
 @dataclass(frozen=True)
@@ -200,3 +202,49 @@ def no_length(path: Path, kl: str) -> str:
         f"{path}: {kl!r} is in nats per token and there is no mean length to convert it with; give the mean number of "
         "tokens per response, or what holds it (length)."
     )
+
+
+def find_log(path: Path) -> tuple[Path, LogFormat]:
+    """Return the file to read and its format.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder.
+
+    Returns
+    -------
+    path : Path
+        The file, or a folder that is a log by itself.
+    log_format : LogFormat
+        What reads it.
+
+    Raises
+    ------
+    InputError
+        For a folder that holds no log of any known format.
+    """
+    for one in known_formats():
+        found = one.find(path)
+        if found is not None:
+            return found, one
+    rows = _of_a_table(path)
+    if rows and "kl" not in rows:
+        raise InputError(
+            f"{path} is a folder of tables with {', '.join(map(repr, rows[:8]))}, which hold no KL: neither KL and "
+            "reward of each step, nor, for single responses, log-probabilities under policy and base beside 'step' and "
+            "'reward'. Add them, or sample from the run's checkpoints with `alignlib sample`, naming the base.",
+            argument="path",
+        )
+    raise InputError(
+        f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name the trainer's log, or a table.",
+        argument="path",
+    )
+
+
+def _of_a_table(path: Path) -> tuple[str, ...]:
+    """Return the columns of the first table in a folder of tables, such as a trainer's dumps of responses."""
+    try:
+        return open_table_file(tables_in(path)[0]).names if path.is_dir() else ()
+    except (InputError, OSError, LookupError):
+        return ()
