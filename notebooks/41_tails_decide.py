@@ -34,9 +34,15 @@ from scipy import stats
 from alignbook import claims
 from alignbook.largest import largest
 from alignlib import plotting
-from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
+from alignlib.hacking.error_laws import (
+    RESOLUTION,
+    GaussianPair,
+    finite_law,
+    independent_pair,
+    noisy_proxy,
+    saturating_pair,
+)
 from alignlib.hacking.hacking_threshold import hacking_threshold
-from alignlib.hacking.noisy_proxy import RESOLUTION, noisy_proxy
 from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import BestOfN, BestOfPoisson

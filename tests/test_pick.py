@@ -21,8 +21,7 @@ from alignlib._core.errors import InputError
 from alignlib.answers.run_advice import RunAdvice
 from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier, gold_turn
-from alignlib.estimation.falling_ranks import _tail
-from alignlib.estimation.gold_turn import _with_one_more
+from alignlib.estimation.gold_turn import _tail, _with_one_more
 from alignlib.laws import FiniteLaw
 from alignlib.tables import RewardTable
 from alignlib.training import RunGold, choose_beta, effective_beta, gold_of_scores, pick

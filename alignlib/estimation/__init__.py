@@ -12,11 +12,10 @@ best-of-N does where samples are in bins. Other rooms resample prompts with the 
 from __future__ import annotations
 
 from alignlib._core.doors import guard
+from alignlib.estimation.at_kl import Wanted, beta_at, most_of_constant_prompts, samples_wanted
 from alignlib.estimation.best_of_n_in_bins import counted_rules
-from alignlib.estimation.beta import beta_at
 from alignlib.estimation.bootstrap import Cells, check_resampling, few_prompts, studentised_interval
 from alignlib.estimation.bounded_mean import bounded_mean_interval
-from alignlib.estimation.constant_part import most_of_constant_prompts
 from alignlib.estimation.draws_per_prompt import DrawsPerPrompt, draws_per_prompt, shown_numbers
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.first_terms import FirstTerms, FirstTermsAt, first_terms
@@ -29,7 +28,6 @@ from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate, check_needs
 from alignlib.estimation.sensitivity import Sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
-from alignlib.estimation.wanted import Wanted, samples_wanted
 from alignlib.estimation.win_rate_curve import tied_pairs
 
 __all__ = [

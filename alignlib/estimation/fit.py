@@ -14,7 +14,6 @@ from alignlib._core.checks import BoolArray, FloatArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, check_budgets
-from alignlib.estimation.attained import attained, rules_along, upper_hull
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
@@ -22,6 +21,7 @@ from alignlib.estimation.fit_checks import single_column
 from alignlib.estimation.fixed_prompts import fixed_prompts_half_width
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
 from alignlib.estimation.per_prompt import PerPromptCurve
+from alignlib.estimation.rule_values import attained, rules_along, upper_hull
 from alignlib.estimation.rules import RuleEstimate, as_rules, evaluate_rules
 from alignlib.estimation.sensitivity import Sensitivity, sensitivity
 from alignlib.estimation.tails import TailShape

@@ -16,10 +16,9 @@ from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, as_divergence
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import Cells, check_resampling, few_prompts
 from alignlib.estimation.curve import AveragedCurve
-from alignlib.estimation.divergence_curve import divergence_curve
+from alignlib.estimation.divergence_curve import divergence_curve, moved_mass_curve
 from alignlib.estimation.fit import Fit
 from alignlib.estimation.fit_checks import as_table, check_beyond, check_bounds, single_column, why_no_limit
-from alignlib.estimation.moved_mass_curve import moved_mass_curve
 from alignlib.estimation.per_prompt import PerPromptCurve
 from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.estimation.win_rate_curve import win_rate_curve

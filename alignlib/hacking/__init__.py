@@ -12,15 +12,13 @@ from __future__ import annotations
 from alignlib._core.doors import guard
 from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
 from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, members_worth_having, small_error_regret
-from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
+from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, noisy_proxy, saturating_pair
 from alignlib.hacking.error_split import ErrorSplit, split_error
 from alignlib.hacking.gold_from_correlation import GoldPromise, promise_gold
-from alignlib.hacking.gold_from_tails import gold_range_at_kl
-from alignlib.hacking.gold_range import check_correlation, gold_range
+from alignlib.hacking.gold_range import check_correlation, gold_range, gold_range_at_kl
 from alignlib.hacking.gold_subset import GoldSubset, measure_gold
 from alignlib.hacking.hacking_threshold import HackingThreshold, hacking_threshold
 from alignlib.hacking.member_comparison import MemberComparison, compare_members
-from alignlib.hacking.noisy_proxy import noisy_proxy
 from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyGap, ProxyPair
 from alignlib.hacking.proxy_table import check_members, on_one_scale
