@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib.cli.main import main
-from alignlib.estimation import UnsupportedBudgetError, fit_frontier, fitting
+from alignlib.estimation import UnsupportedBudgetError, fit_frontier, fitting, per_prompt
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.rules import BestOfN, BestOfPoisson
 from alignlib.tables import RewardTable, example_table
@@ -21,14 +21,15 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.fixture
 def curves(monkeypatch) -> Counter[str]:
-    """How often the averaged curve of each reward is computed."""
+    """How often each averaged curve is computed, wherever: of a reward, or with every prompt on a scale of its own."""
     made: Counter[str] = Counter()
 
-    def counted(table, column, *arguments, **options):
-        made[column] += 1
-        return averaged_curve(table, column, *arguments, **options)
+    def counted(table, column, *arguments, unit=None, **options):
+        made[column if unit is None else f"{column}, each prompt on its scale"] += 1
+        return averaged_curve(table, column, *arguments, unit=unit, **options)
 
-    monkeypatch.setattr(fitting, "averaged_curve", counted)
+    for module in (fitting, per_prompt):
+        monkeypatch.setattr(module, "averaged_curve", counted)
     return made
 
 

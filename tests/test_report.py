@@ -30,6 +30,7 @@ from alignlib.answers import findings
 from alignlib.answers.output import gold_promise
 from alignlib.answers.pictures import gold_picture
 from alignlib.cli.main import main
+from alignlib.estimation import averaging, fitting
 
 pytestmark = [
     pytest.mark.xdist_group("report"),  # what is made once is made in one process
@@ -69,22 +70,34 @@ def run(*arguments):
 
 @contextmanager
 def counting_fits():
-    """Note which rewards the command fits."""
-    fitted, fit = [], findings.fit_frontier
+    """Note which rewards the command fits, and of which it computes an averaged curve, whoever asks for it."""
+    fitted, curves, fit, curve = [], [], fitting.fit_frontier, averaging.averaged_curve
+
+    def fit_noted(data, reward, **options):
+        fitted.append(reward)
+        return fit(data, reward, **options)
+
+    def curve_noted(data, reward, *arguments, unit=None, **options):
+        curves.append(reward if unit is None else (reward, "each prompt in a unit of its own"))
+        return curve(data, reward, *arguments, unit=unit, **options)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            findings, "fit_frontier", lambda data, reward, **kw: fitted.append(reward) or fit(data, reward, **kw)
-        )
-        yield fitted
+        for name, module in list(sys.modules.items()):
+            if name.startswith("alignlib."):
+                for called, noted in (("fit_frontier", fit_noted), ("averaged_curve", curve_noted)):
+                    if called in vars(module):
+                        patch.setattr(module, called, noted)
+        yield fitted, curves
 
 
 @pytest.fixture(scope="module")
 def made(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out") / "report"
-    with counting_fits() as fitted:
+    with counting_fits() as (fitted, curves):
         result = run(table, "--prompt", "q", "--reward", "proxy", "--gold", "gold", "--n", "2,4", "-o", folder)
     assert result.exit_code == 0, result.stderr
     assert fitted == ["proxy", "gold"]  # each once
+    assert curves == ["proxy", "gold", ("gold", "each prompt in a unit of its own")]
     return folder, result.stdout
 
 

@@ -73,7 +73,7 @@ class Fit:
     start : Generator
         The state of the source of randomness, for what is drawn later.
     of_each_prompt : callable
-        What makes `per_prompt`, with the same source of randomness.
+        What makes `per_prompt` of this fit.
     divergence : Divergence
         What budgets are measured in.
     win_rate : bool
@@ -93,7 +93,7 @@ class Fit:
     supported_end: float
     problem: InputError | None
     start: np.random.Generator = field(repr=False)
-    of_each_prompt: Callable[[], Fit] = field(repr=False)
+    of_each_prompt: Callable[[Fit], Fit] = field(repr=False)
     divergence: Divergence = KL
     win_rate: bool = False
 
@@ -271,8 +271,11 @@ class Fit:
 
     @cached_property
     def per_prompt(self) -> Fit:
-        """The fit of the same reward for the same KL on every prompt; it asks more of the samples."""
-        return self.of_each_prompt()
+        """The fit of the same reward for the same KL on every prompt; it asks more of the samples.
+
+        Tail, cells and their weights are those of this fit.
+        """
+        return self.of_each_prompt(self)
 
     def sensitivity(self, kl: float | None = None) -> Sensitivity | None:
         """Say what the limit at a budget assumes: which prompts carry it, and what one larger sample would change.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import as_flag, require
+from alignlib._core.errors import InputError
 from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, as_divergence
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import Cells, check_resampling, few_prompts
@@ -120,21 +121,21 @@ def fit_frontier(
         check_beyond(bounded, budget, divergence, win_rate)
         require(bias_correction, "bias_correction must be left on for win rates and for divergences other than KL.")
     bounds = check_bounds(bounded, budget, data, column)
-    each = budget == "per_prompt" and data.n_prompts > 1
     fixed = few_prompts(data.n_samples)
     tail = tail_shape(data, column, _SURE_OF_FEW if fixed and data.n_prompts > 1 else 1.0)
-    problem = why_no_limit(data, column, 6 if each else 2 if win_rate or divergence == TOTAL_VARIATION else 3)
     cells = Cells.of(data.n_samples, generator) if not fixed else _of_these(data, generator)
     curve: AveragedCurve | PerPromptCurve | None = None
     end = 0.0
-    if problem is None and each:
-        curve = PerPromptCurve(data, column, tail, cells, correct=bias_correction)
-        end = curve.supported_end
-    elif problem is None and divergence == KL and not win_rate:
+    if budget == "per_prompt":
+        curve, problem = _curve_of_each_prompt(data, column, tail, cells, correct=bias_correction)
+        end = 0.0 if curve is None else curve.supported_end
+    else:
+        problem = why_no_limit(data, column, 2 if win_rate or divergence == TOTAL_VARIATION else 3)
+    if problem is None and curve is None and divergence == KL and not win_rate:
         largest = None if bounds is None else bounds[1]
         curve = averaged_curve(data, column, cells, tail, bias_correction=bias_correction, largest=largest)
         end = curve.supported_end if bounds is None else math.inf
-    elif problem is None:
+    elif problem is None and curve is None:
         curve = _curve_beyond(data, column, cells, tail, divergence, win_rate, bounds)
         end = curve.supported_end
         end = float(divergence.of_mean(np.asarray(end))) if math.isfinite(end) else end
@@ -152,19 +153,38 @@ def fit_frontier(
         supported_end=end,
         problem=problem,
         start=start,
-        of_each_prompt=partial(
-            fit_frontier,
-            data,
-            column,
-            budget="per_prompt",
-            bias_correction=bias_correction,
-            level=level,
-            n_boot=n_boot,
-            rng=copy.deepcopy(start),
-        ),
+        of_each_prompt=_of_each_prompt,
         divergence=divergence,
         win_rate=win_rate,
     )
+
+
+def _of_each_prompt(fit: Fit) -> Fit:
+    """Return the fit of the same samples for the same KL on every prompt, which has a curve of its own."""
+    curve, problem = _curve_of_each_prompt(fit.table, fit.reward, fit.tail, fit.cells, correct=fit.bias_correction)
+    return replace(
+        fit,
+        budget="per_prompt",
+        bounded=None,
+        curve=curve,
+        supported_end=0.0 if curve is None else curve.supported_end,
+        problem=problem,
+        divergence=KL,
+        win_rate=False,
+    )
+
+
+def _curve_of_each_prompt(
+    table: RewardTable, column: str, tail: TailShape, cells: Cells, *, correct: bool
+) -> tuple[AveragedCurve | PerPromptCurve | None, InputError | None]:
+    """Return the curve for the same KL on every prompt, or why there is none; of a single prompt there is one curve."""
+    alone = table.n_prompts == 1
+    problem = why_no_limit(table, column, 3 if alone else 6)
+    if problem is not None:
+        return None, problem
+    if alone:
+        return averaged_curve(table, column, cells, tail, bias_correction=correct), None
+    return PerPromptCurve(table, column, tail, cells, correct=correct), None
 
 
 def _of_these(table: RewardTable, generator: np.random.Generator) -> Cells:
