@@ -74,7 +74,7 @@ _STYLE: Any = {
     "lines.linewidth": 2.0,
     "lines.markersize": 6.0,
     "svg.hashsalt": "alignlib",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
 }
 
 
@@ -495,7 +495,7 @@ def save(fig: Figure, folder: str | Path | None, name: str) -> None:
     if folder is None:
         return
     require(Path(folder).is_dir(), f"folder must be an existing folder; got {str(folder)!r}. Make it first.")
-    with mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}):
+    with mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "none"}):
         fig.savefig(Path(folder) / f"{name}.png", dpi=180)
         fig.savefig(Path(folder) / f"{name}.svg", metadata={"Date": None})
 

@@ -45,7 +45,7 @@ def draw() -> bytes:
     ax.set_ylim(-0.06 * top, top)
     plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward")
     out = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}):
+    with mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "none"}):
         fig.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     plt.close(fig)
     return out.getvalue()

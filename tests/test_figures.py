@@ -113,11 +113,14 @@ def test_colours_can_be_read_in_the_light_and_in_the_dark(name: str) -> None:
     assert "filter: invert(1) hue-rotate(180deg) !important" in (ROOT / "book/_assets/book.css").read_text("utf-8")
 
 
-def test_text_in_figures_of_the_book_can_be_read_in_the_light_and_in_the_dark() -> None:
+def test_text_in_figures_of_the_book_is_text_and_can_be_read_in_the_light_and_in_the_dark() -> None:
     need_book()
     faint = {}
     for path in sorted((HTML / "_images").glob("*.svg")):
-        for style in set(re.findall(r'<text style="([^"]*)"', path.read_text(encoding="utf-8"))):
+        drawing = path.read_text(encoding="utf-8")
+        assert "<text " in drawing, path.name
+        assert not re.search(r'id="[A-Z]\w*-[0-9a-f]+"', drawing), path.name  # a letter drawn as an outline
+        for style in set(re.findall(r'<text style="([^"]*)"', drawing)):
             said = re.search(r"fill: (#[0-9a-f]{6})", style)
             opacity = re.search(r"(?<!-)opacity: ([\d.]+)", style)
             share = float(opacity[1]) if opacity else 1.0

@@ -105,11 +105,14 @@ def test_arrays_and_frames_in_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])  # the latter with its mark, from PowerShell
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "array.json", "t.parquet"])
-def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, packed: bool) -> None:
+def test_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, encoding: str, packed: bool
+) -> None:
     if name == "t.parquet":
         pq.write_table(pa.table(COLUMNS), tmp_path / name)
-    content = (tmp_path / name).read_bytes() if name == "t.parquet" else str(FORMS[name]).encode()
+    content = (tmp_path / name).read_bytes() if name == "t.parquet" else str(FORMS[name]).encode(encoding)
     stream = io.TextIOWrapper(io.BytesIO(gzip.compress(content) if packed else content))
     monkeypatch.setattr(sys, "stdin", stream)
     np.testing.assert_array_equal(RewardTable.read("-").column("reward").reshape(PROMPTS, SAMPLES), REWARDS)

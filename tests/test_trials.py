@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from alignbook.bad_input import FAMILIES, bad_input_page, to_markdown, tried
@@ -57,6 +61,32 @@ def test_counts_are_kept_until_code_or_tests_change(tmp_path: Path) -> None:
         assert tried(project) == {"values": [n, n]}
         assert len((project.root / "ran").read_text()) == runs
     assert json.loads((project.build / "bad_input.json").read_text())["counts"] == {"values": [40, 40]}
+
+
+def test_a_build_that_is_killed_leaves_none_of_its_programs(tmp_path: Path) -> None:
+    """Neither that which counts, or writes the pages, nor what that has started."""
+    slow = "import os, sys, time; print(os.getppid(), os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(600)"
+    begins = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {slow!r}, sys.argv[1]])"
+    build = f"from alignbook.processes import run_bound; import sys; run_bound({begins!r}, sys.argv[1])"
+    with subprocess.Popen([sys.executable, "-c", build, tmp_path / "pids"]) as process:
+        end = time.monotonic() + 60
+        while not ((tmp_path / "pids").is_file() and (tmp_path / "pids").read_text()) and time.monotonic() < end:
+            time.sleep(0.02)
+        running = [psutil.Process(int(number)) for number in (tmp_path / "pids").read_text().split()]
+        assert len(running) == 2
+        assert process.pid in {one.ppid() for one in running}
+        process.kill()
+    while any(_lives(one) for one in running) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert [one for one in running if _lives(one)] == []
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A container may have nobody to bury what has ended."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_no_count_is_typed() -> None:

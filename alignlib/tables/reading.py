@@ -136,10 +136,15 @@ def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
         raise InputError(f"{name} is empty; give a table, with a name for each column.", argument="path")
     if data[:2].to_pybytes() == _GZIP_MAGIC:
         raise InputError(f"{name} is compressed twice; unpack it once (gunzip) and try again.", argument="path")
+    return found.open(name, _utf_8(data))
+
+
+def _utf_8(data: pa.Buffer) -> pa.Buffer:
+    """Return text in UTF-16 with its mark, as PowerShell writes it, in UTF-8; anything else as it is."""
     if data[:2].to_pybytes() in _UTF_16:
         with contextlib.suppress(UnicodeDecodeError):  # what is none after all, the reader of text refuses
-            data = pa.py_buffer(data.to_pybytes().decode("utf-16").encode())
-    return found.open(name, data)
+            return pa.py_buffer(data.to_pybytes().decode("utf-16").encode())
+    return data
 
 
 def _open_standard_input() -> TableFile:
@@ -151,6 +156,7 @@ def _open_standard_input() -> TableFile:
                 data = _unzipped(name, unzipped, data.size, first=_check_text)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _no_gzip(name, error) from error
+    data = _utf_8(data)
     return _opened(known_formats()[_extension(data[:64].to_pybytes())], name, data)
 
 
@@ -164,6 +170,8 @@ def _extension(start: bytes) -> str:
 
 def _check_text(name: str, start: bytes) -> None:
     """Refuse what is no table before the rest of it is read."""
+    if start.startswith(_UTF_16):
+        start = start.decode("utf-16", "ignore").encode()
     if not start.startswith(_GZIP_MAGIC) and _extension(start[:64]) == ".csv":
         check_start(name, start)
 

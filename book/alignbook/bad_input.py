@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from alignbook.processes import run_bound
 from alignbook.project import Project
 from alignlib._core.files import write_whole
 
@@ -66,10 +65,8 @@ def tried(project: Project) -> dict[str, list[int]]:
             return dict(data["counts"])
     paths = [str(project.root), str(project.root / "book"), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    command = [sys.executable, "-m", "tests.trials"]
-    done = subprocess.run(
-        command, cwd=project.root, env=environment, stdout=subprocess.PIPE, encoding="utf-8", check=True
-    )
+    program = "import runpy; runpy.run_module('tests.trials', run_name='__main__')"
+    done = run_bound(program, cwd=project.root, env=environment, check=True)
     counts: dict[str, list[int]] = json.loads(done.stdout.splitlines()[-1])
     write_whole(kept, json.dumps({"digest": digest, "counts": counts}, indent=1) + "\n")
     return counts

@@ -12,7 +12,6 @@ import math
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from alignbook.bad_input import tried
 from alignbook.certificate import Before
 from alignbook.pairing import disagreement
 from alignbook.parameters import ParameterError
+from alignbook.processes import run_bound
 from alignbook.progress import show
 from alignbook.project import Project, own_project
 from alignbook.run_times import read_run_times
@@ -87,13 +87,13 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
     # From nothing and beside the old pages: an incremental build keeps quiet about old warnings, and whoever reads or
     # tests the pages meanwhile should not find half of them.
     with working_folder(project.build) as folder:
-        command = [
-            *(sys.executable, "-P", "-c", "from jupyter_book.cli.main import main; main()"),
+        words = [
             *("build", str(project.build / "book"), "--config", str(project.root / "_config.yml")),
             *("--path-output", str(folder), "-W", "-n", "--keep-going", "-q"),
         ]
         environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
-        done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
+        program = "from jupyter_book.cli.main import main; main()"
+        done = run_bound(program, *words, cwd=project.root, env=environment, stderr=subprocess.PIPE)
         new = Path(folder, "_build")
         missing = [name for name in chapters(project) if not (new / f"html/{name}.html").is_file()]
         write_whole(project.build / "pages.log", done.stdout + done.stderr)

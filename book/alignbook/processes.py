@@ -10,6 +10,8 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,14 +24,14 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import psutil  # comes with ipykernel
 
 from alignlib._core.stopping import in_the_end, undisturbed
 from alignlib._core.working import working_folder
 
-__all__ = ["Died", "context", "in_processes"]
+__all__ = ["Died", "context", "end_with_starter", "in_processes", "run_bound"]
 
 # How a process starts: knowing nothing of this one. Tests, which make many, fork theirs from one that has
 # imported what all need; such a server would leave its socket behind where a command is killed.
@@ -80,6 +82,45 @@ def in_processes(
             crew.dismiss()
         finally:
             done()
+
+
+def run_bound(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program of Python that ends, with all that it starts, when this process does, even where that is killed.
+
+    Its input is a pipe whose other end this process alone holds.
+
+    Parameters
+    ----------
+    program : str
+        As for ``python -c``.
+    *arguments : str
+        Of the program.
+    **options : object
+        Of ``subprocess.run``.
+    """
+    ours = "from alignbook.processes import end_with_starter; end_with_starter(); "
+    reader, writer = os.pipe()
+    try:
+        command = [sys.executable, "-P", "-c", ours + program, *arguments]
+        return subprocess.run(
+            command, stdin=reader, stdout=subprocess.PIPE, encoding="utf-8", errors="backslashreplace", **options
+        )
+    finally:
+        os.close(writer)
+        os.close(reader)
+
+
+def end_with_starter() -> None:
+    """End this process, with what it has started, once the one that holds its input open has ended."""
+    held = os.dup(0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # what is started here has an input of its own
+
+    def watch() -> None:
+        os.read(held, 1)
+        _end_here()
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class _Crew(Generic[Job, Result]):
@@ -247,6 +288,10 @@ def _not_heeded(*_: object) -> None:
 def _end_with(sentinel: int) -> None:
     """End this process once its parent has: nobody waits for its result."""
     wait([sentinel])
+    _end_here()
+
+
+def _end_here() -> NoReturn:
     with contextlib.suppress(psutil.Error):
         _kill(psutil.Process().children(recursive=True))
     os._exit(1)
