@@ -24,8 +24,7 @@ from alignlib.bottleneck import (
     symmetric_channel,
 )
 from alignlib.bottleneck.counted_decoder import decoder_error_by_rater
-from alignlib.bottleneck.raters_drawn import _Cells, ends_over_raters
-from alignlib.bottleneck.raters_left_out import leave_out_raters
+from alignlib.bottleneck.over_raters import _Cells, ends_over_raters, leave_out_raters
 from alignlib.cli.main import main
 from alignlib.tables import RaterTable
 

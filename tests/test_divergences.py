@@ -25,10 +25,10 @@ from alignlib.divergences import (
     Divergence,
     Renyi,
 )
-from alignlib.divergences.declared import check_declared
+from alignlib.divergences.divergence import check_declared
 from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
-from alignlib.laws.kept_outcomes import kept_outcomes
+from alignlib.laws.joint_newton import kept_outcomes
 from alignlib.laws.optima import _one_by_one, optima
 from alignlib.rules import BestOfN
 from alignlib.rules.rank_rule import RankRule

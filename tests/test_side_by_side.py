@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
-from alignlib.laws.side_by_side import SideBySide
+from alignlib.laws.prompt_average import SideBySide
 
 LAM = np.concatenate([[0.0, np.inf, -np.inf, 1e300], np.geomspace(1e-4, 1e7, 23), -np.geomspace(1e-4, 1e7, 23)])
 
@@ -31,7 +31,7 @@ def test_each_law_as_by_itself(name: str) -> None:
 
 
 def test_an_average_is_the_mean_of_its_laws_however_many_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alignlib.laws.side_by_side._AT_ONCE", 64)  # two rows at a time
+    monkeypatch.setattr("alignlib.laws.prompt_average._AT_ONCE", 64)  # two rows at a time
     laws = [law for law in some_laws(np.random.default_rng(4), 9) if law.max_reward < 1e20]
     average = PromptAverage(laws)
     np.testing.assert_allclose(average.kl(LAM), np.mean([law.kl(LAM) for law in laws], axis=0), rtol=1e-13)

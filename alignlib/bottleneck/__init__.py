@@ -20,22 +20,28 @@ from alignlib.bottleneck.codebook import CodebookMixture, ConditionError
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
 from alignlib.bottleneck.counted_decoder import DecoderError, decoder_error
 from alignlib.bottleneck.counted_draws import CapacityDraws
-from alignlib.bottleneck.enumeration import EnumeratedLearner, enumerate_gibbs
 from alignlib.bottleneck.fano import bayes_risk, fano_floor, label_floor, required_capacity
 from alignlib.bottleneck.flattery import FlatteryPoint, FlatteryWorld
 from alignlib.bottleneck.information_split import InformationSplit, information_split
 from alignlib.bottleneck.interval import AlignmentInterval, alignment_interval
 from alignlib.bottleneck.learners import (
+    EnumeratedLearner,
     GibbsLearner,
     counting_decoder,
     draw_counts,
+    enumerate_gibbs,
     gibbs_learner,
     network_decoder,
     pooled_decoder,
 )
 from alignlib.bottleneck.pac_bayes import catoni, expected_ceiling, mcallester, probable_ceiling, seeger
-from alignlib.bottleneck.rate_distortion import RateDistortionPoint, RateDistortionTask, rate_distortion
-from alignlib.bottleneck.water_filling import GaussianAllocation, reverse_water_filling
+from alignlib.bottleneck.rate_distortion import (
+    GaussianAllocation,
+    RateDistortionPoint,
+    RateDistortionTask,
+    rate_distortion,
+    reverse_water_filling,
+)
 
 __all__ = [
     "AlignmentInterval",

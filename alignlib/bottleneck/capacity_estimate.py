@@ -17,8 +17,7 @@ from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
 from alignlib.bottleneck.counted_decoder import DecoderError, decoder_error, decoder_error_by_rater
 from alignlib.bottleneck.counted_draws import CapacityDraws
-from alignlib.bottleneck.raters_drawn import ends_over_raters
-from alignlib.bottleneck.raters_left_out import leave_out_raters
+from alignlib.bottleneck.over_raters import ends_over_raters, leave_out_raters
 from alignlib.tables import RaterTable
 
 __all__ = ["CapacityEstimate", "estimate_capacity"]
@@ -115,8 +114,8 @@ def estimate_capacity(
     by_rater : bool
         With False, labels are taken as independent given target and context. With True, whole raters are left out in
         turn (a jackknife) and drawn anew with one more of a kind not seen, which allows for raters who differ and for
-        kinds that no rater of the table is of (`raters_drawn`); the intervals are then wider. Where several labels are
-        of one item, they go together by item: give the item as the rater. It assumes that raters are drawn
+        kinds that no rater of the table is of (`ends_over_raters`); the intervals are then wider. Where several labels
+        are of one item, they go together by item: give the item as the rater. It assumes that raters are drawn
         independently.
 
     Raises

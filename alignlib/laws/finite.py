@@ -19,11 +19,10 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib._core.special import exact_dot
 from alignlib.divergences import Divergence
-from alignlib.laws.finite_roots import accurate_root, newton_root
 from alignlib.laws.law import Law
 from alignlib.laws.levels import Levels, checked_law
 from alignlib.laws.optima import optima
-from alignlib.laws.roots import rising_root
+from alignlib.laws.roots import accurate_root, newton_root, rising_root
 from alignlib.laws.tilt_moments import (
     CENTRED_UP_TO,
     NEARLY_SATURATED,

@@ -8,8 +8,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, as_vector
 from alignlib.laws import Levels
-from alignlib.rules.weighted_choice import one_by_weight, weighted_choice
-from alignlib.rules.weighted_rule import WeightedRule
+from alignlib.rules.weighted_choice import WeightedRule, one_by_weight, weighted_choice
 
 __all__ = ["SoftBestOfN"]
 

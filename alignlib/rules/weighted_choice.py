@@ -1,4 +1,4 @@
-"""The law of one of n draws, kept with a probability in proportion to a weight of its reward.
+"""The law of one of n draws, kept with a probability in proportion to a weight of its reward, and rules that do so.
 
 ``π(y) = n p(y) w(y) ∫ e^{-t w(y)} φ(t)^{n-1} dt`` with ``φ(t) = E_p e^{-t w}``: the normaliser ``1/Σw`` of a random
 sample becomes an integral over independent factors. In ``s = log t`` the integrand decays doubly exponentially and the
@@ -8,15 +8,17 @@ trapezoidal rule converges geometrically. Where all draws weigh nothing, one of 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, IntArray, as_plain, require
 from alignlib.laws import Levels
+from alignlib.rules.rule import Rule
 
-__all__ = ["one_by_weight", "weighted_choice"]
+__all__ = ["WeightedRule", "one_by_weight", "weighted_choice"]
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -152,3 +154,34 @@ def _log_laplace(mass: FloatArray, under: float, over: float, log_x: FloatArray)
         with np.errstate(divide="ignore", under="ignore"):
             out[far] = -low + np.log(under + np.exp(low[:, None] - x) @ mass)
     return out
+
+
+@dataclass(frozen=True)
+class WeightedRule(Rule):
+    """Draw n, keep one by a weight that λ >= 0 makes steeper; the curve runs along λ at a fixed n, from the base at 0.
+
+    A subclass defines `log_ratio`, by `weighted_choice`, and `choose`.
+
+    Parameters
+    ----------
+    n : float
+        Number of draws, >= 1.
+    lam : float
+        λ >= 0; 0 is the base model.
+    """
+
+    n: float
+    lam: float
+
+    parameter = "lam"
+    symbol = "λ"
+    start = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", as_plain("n", self.n, 1.0))
+        object.__setattr__(self, "lam", as_plain("lam", self.lam, self.start))
+
+    @property
+    def draws(self) -> float:
+        """The number n itself."""
+        return float(self.n)
