@@ -107,7 +107,7 @@ plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 # the density of $r$ given the proxy tends to one proportional to $\varphi_\sigma(r)e^{r/b}$, whose mean is $\sigma^2/b$. Where it falls like a power, the ratio tends to 1: the law of $r$ given a high proxy is then that of $r$ alone, with mean 0.
 # ```
 #
-# Best-of-$N$ moves up the proxy and reads gold off this curve ({numref}`fig-tails-given`, {prf:ref}`thm-one-turn`). Nothing is simulated: the law of the proxy is integrated in cells, the outermost of mass
+# The response that best-of-$N$ keeps was chosen for its error too: on average its proxy promises more than there is, the {term}`winner's curse`. Best-of-$N$ moves up the proxy and reads gold off this curve ({numref}`fig-tails-given`, {prf:ref}`thm-one-turn`). Nothing is simulated: the law of the proxy is integrated in cells, the outermost of mass
 # $10^{-12}$. The density counts, not the tail alone: an error of $2^k$ with probability $2^{-k}$ has a tail $P(e\ge x)$ that falls like $1/x$, but all its mass lies on separate values. Best-of-$N$ then keeps some gold for ever: a few of its samples share the largest error, and it takes the one with the most gold among them.
 
 # %% mystnb={"figure": {"caption": "Expected gold given the proxy, for the same errors. Where the curve turns down, so does best-of-N.", "name": "fig-tails-given"}, "image": {"alt": "Expected gold against proxy value: lines that rise for normal and uniform errors, a plateau for Laplace, humps that return to zero for Student t and Pareto."}} tags=["hide-input"]

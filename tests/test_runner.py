@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from alignbook import cache
+from alignbook.normalise import normalise
 from alignbook.parameters import ParameterError
 from alignbook.project import Project
 from alignbook.runner import Job, Run, execute, execute_all
@@ -142,6 +143,21 @@ def test_what_no_page_may_show_is_a_failure(runs: dict[str, Run], name: str, sai
 def test_no_address_and_no_path_of_the_kernel_is_left(runs: dict[str, Run]) -> None:
     assert "at 0x…" in runs["04_address"].notebook
     assert "ipykernel_" not in runs["03_warns"].notebook
+
+
+def test_a_table_has_its_names_in_one_row_and_no_heading_without_text() -> None:
+    frame = pd.DataFrame({"a": [1], "b": [2], "<c>": [3]})
+    upper = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("p", "q"), ("p", "r")]))
+    frames = [frame, frame.set_index("a"), frame.set_index(["a", "b"]), upper.rename_axis("k")]
+    cells = [nbformat.v4.new_code_cell() for _ in frames]
+    for cell, shown in zip(cells, frames, strict=True):
+        html = {"text/html": shown.to_html(notebook=True), "text/plain": "a table"}
+        cell.outputs = [nbformat.v4.new_output("display_data", html)]
+    normalise(nbformat.v4.new_notebook(cells=cells))
+    heads = [re.findall(r"<(t[hd])[^>]*>(.*?)</t", c.outputs[0].data["text/html"].split("</thead>")[0]) for c in cells]
+    names = [("th", name) for name in ("a", "b", "&lt;c&gt;")]
+    levels = [("td", ""), ("th", "p"), ("th", "k"), ("th", "q"), ("th", "r")]
+    assert heads == [[("td", ""), *names], names, names, levels]
 
 
 def test_a_failed_run_is_not_kept(project: Project, runs: dict[str, Run], tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ _KERNEL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
 _KERNEL_FILE_LINE = re.compile(r"^notebook:\d+: ")
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*(?::([^{}]*))?\}\}")
 _RECORDED = "application/papermill.record/text/plain"
+_TABLE_HEAD = re.compile(r'(<table[^>]* class="dataframe">\s*<thead>)(.*?)(?=\s*</thead>)', re.DOTALL)
+_ROW = re.compile(r"<tr[^>]*>(.*?)</tr>", re.DOTALL)
+_HEADING = re.compile(r"<th([^>]*)>(.*?)</th>", re.DOTALL)
 # Parts of Markdown in which running text does not stand: code (roles too) and mathematics.
 _APART = re.compile(
     r"(?P<code>(?<!`)(?P<ticks>`{1,2})(?!`)[^`]+(?P=ticks)(?!`))"
@@ -147,8 +150,28 @@ def _scrub(output: NotebookNode) -> None:
         for mime in ("text/plain", "text/html", "text/markdown"):
             if mime in output.data:
                 output.data[mime] = _clean(output.data[mime])
+        if "text/html" in output.data:
+            output.data["text/html"] = _TABLE_HEAD.sub(_one_head, output.data["text/html"])
         if "text/plain" in output.data:
             output.data["text/plain"] = _seen(output.data["text/plain"])
+
+
+def _one_head(table: re.Match[str]) -> str:
+    """Return the head of a table of pandas with the names of its index in the row of its columns' names.
+
+    Pandas gives them a row of their own, where the cells above columns are empty, as those above the index are in the
+    row before. A cell that stays empty is no heading.
+    """
+    *above, last = rows = [_HEADING.findall(row) for row in _ROW.findall(table[2])]
+    if above and len(above[-1]) == len(last) and not any("span" in marks for marks, _ in (*above[-1], *last)):
+        pairs = list(zip(above[-1], last, strict=True))
+        if all(not (upper and lower) for (_, upper), (_, lower) in pairs):
+            rows = [*above[:-1], [(marks, upper or lower) for (marks, upper), (_, lower) in pairs]]
+    lines = []
+    for row in rows:
+        cells = [f"<th{marks}>{text}</th>" if text else f"<td{marks}></td>" for marks, text in row]
+        lines += ["    <tr>", *(f"      {cell}" for cell in cells), "    </tr>"]
+    return "\n".join([table[1], *lines])
 
 
 def _clean(text: str) -> str:
