@@ -18,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
 
 from alignlib._core.checks import as_number, as_numbers, as_whole, require
 from alignlib._core.doors import guard
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.palette import BASE, BEST_OF_N, BOUND, CYCLE, FOURTH, LIMIT, THIRD
 from alignlib.divergences import KL
 from alignlib.laws import Frontier, Law
@@ -217,7 +219,7 @@ def curve(
     Raises
     ------
     InputError
-        If ``x`` or ``y`` holds no numbers.
+        If ``x`` or ``y`` holds no numbers, or Matplotlib knows no such colour or alignment.
 
     Examples
     --------
@@ -227,11 +229,28 @@ def curve(
     >>> plt.close(fig)
     """
     xs, ys = as_numbers("x", x), as_numbers("y", y)
+    offset = _check_style(color=color, ha=ha, offset=offset)
     hidden = {"label": f"_{label}"} if label else {}  # legends leave out what begins with _; figures' data keep it
     ax.plot(xs, ys, color=color, **(hidden | line))
     if label:
         _write(ax, xs, ys, label, color, at, offset, ha)
     return ax
+
+
+def _check_style(
+    *, color: str = LIMIT, ha: str = "center", marker: str = "o", offset: tuple[float, float] = (0.0, 0.0)
+) -> tuple[float, float]:
+    """Say what Matplotlib would only say when it draws, or in its own words; return the offset."""
+    require(is_color_like(color), f"color must be a colour of Matplotlib's; got {quoted(color)}.", "color")
+    known = isinstance(ha, str) and ha in ("left", "center", "right")
+    require(known, f"ha must be 'left', 'center' or 'right'; got {quoted(ha)}.", "ha")
+    try:
+        MarkerStyle(marker)
+    except (ValueError, TypeError):
+        raise InputError(f"marker must be one of Matplotlib's; got {quoted(marker)}.", argument="marker") from None
+    place = as_numbers("offset", offset)
+    require(place.shape == (2,), f"offset must be two numbers, in points; got {quoted(offset)}.", "offset")
+    return float(place[0]), float(place[1])
 
 
 def _write(
@@ -357,6 +376,11 @@ def tail_note(ax: Axes, x: float, y: float, text: str, color: str = BOUND, *, in
     inside : bool
         Below the end of the curve, where the right margin has no room.
 
+    Raises
+    ------
+    InputError
+        If Matplotlib knows no such colour.
+
     Examples
     --------
     >>> fig, ax = new()
@@ -364,6 +388,7 @@ def tail_note(ax: Axes, x: float, y: float, text: str, color: str = BOUND, *, in
     1
     >>> plt.close(fig)
     """
+    _check_style(color=color)
     place: Any = {"xytext": (0, -56), "ha": "right"} if inside else {"xytext": (6, -2), "ha": "left"}
     ax.annotate(text, (x, y), textcoords="offset points", color=color, va="top", fontsize=9.5, **place)
     return ax
@@ -407,7 +432,8 @@ def points(
     Raises
     ------
     InputError
-        If ``x``, ``y``, ``low`` or ``high`` holds no numbers.
+        If ``x``, ``y``, ``low`` or ``high`` holds no numbers, names are not as many as points, or Matplotlib knows no
+        such colour or marker.
 
     Examples
     --------
@@ -417,14 +443,18 @@ def points(
     >>> plt.close(fig)
     """
     xs, ys = np.atleast_1d(as_numbers("x", x)), np.atleast_1d(as_numbers("y", y))
+    offset = _check_style(color=color, marker=marker, offset=offset)
+    written = [] if names is None else [str(name) for name in names]
+    as_many = names is None or len(written) == xs.size
+    require(as_many, f"names must be as many as points, {xs.size}; got {len(written)}.", "names")
     if low is not None and high is not None:
         bars = np.stack([ys - as_numbers("low", low), as_numbers("high", high) - ys])
         ax.errorbar(xs, ys, yerr=np.maximum(bars, 0.0), fmt="none", ecolor=color, elinewidth=1.3, capsize=2.5)
     style = {"linestyle": "none", **line}
     ax.plot(xs, ys, color=color, marker=marker, label=label, **style)
-    for px, py, name in zip(xs, ys, names or [], strict=False):
+    for px, py, name in zip(xs, ys, written, strict=False):
         ax.annotate(
-            str(name), (px, py), xytext=offset, textcoords="offset points", color=color, fontsize=9.5,
+            name, (px, py), xytext=offset, textcoords="offset points", color=color, fontsize=9.5,
             ha="left" if offset[0] >= 0 else "right", va="top" if offset[1] < 0 else "bottom",
         )  # fmt: skip
     return ax

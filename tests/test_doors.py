@@ -12,7 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -25,7 +27,8 @@ from alignlib.estimation.bootstrap import narrowed
 from alignlib.hacking import GaussianPair
 from alignlib.laws import Exponential
 from alignlib.laws.bounds import hoeffding
-from alignlib.scale import is_summary, write_summary
+from alignlib.plotting import curve, new, points
+from alignlib.scale import Head, Summary, SummaryTable, is_summary, write_summary
 from alignlib.sequences import cumulants, power_by_squaring
 from alignlib.tables import example_table
 from alignlib.training import TrainingLog
@@ -37,6 +40,9 @@ FRAME = pa.table({"prompt_id": [0, 0, 1, 1], "reward": [0.0, 1.0, 3.0, 2.0]})
 RATED = pa.table({"target": ["a", "b"], "label": ["a", "b"]})
 LOG = ROOT / "tests" / "data" / "trl_grpo.json"
 ANY: Any = None
+_, AXES = new()
+plt.close()
+HELD = Summary.of(pa.array(np.arange(4)), np.full(4, 2), {"reward": np.arange(8.0)})
 
 CASES: list[tuple[Callable[[Path], object], str]] = [
     (lambda _: RewardTable.from_frame(FRAME, ["prompt_id"]), "prompt must be text or None; got ['prompt_id']."),  # type: ignore[arg-type]
@@ -82,9 +88,15 @@ STRANGE: list[tuple[Callable[[], object], str]] = [
     (lambda: write_summary([], "s.parquet"), "summary must not be empty"),  # type: ignore[arg-type]
     (lambda: RaterTable.read("\udc80"), "There is no file \\udc80; check"),
     (lambda: is_summary("x" * 100_000), "… is longer than the system takes; check the path."),
-    (lambda: cumulants([0.0, 1.0], [0.5, 0.5], 10**400), "order must lie in [1, 10000]; got 1000"),
+    (lambda: cumulants([0.0, 1.0], [0.5, 0.5], 10**400), "order must hold numbers; got 1000"),
     (lambda: power_by_squaring(np.log([0.5, 0.5]), 10**400), "length must lie in [1, 1e+09]; got 1000"),
     (lambda: power_by_squaring(np.array(0.0), 2), "log_mass must be a numpy array of numbers; got array(0.)."),
+    (lambda: points(AXES, [0.0, 1.0], [0.0, 1.0], pd.Series(["a"])), "names must be as many as points, 2; got 1."),
+    (lambda: points(AXES, [0.0], [0.0], marker="a|b"), "marker must be one of Matplotlib's; got 'a|b'."),
+    (lambda: curve(AXES, [0.0], [0.0], "a", color="a|b"), "color must be a colour of Matplotlib's; got 'a|b'."),
+    (lambda: curve(AXES, [0.0], [0.0], "a", ha="middle"), "ha must be 'left', 'center' or 'right'; got 'middle'."),
+    (lambda: curve(AXES, [0.0], [0.0], "a", offset=np.array(1.5)), "offset must be two numbers, in points; got"),  # type: ignore[arg-type]
+    (lambda: SummaryTable([], [Head.of(HELD)], HELD.columns), "pieces must be as many as heads, 1; got 0."),
     (lambda: few_prompts([1, 2]), "n_samples must be a numpy array of whole numbers"),  # type: ignore[arg-type]
     (lambda: narrowed([np.zeros(1)], [np.ones(1)], 2**70), "level must lie in (0, 1); got"),
     (lambda: example_table(3, 10**18, 0.5, rng=RNG), "n_samples is too large to compute with"),

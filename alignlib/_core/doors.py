@@ -35,7 +35,7 @@ __all__ = ["guard", "guarded"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _HUGE, _MANY = 2.0**62, 1e9  # where a number beyond the range of floats is looked for, or a size beyond any memory
-_OF_SHAPES = re.compile(r"broadcast|\bshapes?\b|dimension|out of bounds|boolean index")
+_OF_SHAPES = re.compile(r"broadcast|\bshapes?\b|same length|to unpack|dimension|out of bounds|boolean index")
 
 
 def guard(door: MutableMapping[str, Any]) -> None:

@@ -59,7 +59,7 @@ def exactly(value: float) -> arb:
     value : float
         The double.
     """
-    return arb(value)
+    return arb(value if isinstance(value, int) else float(value))  # of numpy's numbers it takes float64 only
 
 
 def ends(ball: arb) -> tuple[float, float]:

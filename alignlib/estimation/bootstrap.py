@@ -259,7 +259,7 @@ class Cells(SameFields):
         array (n_boot + 1, cells)
             Rows sum to one.
         """
-        n = len(self.size)
+        n, n_boot = len(self.size), as_whole("n_boot", n_boot, 1)
         counts = np.ones((n_boot + 1, n))
         step = max(1, _AT_ONCE // n)
         for first in range(1, n_boot + 1, step):

@@ -204,4 +204,5 @@ def shown_numbers(found: DrawsPerPrompt, most: int = 8) -> str:
         many = int(((found.each >= low) & (found.each <= high)).sum())
         if many:
             said.append(f"{low if low == high else f'{low} to {high}'} on {many}")
+    most = as_whole("most", most, 1)
     return f"draws: {', '.join(said[:most])} of {counting(found.each.size, 'prompt')}"

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray, as_whole
 from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence, Renyi
 from alignlib.laws import Levels
@@ -150,6 +150,7 @@ class SampleLevels(SameFields):
         [0.666666666667]
         """
         m = self.n_samples - 1
+        n = as_whole("n", n, 1)
 
         def chosen(among: FloatArray) -> FloatArray:
             share = np.ones_like(among)

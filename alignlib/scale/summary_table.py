@@ -96,7 +96,7 @@ class SummaryTable(RewardTable):
     Raises
     ------
     InputError
-        If there is no piece.
+        If there is no piece, or heads are not as many.
 
     Examples
     --------
@@ -119,6 +119,8 @@ class SummaryTable(RewardTable):
         engine: Engine | None = None,
     ) -> None:
         require(len(heads) > 0, "heads must hold at least one; got none.", "heads")
+        as_many = f"pieces must be as many as heads, {len(heads)}; got {len(pieces)}."
+        require(len(pieces) == len(heads), as_many, "pieces")
         n_prompts = sum(head.prompts for head in heads)
         if (
             len(columns) > 1

@@ -7,13 +7,12 @@ arithmetic whose precision is raised until two precisions agree, so that what is
 from __future__ import annotations
 
 import math
-from decimal import Context, Decimal, localcontext
+from decimal import Context, Decimal, Overflow, localcontext
 
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
-from alignlib._core.errors import quoted
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, as_whole, like, require
 from alignlib.laws import FiniteLaw
 
 __all__ = ["cumulants", "renyi_cross_entropy", "scaled_cgf"]
@@ -55,7 +54,7 @@ def cumulants(reward: npt.ArrayLike, prob: npt.ArrayLike, order: int, lam: float
     >>> cumulants([0.0, 1.0], [0.75, 0.25], 4).tolist()
     [0.25, 0.1875, 0.09375, -0.0234375]
     """
-    require(1 <= order <= _HIGHEST, f"order must lie in [1, {_HIGHEST}]; got {quoted(order)}.", "order")
+    order = as_whole("order", order, 1, _HIGHEST)
     tilt = float(as_float_array("lam", lam))
     law = FiniteLaw(reward, prob)  # checks the law
     rewards, masses = as_vector("reward", reward).tolist(), as_vector("prob", prob).tolist()
@@ -64,7 +63,10 @@ def cumulants(reward: npt.ArrayLike, prob: npt.ArrayLike, order: int, lam: float
     digits, previous = 40 + 2 * order, None
     while digits <= _MOST_DIGITS:
         with localcontext(Context(prec=digits)):
-            values = _cumulants(pairs, order, Decimal(tilt), Decimal(law.max_reward))
+            try:
+                values = _cumulants(pairs, order, Decimal(tilt), Decimal(law.max_reward))
+            except Overflow:
+                raise ArithmeticError(f"lam = {tilt:g} puts weights beyond the range of decimal arithmetic.") from None
             if previous is not None and all(
                 abs(a - b) <= max(_AGREEMENT * abs(a), _VANISHING * scale**n)
                 for n, (a, b) in enumerate(zip(values, previous, strict=True), start=1)

@@ -84,6 +84,7 @@ def exact_asymptotics(law: Law, mean: float, length: int, step: float | None = N
     length = as_whole("length", length, 1)
     step = None if step is None else as_number("step", step, 0.0, open_low=True)
     theta = law.lam_at_gain(mean - law.base_reward)
-    slope = theta if step is None else -math.expm1(-theta * step) / step
+    fall = 0.0 if step is None else theta * step  # of the weights from one lattice point to the next
+    slope = theta if fall == 0.0 else theta * -math.expm1(-fall) / fall
     spread = math.sqrt(2 * math.pi * length * float(law.variance(theta)))
     return -length * float(law.kl(theta)) - math.log(slope * spread)

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_float_array, frozen, require
+from alignlib._core.checks import FloatArray, as_float_array, as_whole, frozen, require
 from alignlib._core.special import exp_excess, kl_integrand
 from alignlib.laws import Law
 from alignlib.sequences.chain_structure import (
@@ -271,7 +271,7 @@ class TwistedChain(Law):
         InputError
             If ``order`` is below 1.
         """
-        require(order >= 1, f"order must be at least 1; got {order}.")
+        order = as_whole("order", order, 1)
         log_chain = self._log_chain(self._log_step(float(as_float_array("lam", lam)))[0])
         chain, law = np.exp(log_chain), stationary_of_logs(log_chain)
         mean = float((law[:, None] * chain * self._centred).sum())

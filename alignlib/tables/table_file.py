@@ -232,14 +232,14 @@ def load(file: TableFile, columns: Sequence[str], wanted: str = "samples of each
     return table
 
 
-def too_large(path: str, name: str, value: object, where: str, row: int) -> InputError:
+def too_large(path: str, name: str, value: int | str, where: str, row: int) -> InputError:
     """Say that an integer is beyond what a float holds exactly.
 
     Parameters
     ----------
     path, name : str
         The file and its column.
-    value : object
+    value : int or str
         The integer.
     where : str
         Where it stands, as the sentence has it, such as ``"row 7"``.
