@@ -31,6 +31,7 @@ from alignlib.tables.formats import delimited
 from alignlib.tables.json_text import check_lines
 from alignlib.tables.memory_limit import MOST_BYTES
 from alignlib.tables.parquet_sizes import announced_values
+from alignlib.tables.pieces import open_pieces
 from alignlib.tables.table_file import TableFile, nested_keys
 from alignlib.training.policy_kl.sample_table import read_kl_samples
 
@@ -505,6 +506,57 @@ def test_what_feather_announces_is_told_by_column(tmp_path: Path, monkeypatch: p
     assert RewardTable.read(tmp_path / "t.feather").n_prompts == 10
     with pytest.raises(InputError, match="needs about"):
         RewardTable.read(tmp_path / "t.feather", prompt="text")
+
+
+def test_a_stream_of_arrow_is_read_as_its_file_and_announces_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`datasets` saves tables so, whatever the name says."""
+    columns, packed = awkward_columns(), pa.ipc.IpcWriteOptions(compression="zstd")
+    wide = pa.record_batch({name: one for name, one in columns.items() if name != "c12"})  # dictionaries come apart
+    told = []
+    for begin in (pa.ipc.new_file, pa.ipc.new_stream):
+        out = pa.BufferOutputStream()
+        with begin(out, wide.schema, options=packed) as writer:
+            writer.write_batch(wide)
+            writer.write_batch(wide)
+        told.append(announced_sizes(out.getvalue(), wide.schema, wide.schema.names))
+    assert told[0] == told[1]
+    assert min(told[0][1]) > 2000
+    table = pa.table(
+        {"prompt_id": pa.array(np.arange(40) // 4).cast(pa.string()).dictionary_encode(), **COLUMNS_OF_FORTY}
+    )
+    for number, options in enumerate((None, packed)):
+        with (
+            pa.OSFile(str(tmp_path / f"{number}.arrow"), "wb") as file,
+            pa.ipc.new_stream(file, table.schema, options=options) as writer,
+        ):
+            writer.write_table(table, 15)
+        assert RewardTable.read(tmp_path / f"{number}.arrow").columns["reward"].tolist() == COLUMNS_OF_FORTY["reward"]
+    held = (tmp_path / "1.arrow").read_bytes()
+    for cut in (held[: len(held) // 2], held[:6], held[:4] + b"\xff\xff\xff\x7f" + held[8:], held[:4]):
+        with pytest.raises(InputError, match=r"is not a whole|no rows"):
+            RewardTable.read(written(tmp_path, "cut.arrow", cut))
+    monkeypatch.setenv(MOST_BYTES, "1e4")
+    with pytest.raises(InputError, match="needs about"):
+        RewardTable.read(tmp_path / "1.arrow", prompt="text")
+
+
+COLUMNS_OF_FORTY = {"reward": (np.arange(40) % 7 / 2.0).tolist(), "text": ["x" * 10_000] * 40}
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_text_written_as_differences_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """Spark and DuckDB write so where they are asked for the second version of pages."""
+    columns = {"prompt_id": [f"a long name {i // 4}" for i in range(40)], **COLUMNS_OF_FORTY}
+    spelled = {"prompt_id": encoding, "text": encoding, "reward": "PLAIN"}
+    path = written(tmp_path, "t.parquet", parquet(columns, use_dictionary=False, column_encoding=spelled).to_pybytes())
+    assert RewardTable.read(path).prompts.tolist() == [f"a long name {i}" for i in range(10)]
+    (piece,) = open_pieces(str(path), lambda _: ["prompt_id", "reward"])
+    assert piece.load(["prompt_id"]).column(0).to_pylist() == columns["prompt_id"]
+    monkeypatch.setenv(MOST_BYTES, "1e4")
+    with pytest.raises(InputError, match="needs about"):
+        RewardTable.read(path, prompt="text")
 
 
 def parquet(columns: Any, **options: Any) -> pa.Buffer:

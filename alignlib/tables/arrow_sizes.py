@@ -8,15 +8,34 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["announced_sizes"]
+__all__ = ["announced_sizes", "is_stream"]
 
 _MAGIC = b"ARROW1"
 _DICTIONARIES, _BATCHES = 2, 3  # places in the tables of Arrow's format: of a footer,
-_HEADER_KIND, _HEADER = 1, 2  # of a message,
+_HEADER_KIND, _HEADER, _BODY = 1, 2, 3  # of a message,
 _DATA = 1  # of a batch of a dictionary,
 _BUFFERS, _COMPRESSION, _OF_VIEWS = 2, 3, 4  # and of a batch
-_OF_DICTIONARY = 2  # kind of a message
+_OF_DICTIONARY, _OF_BATCH = 2, 3  # kinds of a message
 _MARK = 0xFFFFFFFF  # in front of a message
+
+
+def is_stream(data: pa.Buffer) -> bool:
+    """Whether this is a stream of Arrow's messages, without the footer of a file, as `datasets` saves it.
+
+    Parameters
+    ----------
+    data : Buffer
+        The content.
+
+    Examples
+    --------
+    >>> out = pa.BufferOutputStream()
+    >>> with pa.ipc.new_stream(out, pa.schema({"x": pa.float64()})):
+    ...     pass
+    >>> is_stream(out.getvalue())
+    True
+    """
+    return bytes(memoryview(data)[:4]) == struct.pack("<I", _MARK)
 
 
 def announced_sizes(data: pa.Buffer, schema: pa.Schema, columns: Collection[str]) -> tuple[int, list[int]]:
@@ -56,13 +75,19 @@ def announced_sizes(data: pa.Buffer, schema: pa.Schema, columns: Collection[str]
     ((0, [8000]), (0, [8004]))
     """
     held = memoryview(data)
+    parts_of = [(field.name in columns, part) for field in schema for part in _parts(field.type)]
     try:
+        if is_stream(data):
+            messages = list(_messages(held))
+            dictionaries = [_size(held, at, long) for kind, at, long in messages if kind == _OF_DICTIONARY]
+            return sum(dictionaries), [
+                _size(held, at, long, parts_of) for kind, at, long in messages if kind == _OF_BATCH
+            ]
         (size,) = struct.unpack_from("<i", held, len(held) - len(_MAGIC) - 4)
         footer = held[len(held) - len(_MAGIC) - 4 - size : len(held) - len(_MAGIC) - 4]
         root = _number(footer, "<I", 0)
         parts = [list(_blocks(footer, root, place)) for place in (_DICTIONARIES, _BATCHES)]
         dictionaries = [_size(held, *block) for block in parts[0]]
-        parts_of = [(field.name in columns, part) for field in schema for part in _parts(field.type)]
         batches = [_size(held, *block, parts_of) for block in parts[1]]
     except struct.error as error:
         raise ValueError(f"its parts do not lie within it: {error}") from error
@@ -96,6 +121,23 @@ def _blocks(footer: memoryview, root: int, place: int) -> Iterator[tuple[int, in
     for i in range(0 if vector is None else _number(footer, "<I", vector)):
         assert vector is not None
         yield _number(footer, "<q", vector + 4 + 24 * i), _number(footer, "<i", vector + 12 + 24 * i)
+
+
+def _messages(held: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Yield the kind of each message of a stream, where it begins, and how long it is without its body."""
+    start = 0
+    while start + 8 <= len(held) and _number(held, "<I", start) == _MARK:
+        length = _number(held, "<i", start + 4)
+        if length <= 0:  # the end is marked so
+            return
+        message = held[start + 8 : start + 8 + length]
+        root = _number(message, "<I", 0)
+        kind, body = _field(message, root, _HEADER_KIND), _field(message, root, _BODY)
+        yield 0 if kind is None else _number(message, "<B", kind), start, 8 + length
+        after = 0 if body is None else _number(message, "<q", body)
+        if after < 0:
+            raise ValueError("its parts do not lie within it")
+        start += 8 + length + after
 
 
 def _parts(kind: pa.DataType) -> Iterator[int]:

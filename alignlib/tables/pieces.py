@@ -13,6 +13,7 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.cell_types import UNCHECKED, check_dictionary, is_text, longest
 from alignlib.tables.formats import known_formats
+from alignlib.tables.formats.parquet import DIFFERENCES, as_differences
 from alignlib.tables.reading import open_table_file
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
@@ -115,11 +116,17 @@ def _parquet(
             row = 1 + sum(opened.metadata.row_group(k).num_rows for k in range(some.start))
             text = [name for name in columns if name in schema.names and is_text(schema.field(name).type)]
             given = path if source is None else source
-            large = any(_may_be_large(given, opened.metadata, k, text) for k in some) if text else False
+            rows = _ROWS
+            try:
+                large = any(_may_be_large(given, opened.metadata, k, text) for k in some) if text else False
+            except OSError as error:
+                if not as_differences(error):
+                    raise
+                large, rows = False, DIFFERENCES
             reading = _by_value(given, text) if large else contextlib.nullcontext(opened)
             with reading as read:
-                batches = read.iter_batches(_ROWS, row_groups=list(some), columns=columns, use_threads=False)
-                tables = (_written_out(path, pa.Table.from_batches([batch]), schema) for batch in batches)
+                batches = read.iter_batches(rows, row_groups=list(some), columns=columns, use_threads=False)
+                tables = (_written_out(path, pa.Table.from_batches(some), schema) for some in _gathered(batches))
                 yield from _numbered(path, names, nested, tables, row)
     except MemoryError:
         raise
@@ -129,6 +136,18 @@ def _parquet(
                 f"There is no file {path} any more; it was there when the parts were listed; put it back, or ask again."
             ) from error
         raise InputError(f"{path} is not a whole Parquet file ({short(error)}); copy or write it again.") from error
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield as many at once as make a piece."""
+    held = list[pa.RecordBatch]()
+    for batch in batches:
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= _ROWS or sum(one.nbytes for one in held) >= UNCHECKED:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def _numbered(

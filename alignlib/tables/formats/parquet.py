@@ -13,9 +13,10 @@ from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.parquet_sizes import announced_values
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
-__all__ = ["open_parquet"]
+__all__ = ["DIFFERENCES", "as_differences", "open_parquet"]
 
 _VALUE = 8  # bytes in memory, at least
+DIFFERENCES = 256  # rows that are read at once of texts written as differences: each may be as long as a page
 
 
 def open_parquet(path: str, data: pa.Buffer) -> TableFile:
@@ -44,16 +45,34 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
+    def by_dictionary(columns: list[str], text: list[str]) -> pa.Table:
+        whole = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, read_dictionary=text)
+        return whole.read(columns=columns, use_threads=False)  # threads hold much more memory than they save time
+
+    def one_by_one(columns: list[str]) -> pa.Table:
+        whole = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        batches, held = list[pa.RecordBatch](), 0
+        for batch in whole.iter_batches(DIFFERENCES, columns=columns, use_threads=False):
+            batches.append(batch)
+            held += batch.nbytes
+            check_fits(held, path, "name fewer columns")
+        return pa.Table.from_batches(batches, None if batches else whole.read_row_groups([], columns).schema)
+
     def read(columns: list[str]) -> pa.Table:
         check_fits(_VALUE * sum(values[name] for name in columns), path, "name fewer columns")
         text = [name for name in columns if is_text(schema.field(name).type)]  # may be few values, each many times
         try:
-            whole = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, read_dictionary=text)
-            # threads spend more time and hold much more memory than they save
-            table = whole.read(columns=columns, use_threads=False).select(columns)
+            try:
+                table = by_dictionary(columns, text)
+            except OSError as error:
+                if not as_differences(error):
+                    raise
+                table = one_by_one(columns)
+            table = table.select(columns)
             table.validate(full=True)
             for name in text:
-                check_dictionary(path, name, table.column(name))
+                if pa.types.is_dictionary(table.column(name).type):
+                    check_dictionary(path, name, table.column(name))
             return table.cast(pa.schema([schema.field(name) for name in columns], metadata=schema.metadata))
         except pa.ArrowNotImplementedError as error:
             kinds = ", ".join(f"{name!r}: {kind_of(schema.field(name).type)}" for name in columns[:5])
@@ -62,6 +81,19 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
             raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
     return TableFile(path, (*schema.names, *nested), read, nested=nested)
+
+
+def as_differences(error: OSError) -> bool:
+    """Whether Arrow says that a text is written as differences (``DELTA_BYTE_ARRAY`` and the like).
+
+    Such a column it reads value by value only, not as a few values and where they stand.
+
+    Parameters
+    ----------
+    error : OSError
+        What it raised.
+    """
+    return "DictAccumulator" in str(error)
 
 
 def _with_durations(schema: pa.Schema, stored: dict[bytes, bytes]) -> pa.Schema:
