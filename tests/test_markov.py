@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
 from alignlib.sequences import MarkovModel, MemorylessModel, TooManyLevelsError, TwistedChain, markov_sum
-from alignlib.sequences.chain_structure import ReducibleChainError, best_cycle_mean
 from alignlib.sequences.markov_sum import _by_level, _by_squaring
-from alignlib.sequences.perron import perron, stationary
+from alignlib.sequences.transition_matrix import ReducibleChainError, best_cycle_mean, perron, stationary
 from tests import oracle
 from tests.exact_sums import enumerate_chain, log_fraction, rational_chain_law
 

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib.hacking.hacking_threshold import hacking_threshold
-from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
-from alignlib.hacking.paths import directions
+from alignlib.hacking.overoptimisation import OverOptimisation, directions, rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import BestOfN, BestOfPoisson, Rule, SoftBestOfN
 from tests.test_proxy_gap import VALUES, pairs

@@ -11,7 +11,7 @@ import pytest
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel, total_correlation
-from alignlib.sequences.tokens import token_law
+from alignlib.sequences.memoryless import token_law
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])

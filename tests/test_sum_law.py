@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel, SumLaw, compare
-from alignlib.sequences.best_of_n_window import compare_in_window
+from alignlib.sequences.comparison import compare_in_window
 from alignlib.sequences.log_best_of_n import log_cumulative, log_kl, log_ratio
 from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types, sums_by_type
 from tests import oracle

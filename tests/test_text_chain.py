@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from alignlib.sequences import MarkovModel
-from alignlib.sequences.perron import stationary
 from alignlib.sequences.text_chain import (
     LETTERS,
     letter_chain,
@@ -17,6 +16,7 @@ from alignlib.sequences.text_chain import (
     read_text,
     transition_reward,
 )
+from alignlib.sequences.transition_matrix import stationary
 
 
 def test_python_carries_enough_english() -> None:

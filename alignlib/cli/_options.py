@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from alignlib._core.errors import InputError
-from alignlib._core.spelled import spelled, spelled_whole
+from alignlib._core.names import spelled, spelled_whole
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 

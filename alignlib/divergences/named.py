@@ -7,7 +7,7 @@ import math
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
-from alignlib._core.spelled import spelled
+from alignlib._core.names import spelled
 from alignlib.divergences.divergence import SHORT_NAMES, Divergence, check_once
 from alignlib.divergences.kl import KL
 from alignlib.divergences.renyi import ORDERS, Renyi

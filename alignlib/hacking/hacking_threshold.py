@@ -19,7 +19,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import quoted
-from alignlib.hacking.paths import Path, directions, path_of
+from alignlib.hacking.overoptimisation import Path, directions, path_of
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import Rule
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from alignlib._core.doors import guard
-from alignlib.sequences.chain_structure import ReducibleChainError
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, compare
-from alignlib.sequences.cumulants import cumulants, renyi_cross_entropy, scaled_cgf
-from alignlib.sequences.log_convolution import power_by_recursion, power_by_squaring
+from alignlib.sequences.large_deviations import (
+    cumulants,
+    exact_asymptotics,
+    rate_function,
+    renyi_cross_entropy,
+    scaled_cgf,
+)
+from alignlib.sequences.lattice_sums import power_by_recursion, power_by_squaring
 from alignlib.sequences.markov import MarkovModel
 from alignlib.sequences.markov_optimum import OptimumAtLength
-from alignlib.sequences.memoryless import MemorylessModel
+from alignlib.sequences.memoryless import MemorylessModel, total_correlation
 from alignlib.sequences.one_token import NearestTilt, largest_distance, nearest_tilt, reward_at_distance
-from alignlib.sequences.rate_function import exact_asymptotics, rate_function
 from alignlib.sequences.sum_law import SumLaw
 from alignlib.sequences.text_chain import (
     letter_chain,
@@ -20,7 +24,7 @@ from alignlib.sequences.text_chain import (
     read_text,
     transition_reward,
 )
-from alignlib.sequences.tokens import total_correlation
+from alignlib.sequences.transition_matrix import ReducibleChainError
 from alignlib.sequences.twisted_chain import TwistedChain
 from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types
 

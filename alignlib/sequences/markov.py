@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
-from alignlib.sequences.chain_structure import ReducibleChainError, classes, period, reachable, stochastic_rows
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
+from alignlib.sequences.large_deviations import rate_function
 from alignlib.sequences.markov_optimum import OptimumAtLength, optimum_at_length
 from alignlib.sequences.markov_sum import log_sums, reward_offsets
-from alignlib.sequences.rate_function import rate_function
 from alignlib.sequences.sum_law import SumLaw
+from alignlib.sequences.transition_matrix import ReducibleChainError, classes, period, reachable, stochastic_rows
 from alignlib.sequences.twisted_chain import TwistedChain
 
 __all__ = ["MarkovModel"]

@@ -11,8 +11,7 @@ import math
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
-from alignlib.sequences.lattice import Lattice
-from alignlib.sequences.log_convolution import log_convolve
+from alignlib.sequences.lattice_sums import Lattice, log_convolve
 from alignlib.sequences.type_sums import TooManyLevelsError
 
 __all__ = ["log_sums", "reward_offsets"]

@@ -2,7 +2,8 @@
 
 The base law of a sequence is ``Π p(y_t)``, its reward ``Σ ρ(y_t)``, so that the optimum tilts each token alone with
 the same λ and all of :mod:`alignlib.laws` holds per token. What is not a token's affair, the law of the sum and
-best-of-N, is computed exactly at each length. Sequences with memory are in :mod:`alignlib.sequences.markov`.
+best-of-N, is computed exactly at each length; so is the law of a token where the best of N sequences is kept, and what
+tokens then know of each other. Sequences with memory are in :mod:`alignlib.sequences.markov`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, frozen, require
 from alignlib.laws import FiniteLaw, Law
-from alignlib.sequences.best_of_n_window import compare_in_window
-from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
-from alignlib.sequences.cumulants import cumulants, log_target, scaled_cgf
-from alignlib.sequences.lattice import Lattice
-from alignlib.sequences.log_convolution import log_power
-from alignlib.sequences.rate_function import rate_function
+from alignlib.sequences.comparison import (
+    BestOfNAgainstOptimum,
+    checked_length,
+    compare,
+    compare_in_window,
+    lam_at_delta,
+)
+from alignlib.sequences.large_deviations import cumulants, log_target, rate_function, scaled_cgf
+from alignlib.sequences.lattice_sums import Lattice, log_power
 from alignlib.sequences.sum_law import SumLaw
 from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types, sums_by_type
 
-__all__ = ["MemorylessModel"]
+__all__ = ["MemorylessModel", "token_law", "total_correlation"]
 
 
 class MemorylessModel(Law):
@@ -289,3 +293,65 @@ class MemorylessModel(Law):
         if self._lattice is None or self._levels > max_levels:
             return compare_in_window(*self._letters, self.length, delta, lam, max_types=max_levels)
         return compare(self.sum_law(max_levels=max_levels), delta, lam)
+
+
+def token_law(model: MemorylessModel, log_n: float) -> FloatArray:
+    """Return the law of one token when the best of N sequences is kept.
+
+    Given the sum, a token of letter a leaves ``S - ρ(a)`` to the others:
+    ``π_N(y_1=a) = Σ_s p(a) P_{m-1}(s - ρ(a)) π_N(s)/P_m(s)``.
+
+    Parameters
+    ----------
+    model : MemorylessModel
+        Base model of m tokens.
+    log_n : float
+        ``log N >= 0`` in nats.
+
+    Examples
+    --------
+    >>> import math
+    >>> token_law(MemorylessModel([0.5, 0.5], [0.0, 1.0], 2), math.log(2)).round(6).tolist()
+    [0.3125, 0.6875]
+    """
+    reward, prob = model.token_reward, model.token_prob
+    whole = model.sum_law()
+    log_ratio = whole.best_of_n(log_n).log_prob - whole.log_prob
+    if model.length == 1:
+        rest_sums, rest_log = np.zeros(1), np.zeros(1)
+        rest_lowest = 0.0
+    else:
+        rest = MemorylessModel(prob, reward, model.length - 1).sum_law()
+        rest_sums, rest_log, rest_lowest = rest.excess, rest.log_prob, rest.lowest
+    out = np.zeros(prob.size)
+    for a in np.flatnonzero(prob > 0):
+        at = rest_sums + (rest_lowest + reward[a] - whole.lowest)
+        # Each such sum is one of the whole's up to rounding: the nearest.
+        place = np.clip(np.searchsorted(whole.excess, at), 1, whole.excess.size - 1)
+        place -= at - whole.excess[place - 1] < whole.excess[place] - at
+        with np.errstate(under="ignore"):
+            out[a] = prob[a] * float(np.exp(rest_log + log_ratio[place]).sum())
+    return np.asarray(out / out.sum())
+
+
+def total_correlation(model: MemorylessModel, log_n: float) -> float:
+    """Return ``KL(π_N ‖ Π_t π_{N,t}) = KL(π_N‖p) - m KL(π_{N,1}‖p)`` in nats: what tokens know of each other.
+
+    Parameters
+    ----------
+    model : MemorylessModel
+        Base model of m tokens.
+    log_n : float
+        ``log N >= 0`` in nats.
+
+    Examples
+    --------
+    >>> import math
+    >>> round(total_correlation(MemorylessModel([0.5, 0.5], [0.0, 1.0], 2), math.log(2)), 6)
+    0.014067
+    """
+    law = model.sum_law()
+    token = token_law(model, log_n)
+    held = token > 0
+    single = float((token[held] * np.log(token[held] / model.token_prob[held])).sum())
+    return law.best_of_n(log_n).kl_to(law) - model.length * single

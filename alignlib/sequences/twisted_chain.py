@@ -15,14 +15,16 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, as_float_array, as_whole, frozen, require
 from alignlib._core.special import exp_excess, kl_integrand
 from alignlib.laws import Law
-from alignlib.sequences.chain_structure import (
+from alignlib.sequences.transition_matrix import (
     ReducibleChainError,
     best_cycle_mean,
     classes,
     critical_edges,
+    perron,
+    stationary,
+    stationary_of_logs,
     stochastic_rows,
 )
-from alignlib.sequences.perron import perron, stationary, stationary_of_logs
 
 __all__ = ["TwistedChain"]
 

@@ -24,6 +24,7 @@ from alignlib.tables.cell_types import is_list, plain_cells
 from alignlib.tables.columns import combines, expand, is_pattern, require_column, split_names
 from alignlib.tables.counted_samples import CountedBins, CountedFurther, CountedSamples
 from alignlib.tables.example_table import example_scores, example_table
+from alignlib.tables.joined import with_reward
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.layouts import read_samples
 from alignlib.tables.list_cells import holds_lists, list_cells
@@ -37,7 +38,6 @@ from alignlib.tables.reward_range import LARGEST_REWARD, check_range
 from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, load, not_utf8, short, too_large
 from alignlib.tables.unfinished import LEFT_OUT
-from alignlib.tables.with_reward import with_reward
 
 __all__ = [
     "EXACT_INTEGERS",

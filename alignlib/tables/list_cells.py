@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError, quoted
+from alignlib._core.names import spelled
 from alignlib._core.same import SameFields
-from alignlib._core.spelled import spelled
 from alignlib.tables.as_identifiers import MISSING
 from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, is_text, kind_of, plain_cells

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from alignlib._core.errors import InputError, quoted
-from alignlib._core.spelled import spelled
+from alignlib._core.names import spelled
 
 __all__ = ["MOST_BYTES", "check_fits", "most_bytes", "shown_bytes"]
 

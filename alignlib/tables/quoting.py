@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from alignlib._core.checks import IntArray
 from alignlib._core.errors import InputError
-from alignlib._core.names import counted
-from alignlib._core.spelled import spelled
+from alignlib._core.names import counted, spelled
 from alignlib.tables.table_file import not_utf8, short
 
 __all__ = ["BYTE_ORDER_MARK", "check_quotes", "ragged", "records", "where_not_utf8"]

@@ -18,7 +18,7 @@ from alignlib._core.names import counted, look_alike
 from alignlib._core.same import SameFields
 from alignlib.tables.as_identifiers import texts
 from alignlib.tables.columns import require_column
-from alignlib.tables.crowd import with_truth
+from alignlib.tables.joined import with_truth
 from alignlib.tables.kinds import categories, check_kinds, in_bins, renumbered
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.reading import open_frame, open_table_file

@@ -31,8 +31,7 @@ from typing import TypeAlias
 
 from alignbook.ranges import AllowedRange, split_range
 from alignlib._core.errors import InputError
-from alignlib._core.names import unknown_name
-from alignlib._core.spelled import spelled
+from alignlib._core.names import spelled, unknown_name
 
 __all__ = ["Parameter", "ParameterError", "Value", "parse_cell", "resolve", "resolve_texts"]
 

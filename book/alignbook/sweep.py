@@ -15,7 +15,7 @@ from alignbook import cache
 from alignbook.parameters import Parameter, ParameterError, Value, resolve_texts
 from alignbook.project import Notebook, Project
 from alignbook.runner import Job, Run, execute_elsewhere
-from alignlib._core.spelled import spelled_whole
+from alignlib._core.names import spelled_whole
 
 __all__ = ["columns", "grid", "run_by", "sweep"]
 

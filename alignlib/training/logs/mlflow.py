@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alignlib._core.errors import InputError
-from alignlib._core.spelled import spelled
+from alignlib._core.names import spelled
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register

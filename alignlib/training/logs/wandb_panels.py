@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from alignlib._core.errors import InputError
-from alignlib._core.spelled import spelled
+from alignlib._core.names import spelled
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.column_choice import plain_names
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv

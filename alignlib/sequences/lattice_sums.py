@@ -1,4 +1,4 @@
-"""Powers and products of laws on the integers, in log space, with relative accuracy in every tail.
+"""Rewards on a lattice, and laws of their sums: powers and products in log space, to relative accuracy in every tail.
 
 A fast Fourier transform has absolute accuracy: beside a mode of 1e-2 it knows nothing of a tail of e^-5000. Only
 sums of positive terms are used here, so that relative errors never grow by cancellation.
@@ -7,14 +7,25 @@ sums of positive terms are used here, so that relative errors never grow by canc
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_float_array, require
 from alignlib._core.errors import quoted
+from alignlib._core.same import SameFields
 
-__all__ = ["log_convolve", "log_power", "power_by_recursion", "power_by_squaring", "recursion_has_no_subtraction"]
+__all__ = [
+    "Lattice",
+    "log_convolve",
+    "log_power",
+    "power_by_recursion",
+    "power_by_squaring",
+    "recursion_has_no_subtraction",
+]
 
 _LONGEST = 10**9  # letters of a sum: beyond, its law fits no memory
 # A tilted factor spans e^-690 to 1, stored between 1e-150 and 1e150, so that no product is subnormal. What is
@@ -22,6 +33,81 @@ _LONGEST = 10**9  # letters of a sum: beyond, its law fits no memory
 _SPAN = 690.0
 _ACCEPT = 640.0
 _LIFT = 498  # in powers of two, which round nothing
+_LARGEST_INDEX = 10_000
+_ULPS = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice(SameFields):
+    """Rewards ``start + step · index``.
+
+    Attributes
+    ----------
+    start : float
+        The smallest reward.
+    step : float
+        The distance of neighbours on the lattice.
+    index : array of int
+        Of the shape of the rewards, its smallest value 0.
+    """
+
+    start: float
+    step: float
+    index: IntArray
+
+    @property
+    def width(self) -> int:
+        """The largest index."""
+        return int(self.index.max())
+
+    @classmethod
+    def of(cls, reward: npt.ArrayLike) -> Lattice | None:
+        """Return the coarsest lattice that holds ``reward`` to rounding, or None if there is none.
+
+        Decimal rewards such as 0.1, 0.2, 0.3 are not equally spaced as binary numbers; they are taken to be
+        where four units in the last place allow it. A lattice finer than a ten-thousandth of the range, or too
+        fine to be told from chance at that precision, is not one.
+
+        Parameters
+        ----------
+        reward : array
+            Rewards.
+
+        Examples
+        --------
+        >>> Lattice.of([0.1, 0.3, 0.2]).index.tolist()
+        [0, 2, 1]
+        >>> Lattice.of([0.0, 1.0, 2**0.5]) is None
+        True
+        """
+        values = as_float_array("reward", reward)
+        start, span = float(values.min()), float(np.ptp(values))
+        if span == 0.0:
+            return cls(start, 1.0, np.zeros(values.shape, dtype=np.int64))
+        distinct = (np.unique(values) - start) / span
+        slack = _ULPS * np.finfo(np.float64).eps * max(1.0, float(np.abs(values).max()) / span)
+        # Fractions of denominator up to q lie about 1/q² apart: finer than this, any number would fit.
+        finest = min(_LARGEST_INDEX, int(math.sqrt(1e-3 / slack)))
+        if finest < 1:
+            return None
+        parts = [Fraction(float(v)).limit_denominator(finest) for v in distinct]
+        if any(abs(float(part) - v) > slack for part, v in zip(parts, distinct.tolist(), strict=True)):
+            return None
+        width = math.lcm(*(part.denominator for part in parts))
+        if width > finest:
+            return None
+        index = np.rint((values - start) / span * width).astype(np.int64)
+        return cls(start, span / width, index)
+
+    def sums(self, length: int) -> FloatArray:
+        """All sums of ``length`` rewards above ``length · start``: ``step · (0, 1, …, length · width)``.
+
+        Parameters
+        ----------
+        length : int
+            How many rewards are added.
+        """
+        return self.step * np.arange(length * self.width + 1, dtype=np.float64)
 
 
 def log_power(log_mass: FloatArray, length: int) -> FloatArray:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.sequences.lattice import Lattice
-from alignlib.sequences.log_convolution import (
+from alignlib.sequences.lattice_sums import (
+    Lattice,
     log_convolve,
     log_power,
     power_by_recursion,
