@@ -12,8 +12,7 @@ from alignlib.lm.experiment.grid import PROXIES, SIZE_STUDY, Run, grid, tuning_r
 from alignlib.lm.experiment.processor_time import ProcessorTime, Spent, Work, times_path, together
 from alignlib.lm.experiment.run_store import RunStore
 from alignlib.lm.experiment.runner import Place, run_all
-from alignlib.lm.experiment.tuning import write_tuning
-from alignlib.lm.experiment.tuning_table import Tuning, tuning_path
+from alignlib.lm.experiment.tuning import Tuning, tuning_path, write_tuning
 from alignlib.lm.methods import Settings
 from alignlib.lm.tasks import SPLITS, TASKS
 

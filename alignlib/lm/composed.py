@@ -23,7 +23,18 @@ from alignlib.laws import FiniteLaw, Levels
 from alignlib.lm.space import ResponseSpace
 from alignlib.rules import BestOfN, weighted_choice
 
-__all__ = ["Composed", "PrefixWorld", "blockwise_best_of_n", "kept_by_weight", "particle_filter", "resampled_once"]
+__all__ = [
+    "COLUMNS",
+    "DEPTH",
+    "DRAWS",
+    "Composed",
+    "PrefixWorld",
+    "blockwise_best_of_n",
+    "composed_rows",
+    "kept_by_weight",
+    "particle_filter",
+    "resampled_once",
+]
 
 _MOST_STATES = 20_000
 _LEAST = 1e-300  # of a weight
@@ -31,6 +42,11 @@ _LEAST = 1e-300  # of a weight
 _STEP = 0.3  # of log t: the integrand's Fourier transform has fallen to e^{-π²/0.3} there
 _LOW, _HIGH = 34.0, 45.0
 _CERTIFICATE = 1e-9
+DRAWS = (2, 4, 8, 16, 32)
+"""Particles, and N of best-of-N."""
+DEPTH = 2
+"""Tokens after which particles are resampled, and of a block."""
+COLUMNS = ("sampler", "draws", "prompt", "lam", "kl", "gain", "tokens", "distance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -429,3 +445,39 @@ def _product(a: FloatArray, b: FloatArray) -> FloatArray:
     for j in range(len(a)):
         out[j:] += a[j] * b[: len(a) - j]
     return out
+
+
+def composed_rows(
+    log_base: FloatArray, gold: FloatArray, space: ResponseSpace, lam: float
+) -> list[tuple[str, int, int, float, float, float, float, float]]:
+    """Return a row of ``COLUMNS`` for each sampler and prompt.
+
+    ``particles`` are resampled once, ``soft best-of-n`` at the end only; ``distance`` is the total variation to
+    ``π_λ``, which both have as their target and the other two have not.
+
+    Parameters
+    ----------
+    log_base, gold : array (P, size)
+        Of every response.
+    space : ResponseSpace
+        The responses.
+    lam : float
+        λ of the target.
+    """
+    rows = []
+    for prompt, (base, reward) in enumerate(zip(log_base, gold, strict=True)):
+        prob = np.exp(base.astype(np.float64))
+        world = PrefixWorld.of(space, prob / prob.sum(), reward.astype(np.float64))
+        target = world.prob * np.exp(lam * (world.reward - world.reward.max()))
+        target = target / target.sum()
+        for n in DRAWS:
+            found: dict[str, Composed] = {
+                "particles": resampled_once(world, lam, n, DEPTH),
+                "soft best-of-n": particle_filter(world, lam, n, space.length),
+                "blockwise best-of-n": blockwise_best_of_n(world, n, DEPTH),
+                "best-of-n": blockwise_best_of_n(world, n, space.length),
+            }
+            for name, one in found.items():
+                apart = 0.5 * float(np.abs(one.policy - target).sum())
+                rows.append((name, n, prompt, lam, one.kl, one.gain, one.tokens, apart))
+    return rows

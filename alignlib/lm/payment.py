@@ -1,18 +1,20 @@
-"""What training pays for responses: gold looked up pair by pair, or reward models that read the pair."""
+"""What training pays for responses: gold looked up pair by pair, reward models, any function of texts."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from alignlib._core.checks import IntArray
 from alignlib.lm.stack import Stack
 from alignlib.lm.tasks import Task
 
-__all__ = ["GoldPayment", "Payment", "ProxyPayment", "index_of", "scores_of_pairs"]
+__all__ = ["GoldPayment", "Payment", "ProxyPayment", "TextPayment", "index_of", "scores_of_pairs"]
 
 _ROWS_AT_ONCE = 4096
 
@@ -156,3 +158,34 @@ class ProxyPayment:
             Where to compute.
         """
         return ProxyPayment(self._members.to(device), self._lattice)
+
+
+class TextPayment:
+    """A function of texts as a payment.
+
+    Parameters
+    ----------
+    reward : callable
+        From texts to numbers.
+    write : callable
+        From rows of tokens to texts.
+    """
+
+    def __init__(self, reward: Callable[[Sequence[str]], list[float]], write: Callable[[IntArray], list[str]]) -> None:
+        self._reward, self._write = reward, write
+
+    def __call__(self, prompts: Tensor, known: Tensor, tokens: Tensor) -> Tensor:
+        """See `Payment`."""
+        texts = self._write(tokens.flatten(0, -2).cpu().numpy())
+        paid = torch.tensor(self._reward(texts), dtype=torch.float32, device=tokens.device)
+        return paid.view(tokens.shape[:-1])
+
+    def to(self, device: torch.device) -> TextPayment:
+        """Return itself: texts are read on the processor.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where policies are trained.
+        """
+        return self

@@ -21,7 +21,7 @@ from alignlib.lm.experiment.comparison import Comparison, Interval
 from alignlib.lm.experiment.grid import TRIALS, compared
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standings import Standings
-from alignlib.lm.experiment.tuning_table import PRICE
+from alignlib.lm.experiment.tuning import PRICE
 from alignlib.lm.methods import METHODS, RESPONSES, find
 
 __all__ = [

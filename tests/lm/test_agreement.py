@@ -173,7 +173,7 @@ def test_ppo_is_torchrl_s(scene: SimpleNamespace) -> None:
     assert (found[0].flatten(0, 1)[at] - expected).abs().max() < 1e-4
     assert (target[0].flatten(0, 1)[at] - theirs[..., 0][at]).abs().max() < 1e-4
 
-    from alignlib.lm.methods._on_policy import clipped
+    from alignlib.lm.methods._method import clipped
 
     stack = Stack.of(scene.now)
     with torch.no_grad():

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from alignlib import InputError
-from alignlib.lm.composed import PrefixWorld, blockwise_best_of_n, particle_filter, resampled_once
-from alignlib.lm.experiment import composing
-from alignlib.lm.experiment.composing import COLUMNS, composed_rows
+from alignlib.lm import composed
+from alignlib.lm.composed import (
+    COLUMNS,
+    PrefixWorld,
+    blockwise_best_of_n,
+    composed_rows,
+    particle_filter,
+    resampled_once,
+)
 from alignlib.lm.space import ResponseSpace
 from alignlib.rules import BestOfN, SoftBestOfN
 
@@ -128,7 +134,7 @@ def test_many_particles_come_to_the_optimum_like_one_over_their_number() -> None
 
 
 def test_rows_of_composed_samplers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(composing, "DRAWS", (2, 4))
+    monkeypatch.setattr(composed, "DRAWS", (2, 4))
     world = made(2, 3)
     log_base = np.log(np.maximum(world.prob, 1e-12))[None]
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in composed_rows(log_base, world.reward[None], world.space, 1)]

@@ -13,9 +13,9 @@ from alignlib.lm.experiment.comparison import compare
 from alignlib.lm.experiment.costs import break_even, equal_draws
 from alignlib.lm.experiment.curves import Curves
 from alignlib.lm.experiment.decomposition import best_of_n_waste, decompose, split_waste
+from alignlib.lm.experiment.fixed_points import policy_law
 from alignlib.lm.experiment.results import PerPrompt
 from alignlib.lm.level_law import LevelLaw, collapse
-from alignlib.lm.policy_law import policy_law
 from alignlib.rules import BestOfN
 from tests.oracle import kl_to_tilt
 

@@ -28,8 +28,7 @@ from alignlib.lm.experiment.results import Results, members_path
 from alignlib.lm.experiment.run_store import RunStore
 from alignlib.lm.experiment.runner import Place, execute, fleets, laboratory, run_all
 from alignlib.lm.experiment.table import assemble, write_laws, write_members
-from alignlib.lm.experiment.tuning import write_tuning
-from alignlib.lm.experiment.tuning_table import Tuning
+from alignlib.lm.experiment.tuning import Tuning, write_tuning
 from alignlib.lm.methods import METHODS, Settings, find
 from alignlib.lm.tasks import TASKS
 from alignlib.lm.torch_runtime import quiet

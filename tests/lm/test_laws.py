@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib.laws import FiniteLaw, PromptAverage, dual_gain, kl_to_optimum
+from alignlib.lm.experiment.fixed_points import policy_law
 from alignlib.lm.level_law import LevelLaw, collapse
-from alignlib.lm.policy_law import policy_law
 from alignlib.rules import BestOfN, SoftBestOfN
 from tests.oracle import kl_to_tilt
 

@@ -15,17 +15,16 @@ from safetensors.torch import load_file
 from alignlib._core.errors import InputError
 from alignlib.lm.fleet import Fleet, Plan
 from alignlib.lm.methods import Settings, find
+from alignlib.lm.payment import TextPayment
 from alignlib.lm.stack import Stack
 from alignlib.lm.words import rewards
-from alignlib.lm.words.agreement import agreement
 from alignlib.lm.words.base import Pretraining, load_model, loss_per_token, make_tokenizer, new_model, pretrain
 from alignlib.lm.words.check import OwnBeginnings, check, publish
 from alignlib.lm.words.corpus import LENGTH, PROMPT_LENGTH, Corpus, read_verses
 from alignlib.lm.words.grid import METHODS, RATES, grid, tuning
 from alignlib.lm.words.measuring import base_table, command, sample_base
-from alignlib.lm.words.payment import TextPayment
 from alignlib.lm.words.place import Place
-from alignlib.lm.words.results import WordsResults
+from alignlib.lm.words.results import WordsResults, agreement
 from alignlib.lm.words.table import assemble
 from alignlib.lm.words.training import chosen_rates, measure_run, result_file, train
 

@@ -3,20 +3,26 @@
 A policy that can choose every next-token law freely moves by ``u(s, a) = P(s) π(a|s) (...)`` at each prefix s. With
 the sequence's log-ratio in the reward the bracket vanishes at ``π_λ``. A penalty taken token by token in the loss does
 not see that a token leads to prefixes where more KL will be spent, so its fixed point is another policy.
+
+`policy_law` has the exact KL and reward of such a policy, or of any other.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
+from alignlib._core.special import kl_integrand
 from alignlib.lm.charge import n_tokens
 from alignlib.lm.next_laws import log_next_laws, log_sequences, reciprocal_law, solve_backwards
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["BETAS", "PENALTIES", "fixed_point", "scaled_fixed_point"]
+__all__ = ["BETAS", "PENALTIES", "PolicyLaw", "fixed_point", "fixed_point_rows", "policy_law", "scaled_fixed_point"]
 
 PENALTIES = ("sequence", "token KL", "token k3")
 BETAS = (2.0, 1.0, 0.8, 0.5, 0.25)
@@ -142,3 +148,93 @@ def _checked(log_prob: FloatArray, space: ResponseSpace) -> FloatArray:
         f"log_base must have shape (prompts, {space.size}); got {log_prob.shape}.",
     )
     return log_prob
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyLaw(SameFields):
+    """A policy's exact law, prompt by prompt.
+
+    Attributes
+    ----------
+    kl : array (P,)
+        KL to the base in nats.
+    reward, gold : array (P,)
+        Mean reward and gold.
+    """
+
+    kl: FloatArray
+    reward: FloatArray
+    gold: FloatArray
+
+
+def policy_law(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray, gold: FloatArray) -> PolicyLaw:
+    """Return a policy's exact KL to the base, reward and gold on each prompt.
+
+    Parameters
+    ----------
+    log_policy, log_base : array (P, n)
+        Log-probabilities of every response in nats, each row summing to one.
+    reward, gold : array (P, n)
+        What it was trained on, and what counts.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or the policy responds where the base never does: its KL is infinite.
+
+    Examples
+    --------
+    >>> base, r = np.log([[0.5, 0.5]]), np.array([[0.0, 1.0]])
+    >>> law = policy_law(np.log([[0.25, 0.75]]), base, r, 2 * r)
+    >>> law.kl.round(6).tolist(), law.reward.tolist(), law.gold.tolist()
+    ([0.130812], [0.75], [1.5])
+    """
+    _same_shape(log_policy, log_base, reward, gold)
+    prob = np.exp(log_policy)
+    return PolicyLaw(_kl(log_policy, log_base), (prob * reward).sum(axis=1), (prob * gold).sum(axis=1))
+
+
+def _same_shape(*arrays: FloatArray) -> None:
+    shapes = [array.shape for array in arrays]
+    require(
+        len(set(shapes)) == 1 and len(shapes[0]) == 2,
+        f"log_policy, log_base, reward and gold must have one shape (P, n); got {', '.join(map(str, shapes))}.",
+    )
+
+
+def _kl(log_policy: FloatArray, log_other: FloatArray) -> FloatArray:
+    held = np.isfinite(log_policy)
+    require(
+        not (held & ~np.isfinite(log_other)).any(),
+        "log_policy must be -inf wherever log_base is: otherwise the KL is infinite.",
+    )
+    p, q = np.exp(log_other), np.exp(log_policy)
+    ratio = np.where(np.isfinite(log_other), log_policy - np.where(np.isfinite(log_other), log_other, 0.0), 0.0)
+    # Both laws sum to one, so a term may be q t - q + p: never negative, and accurate where the laws agree.
+    near = np.abs(ratio) < 1.0
+    terms = np.where(near | (q == 0.0), p, q * (np.where(q == 0.0, 0.0, ratio) - 1.0) + p)
+    terms[near] = p[near] * kl_integrand(ratio[near])
+    return np.asarray(terms.sum(axis=1))
+
+
+def fixed_point_rows(
+    log_base: FloatArray, gold: FloatArray, space: ResponseSpace
+) -> list[tuple[str, float, int, float, float]]:
+    """Penalty, β, prompt, KL and reward of every fixed point on some prompts.
+
+    Parameters
+    ----------
+    log_base, gold : array (P, size)
+        Of every response.
+    space : ResponseSpace
+        The responses.
+    """
+    rows = []
+    for beta in BETAS:
+        ends = {penalty: fixed_point(log_base, gold, space, beta, penalty) for penalty in PENALTIES}
+        ends["GRPO"] = scaled_fixed_point(log_base, gold, space, beta)
+        for penalty, end in ends.items():
+            law = policy_law(end, log_base, gold, gold)
+            found = zip(law.kl, law.reward, strict=True)
+            rows += [(penalty, beta, x, float(kl), float(mean)) for x, (kl, mean) in enumerate(found)]
+    return rows

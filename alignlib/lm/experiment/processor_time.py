@@ -232,7 +232,7 @@ def write_times(results: Path, output: Path, tuned: Tuned, say: Callable[[str], 
 def _works(lab: Laboratory, task: str, tuned: Tuned) -> Iterator[tuple[str, str, Callable[[], float]]]:
     """Every kind of work: what it is, its name, and a call that does it once and returns CPU-seconds."""
     from alignlib.lm.base_model import PretrainingSettings, pretrain
-    from alignlib.lm.experiment.table import fixed_point_rows
+    from alignlib.lm.experiment.fixed_points import fixed_point_rows
     from alignlib.lm.fleet import Fleet, Plan
     from alignlib.lm.payment import ProxyPayment
     from alignlib.lm.proxies import LATTICE, RewardSettings, train_members

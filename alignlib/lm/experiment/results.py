@@ -16,7 +16,7 @@ import pandas as pd
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.files import whole_file, write_whole
 from alignlib._core.same import SameFields
-from alignlib.lm.experiment.tuning_table import Tuning
+from alignlib.lm.experiment.tuning import Tuning
 from alignlib.lm.level_law import LevelLaw
 
 __all__ = [

@@ -13,22 +13,20 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import require
 from alignlib._core.files import write_whole
+from alignlib.lm.composed import COLUMNS, composed_rows
 from alignlib.lm.experiment import results as tables
-from alignlib.lm.experiment.composing import COLUMNS, composed_rows
-from alignlib.lm.experiment.fixed_points import BETAS, PENALTIES, fixed_point, scaled_fixed_point
+from alignlib.lm.experiment.fixed_points import fixed_point_rows
 from alignlib.lm.experiment.grid import PROXIES, Run, tuning_runs
 from alignlib.lm.experiment.laboratory import Laboratory, decode_weights
 from alignlib.lm.experiment.run_store import RunData, RunStore
 from alignlib.lm.experiment.runner import Place, laboratory
 from alignlib.lm.methods import RESPONSES
-from alignlib.lm.policy_law import policy_law
 from alignlib.lm.proxies import MEMBERS
-from alignlib.lm.space import ResponseSpace
 
 __all__ = [
-    "assemble", "base_length", "fixed_point_rows", "write_composed", "write_fixed_points", "write_laws",
+    "assemble", "base_length", "write_composed", "write_fixed_points", "write_laws",
     "write_members",
 ]  # fmt: skip
 
@@ -223,29 +221,6 @@ def write_composed(lab: Laboratory, folder: Path) -> None:
     table = pd.DataFrame(composed_rows(log_base, gold, lab.task.space, lam), columns=COLUMNS)
     path = tables.composed_path(folder, lab.task.name)
     write_whole(path, table.to_csv(index=False, float_format="%.8g", lineterminator="\n"))
-
-
-def fixed_point_rows(
-    log_base: FloatArray, gold: FloatArray, space: ResponseSpace
-) -> list[tuple[str, float, int, float, float]]:
-    """Penalty, β, prompt, KL and reward of every fixed point on some prompts.
-
-    Parameters
-    ----------
-    log_base, gold : array (P, size)
-        Of every response.
-    space : ResponseSpace
-        The responses.
-    """
-    rows = []
-    for beta in BETAS:
-        ends = {penalty: fixed_point(log_base, gold, space, beta, penalty) for penalty in PENALTIES}
-        ends["GRPO"] = scaled_fixed_point(log_base, gold, space, beta)
-        for penalty, end in ends.items():
-            law = policy_law(end, log_base, gold, gold)
-            found = zip(law.kl, law.reward, strict=True)
-            rows += [(penalty, beta, x, float(kl), float(mean)) for x, (kl, mean) in enumerate(found)]
-    return rows
 
 
 def _publish(done: Sequence[tuple[Run, RunData]], folder: Path) -> None:

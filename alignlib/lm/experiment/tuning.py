@@ -1,8 +1,8 @@
-"""From the trials that are finished to the table of tuning."""
+"""The committed table of tuning: every method's random trials on validation prompts, and the settings it took."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,85 @@ import pandas as pd
 
 from alignlib._core.checks import require
 from alignlib._core.files import write_whole
+from alignlib._core.same import SameFields
 from alignlib.lm.experiment.grid import Run, tuning_runs
 from alignlib.lm.experiment.run_store import RunStore
-from alignlib.lm.experiment.tuning_table import PRICE, tuning_path
-from alignlib.lm.methods import find
+from alignlib.lm.methods import Settings, find
 
-__all__ = ["write_tuning"]
+__all__ = ["PRICE", "Tuning", "tuning_path", "write_tuning"]
 
+PRICE = 1.0
+"""Trials are judged by the mean reward less this times the mean KL: what every method serves, at its middle knob."""
 _SETTINGS = ("learning_rate", "schedule", "group", "epochs", "clip", "gae_lambda")
 _DIVERGED = {"kl": [np.inf], "reward": [-np.inf]}
+
+
+def tuning_path(folder: Path | str) -> Path:
+    """Return where the table of trials lies.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Of results.
+    """
+    return Path(folder) / "tuning.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning(SameFields):
+    """The settings that each method was tried with.
+
+    Attributes
+    ----------
+    trials : DataFrame
+        A row each: settings (empty where a method does not read them), KL, reward, objective, ``taken``.
+    """
+
+    trials: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path | str) -> Tuning:
+        """Read the table of a results folder.
+
+        Parameters
+        ----------
+        folder : Path or str
+            Of results.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        path = tuning_path(folder)
+        require(
+            path.is_file(),
+            f"folder must hold the table of trials, {path.name}; {str(path.parent)!r} does not. Run make lm.",
+        )
+        return cls(pd.read_csv(path, keep_default_na=False))
+
+    def taken(self, task: str, method: str) -> Settings:
+        """Return the settings that a method took on a task; the number of steps is that of the trials.
+
+        Parameters
+        ----------
+        task, method : str
+            Which.
+
+        Raises
+        ------
+        InputError
+            If the table has no trial of the method.
+        """
+        table = self.trials
+        rows = table[(table.task == task) & (table.method == method) & table.taken]
+        require(len(rows) == 1, f"method must be in the table of trials; {method!r} on {task} is not.")
+        row = rows.iloc[0]
+        settings = Settings(int(row.steps))
+        for name in find(method).searched:
+            kind = type(getattr(settings, name))
+            settings = replace(settings, **{name: kind(row[name])})
+        return settings
 
 
 def write_tuning(output: Path, folder: Path) -> pd.DataFrame:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from alignlib.lm.methods._method import METHODS, Look, Method, find, register
-from alignlib.lm.methods._on_policy import OnPolicy
+from alignlib.lm.methods._method import METHODS, Look, Method, OnPolicy, find, register
 from alignlib.lm.settings import RESPONSES, Settings
 
 __all__ = ["METHODS", "RESPONSES", "Look", "Method", "OnPolicy", "Settings", "find", "register"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from alignlib._core.palette import THIRD
 from alignlib.lm.methods import Look, OnPolicy, register
-from alignlib.lm.methods._on_policy import clipped
+from alignlib.lm.methods._method import clipped
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -95,9 +95,8 @@ def train(
     like: Path | None,
 ) -> None:
     """Tune every method on validation prompts, then train and measure what is missing; kill it at any moment."""
-    from alignlib.lm.words.pool import train_all
     from alignlib.lm.words.results import WordsResults
-    from alignlib.lm.words.training import chosen_rates
+    from alignlib.lm.words.training import chosen_rates, train_all
 
     place = _place(output, text, device, toy)
     if like is None:
@@ -118,8 +117,7 @@ def train(
 @click.option("--committed", type=click.Path(path_type=Path), help="Folder of another table to compare with.")
 def table(output: Path, text: Path | None, results: Path, toy: bool, committed: Path | None) -> None:
     """Write the table of all finished runs, for the book."""
-    from alignlib.lm.words.agreement import agreement
-    from alignlib.lm.words.results import WordsResults
+    from alignlib.lm.words.results import WordsResults, agreement
     from alignlib.lm.words.table import assemble
 
     found = assemble(_place(output, text, "cpu", toy), results)

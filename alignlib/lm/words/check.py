@@ -21,12 +21,12 @@ from alignlib._core.checks import IntArray, require
 from alignlib._core.files import write_whole
 from alignlib.lm.fleet import Fleet, Plan
 from alignlib.lm.methods import Settings, find
+from alignlib.lm.payment import TextPayment
 from alignlib.lm.stack import Stack
 from alignlib.lm.torch_runtime import one_thread, quiet
 from alignlib.lm.words.base import load_model, save_model
 from alignlib.lm.words.corpus import LENGTH, PROMPT_LENGTH
 from alignlib.lm.words.grid import FEW
-from alignlib.lm.words.payment import TextPayment
 from alignlib.lm.words.rewards import sentiment
 
 __all__ = ["Checked", "OwnBeginnings", "check", "publish"]

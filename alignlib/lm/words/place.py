@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2For
 
 from alignlib._core.files import write_whole
 from alignlib.lm.fleet import World
-from alignlib.lm.payment import Payment, ProxyPayment
+from alignlib.lm.payment import Payment, ProxyPayment, TextPayment
 from alignlib.lm.proxies import Raters, RewardSettings, train_members
 from alignlib.lm.stack import Stack
 from alignlib.lm.torch_runtime import quiet
@@ -22,7 +22,6 @@ from alignlib.lm.words import rewards
 from alignlib.lm.words.base import Pretraining, load_model, loss_per_token, make_tokenizer, pretrain, save_model
 from alignlib.lm.words.corpus import Corpus, WordsWorld, read_verses
 from alignlib.lm.words.grid import PROXY, STEPS
-from alignlib.lm.words.payment import TextPayment
 
 __all__ = ["Place"]
 

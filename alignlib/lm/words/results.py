@@ -1,9 +1,12 @@
-"""The committed table: every policy's KL and rewards prompt by prompt, and the rewards of the base's samples."""
+"""The committed table: every policy's KL and rewards prompt by prompt, and the rewards of the base's samples.
+
+`agreement` says whether another such table agrees with it, setting by setting, as seeds do.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +19,22 @@ import pandas as pd
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit, fit_frontier
+from alignlib.lm.methods import find
 from alignlib.lm.words.comparison import BestCurve, Comparison, compare
-from alignlib.lm.words.rates import best_rates
 from alignlib.tables import RewardTable
 
-__all__ = ["COLUMNS", "REWARDS", "WordsResults"]
+__all__ = ["COLUMNS", "REWARDS", "Agreement", "WordsResults", "agreement", "best_rates"]
 
 REWARDS = ("sentiment", "repeated_sentiment", "civility", "proxy")
 COLUMNS = (
     "run", "stage", "reward", "method", "knob", "steps", "responses", "seed", "rate", "device", "train_seconds",
     "kl", "kl_low", "kl_high", *REWARDS, "n_tokens", "truncated", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
+_SETTING = ["reward", "method", "knob", "steps"]
+_WIDEST = 3.0  # standard errors, between two tables that agree
+# A reward model trained anew is another network, and its score is known up to a constant only: policies that it
+# trained are compared in gold.
+_JUDGED_BY = {"proxy": "sentiment"}
 
 
 class WordsSettings(TypedDict):
@@ -198,3 +206,94 @@ class WordsResults(SameFields):
         rows = self.select(reward=reward)
         found = dict.fromkeys(zip(rows.method, rows.knob, rows.steps, strict=True))
         return [one for one in found if methods is None or one[0] in methods]
+
+
+def best_rates(trials: Iterable[tuple[str, str, float, float, float]]) -> dict[tuple[str, str], float]:
+    """Return each method's rate on each reward with the largest ``reward - β·KL`` on validation prompts.
+
+    The penalty is that of RLOO's middle knob for all, because GRPO's own is in other units.
+
+    Parameters
+    ----------
+    trials : iterable
+        What was paid, method, rate, reward reached and KL in nats of each.
+
+    Examples
+    --------
+    >>> tried = [("ppo", 1e-3, 0.9, 0.5), ("ppo", 3e-3, 1.1, 0.9), ("dpo", 1e-4, 0.1, 0.0)]
+    >>> best_rates([("sentiment", *one) for one in tried])
+    {('sentiment', 'ppo'): 0.001, ('sentiment', 'dpo'): 0.0001}
+    """
+    beta = find("rloo").middle
+    best: dict[tuple[str, str], tuple[float, float]] = {}
+    for paid, method, rate, reward, kl in trials:
+        best[paid, method] = max(best.get((paid, method), (-float("inf"), 0.0)), (reward - beta * kl, rate))
+    return {which: rate for which, (_, rate) in best.items()}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One setting, trained there and here.
+
+    Attributes
+    ----------
+    setting : str
+        Method, penalty and length.
+    there, here : (float, float)
+        Mean KL in nats, and gain, of its seeds.
+    apart : float
+        How far apart the two are, in standard errors.
+    """
+
+    setting: str
+    there: tuple[float, float]
+    here: tuple[float, float]
+    apart: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they differ by no more than other seeds would."""
+        return self.apart <= _WIDEST
+
+    def __str__(self) -> str:
+        """Return a line."""
+        (kl, gain), (kl_here, gain_here) = self.there, self.here
+        return (
+            f"{self.setting}: gain {gain:.3f} at {kl:.3f} nats there, {gain_here:.3f} at {kl_here:.3f} here, "
+            f"{self.apart:.1f} standard errors apart"
+        )
+
+
+def agreement(there: WordsResults, here: WordsResults) -> list[Agreement]:
+    """Compare the settings that two tables share; a standard error is that of sampling and of seeds together.
+
+    Gains are over each table's own base samples, in the reward trained on; in gold where a learned model was.
+
+    Parameters
+    ----------
+    there, here : WordsResults
+        The committed table and another.
+    """
+    found = []
+    groups = dict(iter(here.runs.groupby(_SETTING, sort=False)))
+    for key, rows in there.runs.groupby(_SETTING, sort=False):
+        if key in groups:
+            reward = str(rows.reward.iloc[0])
+            judge = _JUDGED_BY.get(reward, reward)
+            bases = [float(one.base.prompt_means(judge).mean()) for one in (there, here)]
+            sides = [_moments(one, judge, base) for one, base in zip((rows, groups[key]), bases, strict=True)]
+            (a, a_error), (b, b_error) = sides
+            apart = np.abs(a - b) / np.maximum(np.hypot(a_error, b_error), 1e-9)
+            name = " ".join(f"{part:g}" if isinstance(part, float) else f"{part}" for part in key)
+            name += f", in {judge}" * (judge != reward)
+            found.append(Agreement(name, (a[0], a[1]), (b[0], b[1]), float(apart.max())))
+    return found
+
+
+def _moments(rows: pd.DataFrame, reward: str, base: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean KL and gain over seeds, and their standard errors."""
+    values = rows[["kl", reward]].to_numpy(dtype=np.float64) - [0.0, base]
+    sampling = (rows.kl_high - rows.kl_low).to_numpy(dtype=np.float64).mean() / 3.92
+    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.abs(values[0]) * 0.1
+    error = np.hypot(spread, [sampling, 0.02]) / np.sqrt(len(values))
+    return values.mean(axis=0), error
