@@ -84,7 +84,7 @@ from alignlib.answers.gold_promise import gold_on_few_rows
 from alignlib.answers.output import draws_per_prompt as shares
 from alignlib.answers.output import frontier, gold_promise
 from alignlib.answers.output import hacking as proxy
-from alignlib.answers.output.headline import headline
+from alignlib.answers.output.frontier_sentences import headline
 from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
 from alignlib.estimation import draws_per_prompt, fit_frontier

@@ -11,7 +11,7 @@ import pytest
 
 from alignlib._core.errors import InputError
 from alignlib.answers.answer import answer
-from alignlib.answers.output.headline import headline
+from alignlib.answers.output.frontier_sentences import headline
 from alignlib.estimation import fit_frontier
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable

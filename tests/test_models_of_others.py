@@ -17,8 +17,7 @@ import pytest
 from alignlib._core.errors import InputError
 from alignlib.models import bounded, folder_checks
 from alignlib.models.batching import computing
-from alignlib.models.folder_checks import _named_code, check_counts, check_name, check_shards
-from alignlib.models.folder_files import check_files
+from alignlib.models.folder_checks import _named_code, check_counts, check_files, check_name, check_shards
 from alignlib.models.guest import Guest
 from alignlib.models.loading import _ends
 from alignlib.models.texts import encode_prompts, laid_out

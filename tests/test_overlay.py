@@ -25,7 +25,7 @@ from alignlib import plotting
 from alignlib._core.errors import InputError
 from alignlib.answers.output.overlay import headlines
 from alignlib.answers.output.overlay import lines as overlay_lines
-from alignlib.answers.pictures import draw_overlay
+from alignlib.answers.run_pictures import draw_overlay
 from alignlib.cli import _picture
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from alignlib import lines
 from alignlib._core.errors import InputError
-from alignlib.answers.run_advice import RunAdvice
+from alignlib.answers.output.pick import RunAdvice
 from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier, gold_turn
 from alignlib.estimation.gold_turn import _tail, _with_one_more

@@ -18,7 +18,7 @@ from alignlib.cli._run_options import base_fit, check_bounded, limit_options, re
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from alignlib.answers.run_advice import RunAdvice
+    from alignlib.answers.output.pick import RunAdvice
     from alignlib.estimation import Fit
     from alignlib.training.beta_choice import BetaChoice
     from alignlib.training.logs.training_log import TrainingLog
@@ -154,7 +154,7 @@ def _gold(run: Path, log: TrainingLog, asked: dict[str, Any]) -> RunGold | None:
 
 
 def _advice(log: TrainingLog, fit: Fit | None, gold: RunGold | None, asked: dict[str, Any]) -> RunAdvice:
-    from alignlib.answers.run_advice import RunAdvice
+    from alignlib.answers.output.pick import RunAdvice
     from alignlib.training.beta_choice import LEAST_KL
     from alignlib.training.picking import pick
 
@@ -221,7 +221,7 @@ def _length(log: TrainingLog, kl: float, asked: dict[str, Any]) -> float | None:
 
 
 def _drawn(found: RunAdvice) -> Figure:
-    from alignlib.answers.pick_picture import pick_picture
+    from alignlib.answers.run_pictures import pick_picture
 
     assert found.pick is not None
     return pick_picture(found.pick)

@@ -75,8 +75,8 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
         if question.ensemble is not None:
             values["ensemble"] = question.members
         write_report({**values, "table": str(place(question.table).resolve())}, folder, force, found=found)
+    from alignlib.answers.output.frontier_sentences import headline
     from alignlib.answers.output.hacking import stop_lines
-    from alignlib.answers.output.headline import headline
 
     said = [headline(found.counted), *([] if found.hacking is None else stop_lines(found.hacking))]
     if found.promise is not None:

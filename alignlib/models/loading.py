@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignlib._core.errors import InputError, quoted
-from alignlib.models.folder_checks import check_counts, check_name, check_shards, refuse_named_code
-from alignlib.models.folder_files import check_files
+from alignlib.models.folder_checks import check_counts, check_files, check_name, check_shards, refuse_named_code
 from alignlib.models.loaded import Loaded
 from alignlib.models.tokenising import check_tokenizer
 from alignlib.tables import short

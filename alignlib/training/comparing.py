@@ -14,13 +14,12 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.estimation import EstimatedFrontier, Fit
-from alignlib.training.common_kls import common_kls
+from alignlib.training.comparable import common_kls, unlike_starts
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.own_limit import own_limits
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.run_at_kl import NOT_TOLD_APART, TAKEN_OUT, Errors, along, told
 from alignlib.training.run_prompts import pair_prompts
-from alignlib.training.unlike_starts import unlike_starts
 
 __all__ = ["Comparison", "compare_runs", "compare_splits"]
 

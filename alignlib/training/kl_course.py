@@ -14,7 +14,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.noise_memory import noise_memory
+from alignlib.training.smoothing import noise_memory
 
 __all__ = ["Course", "kl_course", "scatter_of_kl"]
 

@@ -1,4 +1,7 @@
-"""The reward of a run at a KL between its checkpoints: a parabola through those near by, as weights of them."""
+"""The reward of a run at a KL between its checkpoints: a parabola through those near by, as weights of them.
+
+`noise_memory` tells how far noise goes on from one checkpoint to the next, by what a smoother leaves of it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,63 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.same import SameFields
-from alignlib.training.noise_memory import noise_memory
 
-__all__ = ["Scatter", "bend_weights", "local_weights", "scatter_of"]
+__all__ = ["Scatter", "bend_weights", "local_weights", "noise_memory", "scatter_of"]
 
+_MEMORIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_ERRORS_MORE = 0.5  # by simulation of noise of any memory
 _SHARE, _FEWEST = 0.6, 7  # of the checkpoints, at least, that a parabola goes through
 _FREE = 1.5  # residuals, of which variances can be told
+
+
+def noise_memory(hat: FloatArray, rest: FloatArray, told: BoolArray) -> tuple[FloatArray, float]:
+    """Return how alike the noise of any two checkpoints is, and the variance of one's.
+
+    What goes on looks like the course and leaves little of itself in the residuals. So the noise is taken for one of
+    the first order whose residuals would be as alike from one to the next as these, by half a standard error more.
+
+    Parameters
+    ----------
+    hat : array (k, k)
+        The smoother, of values in units of their noise, in the order of steps.
+    rest : array (k,)
+        Residuals, in the same unit and order.
+    told : array of bool (k,)
+        Which of these count.
+
+    Returns
+    -------
+    law : array (k, k)
+        Correlations.
+    variance : float
+        In units of the noise.
+
+    Examples
+    --------
+    >>> rng, mean = np.random.default_rng(0), np.full((200, 200), 1.0 / 200.0)
+    >>> walk = np.convolve(rng.standard_normal(800), 0.8 ** np.arange(40), "valid")[:200]
+    >>> [bool(noise_memory(mean, x - x.mean(), x > -9.0)[0][0, 1] > 0.6) for x in (walk, rng.standard_normal(200))]
+    [True, False]
+
+    Source: moments of residuals, corrected for what a smoother takes; the margin is ours.
+    """
+    size, left = rest.size, np.eye(rest.size) - hat
+    pairs = told[1:] & told[:-1]
+    square = float((rest[told] ** 2).sum())
+    alike = _ERRORS_MORE / math.sqrt(max(int(told.sum()), 1))
+    if square > 0.0:
+        alike += float((rest[1:] * rest[:-1])[pairs].sum()) / square
+    away = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    law, free = np.eye(size), float(told.sum())
+    for memory in _MEMORIES:
+        law = memory ** away.astype(np.float64)
+        seen = left @ law @ left.T
+        free = float(np.diagonal(seen)[told].sum())
+        if np.diagonal(seen, 1)[pairs].sum() >= alike * free:
+            break
+    return law, square / max(free, 1e-300)
 
 
 def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:

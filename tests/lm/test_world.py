@@ -199,7 +199,7 @@ def test_more_prompts_than_there_are() -> None:
 
 
 def test_nothing_outside_the_training_of_networks_imports_torch() -> None:
-    numpy_only = ["space", "tasks", "methods", "raters", "level_law", "policy_law", "experiment.standings"]
+    numpy_only = ["space", "tasks", "methods", "level_law", "experiment.fixed_points", "experiment.standings"]
     names = ", ".join(f"alignlib.lm.{name}" for name in numpy_only)
     code = (
         f"import sys, alignlib, alignlib.cli.main, alignlib.laws.prompt_average, {names}; print('torch' in sys.modules)"

@@ -7,7 +7,7 @@ from alignlib._core.doors import guard
 from alignlib.answers.capacity import CapacityAnswer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import capacity, comparison, frontier, overlay, passk, pick, policy_kl
-from alignlib.answers.run_advice import RunAdvice
+from alignlib.answers.output.pick import RunAdvice
 from alignlib.pass_at_k import PassEstimate
 from alignlib.training import PolicyKL
 from alignlib.training.comparing import Comparison

@@ -16,11 +16,11 @@ from alignlib.answers.output import beyond_kl, gold_promise, hacking
 from alignlib.answers.output.frontier_sentences import (
     constant_sentence,
     first_term_lines,
+    headline,
     limit_lines,
     shown_terms,
     wanted_sentence,
 )
-from alignlib.answers.output.headline import headline
 from alignlib.answers.output.render import (
     beside,
     bounds,

@@ -1,11 +1,14 @@
-"""Sentences and small tables on a limit: what it is, what its first terms are, and what more it would take."""
+"""Sentences and small tables on a limit: the answer in one, the limit, its first terms, what more would take."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.doors import guard
+from alignlib._core.names import counted
 from alignlib.answers.answer import Answer
+from alignlib.answers.output import beyond_kl
 from alignlib.answers.output.render import (
     beside,
     bounds,
@@ -16,11 +19,92 @@ from alignlib.answers.output.render import (
 from alignlib.estimation import EstimatedFrontier, FirstTerms, Wanted
 from alignlib.tables import RewardTable
 
-__all__ = ["constant_sentence", "first_term_lines", "limit_lines", "shown_terms", "wanted_sentence"]
+__all__ = ["constant_sentence", "first_term_lines", "headline", "limit_lines", "shown_terms", "wanted_sentence"]
 
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0) for step in (1, 2, 5)]
 _MOST_SHOWN = 4
 _BEYOND_REACH = 1e7  # samples of a prompt
+
+
+def headline(answer: Answer) -> str:
+    """Return the answer in one sentence, at the largest supported KL that was asked for.
+
+    Where none was asked for, it is at the KL of the last rule whose KL the samples support.
+    Where the budget asked for holds on every prompt, a sentence on that limit comes first: rules are compared at equal
+    KL on average over prompts.
+
+    Parameters
+    ----------
+    answer : Answer
+        What is known of one reward.
+
+    Examples
+    --------
+    >>> from alignlib.answers.findings import ask
+    >>> from alignlib.tables.example_table import example_table
+    >>> found = ask(example_table(60, 16, 0.5, np.random.default_rng(0)), "reward", kl=[0.1], n_boot=100)
+    >>> headline(found.reward)[:63]
+    'At a KL of 0.1 nats on average over prompts any method can gain'
+    """
+    if not answer.plain:
+        return beyond_kl.headline(answer)
+    best, at_rules = answer.rules, answer.limit_at_rules
+    if answer.limit is None or at_rules is None:
+        base = f"{answer.measured_in!r} (base model: {beside(best.base_reward, best.gain[-1], 3)})"
+        return f"The samples support no limit of {base}; {_gain_of_best(answer, best.n.size - 1)}."
+    known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
+    where = np.flatnonzero(known & at_rules.supported & best.optimises)
+    last = _last_sentence(answer, answer.limit)
+    if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
+        i = int(where[-1])
+        by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
+        if answer.kl_asked and answer.limit.budget == "average":
+            limit, what = last, f"the limit at its own {best.spent[i]:.3g} nats"
+        else:
+            asked = "" if answer.limit.budget == "average" else f"{last}. "
+            limit, what = f"{asked}{_limit_sentence(answer, at_rules, i)}", "it"
+        if best.share[i] >= 1.0:
+            told = f"cannot be told from {what} (at least {percent(best.share_low[i])})"
+            return f"{limit}; {best.rules[i].title}{by} {told}."
+        gets = "already gets" if answer.picked_by == answer.measured_in else f"{by.strip()} gets"
+        return (
+            f"{limit}; {best.rules[i].title} {gets} {percent(best.share[i])} of {what} "
+            f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
+        )
+    if at_rules.supported[best.optimises].any():
+        what = "it" if answer.limit.budget == "average" else "what any method can gain at equal average KL"
+        return (
+            f"{last}; {best.rules.name}'s share of {what} is not known, for on "
+            f"{counted(answer.constant_prompts, 'prompt')} all samples have the same {answer.measured_in!r}."
+        )
+    beyond = np.flatnonzero(best.optimises)
+    more = f"; {_gain_of_best(answer, int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
+    return f"{last}{more}."
+
+
+def _last_sentence(answer: Answer, limit: EstimatedFrontier) -> str:
+    """Say the limit at the largest budget shown, or that there is none."""
+    if len(limit.spent):
+        return _limit_sentence(answer, limit, int(np.argmax(limit.spent)))
+    return f"The samples support the limit of {answer.measured_in!r} up to {limit.supported_end:.3g} nats only"
+
+
+def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
+    base = beside(limit.base_reward, limit.gain[i], 3)
+    return (
+        f"At a KL of {limit.spent[i]:.3g} nats{over_prompts(limit)} any method can gain at most {limit.gain[i]:.3g} of "
+        f"{answer.measured_in!r} over the base model's {base} ({interval_name(limit.level)} "
+        f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
+    )
+
+
+def _gain_of_best(answer: Answer, i: int) -> str:
+    best = answer.rules
+    by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
+    return (
+        f"{best.rules[i].title}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
+        f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.spent[i]:.3g} nats"
+    )
 
 
 def shown_terms(terms: FirstTerms) -> FloatArray:
@@ -131,3 +215,6 @@ def limit_lines(limit: EstimatedFrontier) -> list[str]:
         reward = beside(limit.reward[i], limit.gain[i])
         said.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {reward:>9} {limit.lam[i]:>9.4g}")
     return [*said, f"KL is in nats{over_prompts(limit)}; {up_to}."]
+
+
+guard(globals())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from alignlib._core.shown import between
 from alignlib.answers.output.beta_choice import beta_headline, beta_lines, beta_notes, beta_record
 from alignlib.answers.output.render import Row, bounds, by_point, listed, percent
-from alignlib.answers.run_advice import RunAdvice
 from alignlib.estimation import GoldTurn
+from alignlib.training.beta_choice import BetaChoice
+from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.picking import Pick
 
-__all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
+__all__ = ["COLUMNS", "RunAdvice", "headlines", "lines", "points", "record"]
 
 _OF_PREDICTED = (
     "tilted", "tilted_low", "tilted_high", "best_of_n", "best_of_n_low", "best_of_n_high",
@@ -25,6 +27,31 @@ COLUMNS = (
     "base_gold", *_AGAINST,
 )  # fmt: skip
 _MOST_ROWS = 30
+
+
+@dataclass(frozen=True)
+class RunAdvice:
+    """The checkpoint of a run to keep, and the β for a KL.
+
+    Attributes
+    ----------
+    log : TrainingLog
+        The run.
+    pick : Pick, optional
+        The checkpoint; None without any gold.
+    beta : BetaChoice, optional
+        The β; None without base samples.
+    normalisation : str, optional
+        How the trainer charges its KL, if it was said.
+    notes : tuple of str
+        Why a part is missing.
+    """
+
+    log: TrainingLog
+    pick: Pick | None
+    beta: BetaChoice | None
+    normalisation: str | None
+    notes: tuple[str, ...]
 
 
 # ------------------------------------------------------------------ JSON and CSV
