@@ -9,7 +9,7 @@ import numpy as np
 from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.output.render import Row, by_point, interval_name, percent
-from alignlib.answers.output.run_point import ends_of_share, nats, place
+from alignlib.answers.output.run_headlines import headlines, nats
 from alignlib.estimation import RuleEstimate
 from alignlib.training import TrainingLog
 from alignlib.training.envelope import Floor
@@ -156,56 +156,6 @@ def lines(found: Overlay | Floor) -> list[str]:
     True
     """
     return _overlay_lines(found) if isinstance(found, Overlay) else _floor_lines(found)
-
-
-def headlines(found: Overlay) -> tuple[str, ...]:
-    """Return the answer for each run: its last checkpoint first, then the last that the samples support.
-
-    Parameters
-    ----------
-    found : Overlay
-        Runs beside their limit.
-
-    Returns
-    -------
-    tuple of str
-        One answer for each run.
-
-    Examples
-    --------
-    >>> from alignlib.training import overlay
-    >>> from alignlib.training.example_run import example_run
-    >>> from alignlib.estimation import fit_frontier
-    >>> log, table = example_run(60, 32, np.random.default_rng(0))
-    >>> (said,) = headlines(overlay(log, fit_frontier(table, n_boot=100)))
-    >>> "the run has gained" in said, "of what any method can gain there" in said
-    (True, True)
-    """
-    return tuple(_headline(found, name) for name in found.log.runs)
-
-
-def _headline(found: Overlay, run: str) -> str:
-    log, mine = found.log, np.flatnonzero(found.log.run == run)
-    last = int(mine[-1])
-    who = f"At step {log.step[last]:g} {repr(run) if len(log.runs) > 1 else 'the run'}"
-    said = f"{who} {place(found, last)}"
-    if found.doubted and not found.above[last]:
-        why = (
-            " The notes above doubt that the run's reward, prompts and base are the table's: only then does this hold."
-        )
-        said += why
-    known = mine[found.supported[mine] & ~found.above[mine]]
-    told = found.supported[last] or found.above[mine].any() or not known.size
-    i = int(known[-1]) if known.size else last
-    if told or not found.share_high[i] - found.share_low[i] < 1.0 or found.share[i] >= 1.0 or found.share[i] < 0.0:
-        return said
-    before = f"At step {log.step[i]:g} ({nats(found, i)} nats), the last within the samples' support, it had"
-    share = (
-        f"{percent(found.share[i])} ({ends_of_share(found, i)})"
-        if np.isfinite(found.share[i])
-        else ends_of_share(found, i)
-    )
-    return f"{said} {before} {share} of what any method can gain there."
 
 
 def _overlay_lines(found: Overlay) -> list[str]:

@@ -1,4 +1,4 @@
-"""One point of a run in words: its KL, and where it lies beside the limit."""
+"""A run in a sentence: the KL of its last checkpoint, and where it lies beside the limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,57 @@ from alignlib.answers.output.render import percent
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 
-__all__ = ["ends_of_share", "nats", "place"]
+__all__ = ["headlines", "nats"]
+
+
+def headlines(found: Overlay) -> tuple[str, ...]:
+    """Return the answer for each run: its last checkpoint first, then the last that the samples support.
+
+    Parameters
+    ----------
+    found : Overlay
+        Runs beside their limit.
+
+    Returns
+    -------
+    tuple of str
+        One answer for each run.
+
+    Examples
+    --------
+    >>> from alignlib.training import overlay
+    >>> from alignlib.training.example_run import example_run
+    >>> from alignlib.estimation import fit_frontier
+    >>> log, table = example_run(60, 32, np.random.default_rng(0))
+    >>> (said,) = headlines(overlay(log, fit_frontier(table, n_boot=100)))
+    >>> "the run has gained" in said, "of what any method can gain there" in said
+    (True, True)
+    """
+    return tuple(_headline(found, name) for name in found.log.runs)
+
+
+def _headline(found: Overlay, run: str) -> str:
+    log, mine = found.log, np.flatnonzero(found.log.run == run)
+    last = int(mine[-1])
+    who = f"At step {log.step[last]:g} {repr(run) if len(log.runs) > 1 else 'the run'}"
+    said = f"{who} {_place(found, last)}"
+    if found.doubted and not found.above[last]:
+        why = (
+            " The notes above doubt that the run's reward, prompts and base are the table's: only then does this hold."
+        )
+        said += why
+    known = mine[found.supported[mine] & ~found.above[mine]]
+    told = found.supported[last] or found.above[mine].any() or not known.size
+    i = int(known[-1]) if known.size else last
+    if told or not found.share_high[i] - found.share_low[i] < 1.0 or found.share[i] >= 1.0 or found.share[i] < 0.0:
+        return said
+    before = f"At step {log.step[i]:g} ({nats(found, i)} nats), the last within the samples' support, it had"
+    share = (
+        f"{percent(found.share[i])} ({_ends_of_share(found, i)})"
+        if np.isfinite(found.share[i])
+        else _ends_of_share(found, i)
+    )
+    return f"{said} {before} {share} of what any method can gain there."
 
 
 def nats(found: Overlay | Floor, i: int) -> str:
@@ -26,7 +76,7 @@ def nats(found: Overlay | Floor, i: int) -> str:
     return f"{low:.2f}" if found.log.kl_low is None else between(low, high, ".2g")
 
 
-def ends_of_share(found: Overlay, i: int) -> str:
+def _ends_of_share(found: Overlay, i: int) -> str:
     """Write the interval of the share of the limit at a point.
 
     Parameters
@@ -39,7 +89,7 @@ def ends_of_share(found: Overlay, i: int) -> str:
     return f"{percent(found.share_low[i])} to {percent(min(found.share_high[i], 1.0))}"
 
 
-def place(found: Overlay, i: int) -> str:
+def _place(found: Overlay, i: int) -> str:
     """Say where one point is: impossible, of no gain, beside the limit, or beyond what the samples show of it.
 
     Parameters
@@ -83,7 +133,7 @@ def place(found: Overlay, i: int) -> str:
     if np.isfinite(found.wasted[i]):
         bounds = f"{found.wasted_low[i]:.2f} to {found.wasted_high[i]:.2f}"
         wasted = f"; {found.needed[i]:.2f} nats would do for that gain, {found.wasted[i]:.2f} ({bounds}) are wasted"
-    share = f"{percent(found.share[i])} ({ends_of_share(found, i)}) of what any method can gain there"
+    share = f"{percent(found.share[i])} ({_ends_of_share(found, i)}) of what any method can gain there"
     return f"{has}, {share}{wasted}."
 
 
