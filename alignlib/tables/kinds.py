@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 
 import numpy as np
@@ -10,15 +11,99 @@ import pyarrow as pa
 
 from alignlib._core.checks import IntArray, as_whole
 from alignlib._core.errors import InputError
-from alignlib._core.names import counted
-from alignlib.tables.as_identifiers import spelled_number
+from alignlib._core.names import counted, look_alike
+from alignlib.tables.as_identifiers import spelled_number, texts
+from alignlib.tables.columns import require_column
+from alignlib.tables.table_file import TableFile, load
 
-__all__ = ["categories", "check_kinds", "in_bins", "renumbered"]
+__all__ = ["categories", "check_kinds", "in_bins", "kinds_of", "renumbered"]
 
 _WHOLE = re.compile(r"-?\d+(\.0*)?")
 _FEW_ROWS = 20  # of so few any column is all different
 _ALIKE = 2  # rows a value on average, below which nothing is a kind
 _MANY, _ALIKE_OF_MANY = 30, 10  # different measured numbers, and rows a value below which they are not counted
+
+
+def kinds_of(
+    file: TableFile, wanted: Mapping[str, str | None], drop_missing: bool, truth: str = "", bins: int | None = None
+) -> tuple[dict[str, tuple[tuple[str, ...], IntArray]], tuple[str, ...]]:
+    """Read from a file of labels which kind each row has of what is wanted.
+
+    Parameters
+    ----------
+    file : TableFile
+        One row per label given.
+    wanted : mapping of str to str
+        The columns of ``target``, ``label``, ``context`` and ``rater``; what has none is the same in all rows.
+    drop_missing : bool
+        Go on without the rows where a cell is missing.
+    truth : str
+        The file in which targets were looked up, for messages.
+    bins : int, optional
+        Number of bins into which targets and labels that are numbers are put.
+
+    Returns
+    -------
+    found : dict
+        For each of the wanted, the different values, and the place of each row's among them.
+    notes : tuple of str
+        Sentences on what was left out, put into bins, or may be meant to be one.
+
+    Raises
+    ------
+    InputError
+        With one sentence that says what is wrong, where, and what to do.
+    """
+    named = {what: require_column(file, name, what) for what, name in wanted.items() if name is not None}
+    for what, name in named.items():
+        same = next(other for other, its in named.items() if its == name)
+        if same != what:
+            raise InputError(
+                f"{same} and {what} must be different columns; both are {name!r}.", argument=what, column=name
+            )
+    data = load(file, list(named.values()), "one row per label")
+    text = pa.table({what: texts(file, name, data[name], labels=True) for what, name in named.items()})
+    whole = text.drop_null()
+    notes: tuple[str, ...] = ()
+    if whole.num_rows < text.num_rows:
+        gap = np.any([column.is_null().to_numpy() for column in text.columns], axis=0)
+        rows = np.flatnonzero(gap).tolist()
+        said = f"{len(rows)} of {gap.size} rows"
+        if not drop_missing:
+            lacking = {name: int(text[what].null_count) for what, name in named.items() if text[what].null_count}
+            which = ", ".join(f"{name!r} in {n}{file.word_for_missing(name)}" for name, n in lacking.items())
+            if truth and named["target"] in lacking:
+                which += f"; {named['target']!r} is looked up in {truth}, which lacks it for these items"
+            raise InputError(
+                f"{said} of {file.path} lack a target, label, context or rater: {which}; "
+                f"{file.where(rows[:5], len(rows))}; fill them, or pass drop_missing=True.",
+                rows=rows,
+            )
+        notes = (f"{said} were left out for want of a value.",)
+    nobody = ("all",), np.zeros(whole.num_rows, dtype=np.int64)
+    found: dict[str, tuple[tuple[str, ...], IntArray]] = dict.fromkeys(wanted, nobody)
+    for what in wanted:
+        if what in named:
+            measured = file.is_text and what in ("target", "label")
+            names, codes, said = categories(named[what], whole[what], measured=measured)
+            found[what] = names, codes
+            notes += (said,) if said else ()
+    binned: list[str] = []
+    for what in ("target", "label"):
+        if bins is not None:
+            names, codes, said = in_bins(named[what], found[what][0], found[what][1], bins)
+            found[what] = names, codes
+            binned += [said] if said else []
+        check_kinds(file.path, what, named[what], found[what][0], found[what][1])
+    if bins is not None and not binned:
+        most = max(len(found[what][0]) for what in ("target", "label"))
+        raise InputError(
+            f"bins={bins}: nothing in {file.path} is put into bins, for they are for numbers of more different "
+            f"values, and target and label have {most} at most, or are text; give fewer bins, or leave bins out.",
+            argument="bins",
+        )
+    alike = tuple(note for what, name in named.items() if (note := look_alike(name, found[what][0])))
+    return found, (*notes, *file.notes, *binned, *alike)
 
 
 def categories(column: str, cells: pa.ChunkedArray, *, measured: bool = False) -> tuple[tuple[str, ...], IntArray, str]:

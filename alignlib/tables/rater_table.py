@@ -14,15 +14,13 @@ import pyarrow as pa
 from alignlib._core.array_likes import as_names
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
-from alignlib._core.names import counted, look_alike
+from alignlib._core.names import counted
 from alignlib._core.same import SameFields
-from alignlib.tables.as_identifiers import texts
-from alignlib.tables.columns import require_column
 from alignlib.tables.joined import with_truth
-from alignlib.tables.kinds import categories, check_kinds, in_bins, renumbered
+from alignlib.tables.kinds import kinds_of, renumbered
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.reading import open_frame, open_table_file
-from alignlib.tables.table_file import TableFile, load, short
+from alignlib.tables.table_file import TableFile, short
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -240,55 +238,7 @@ class RaterTable(SameFields):
         truth: str = "",
         bins: int | None = None,
     ) -> RaterTable:
-        named = {what: require_column(file, name, what) for what, name in wanted.items() if name is not None}
-        for what, name in named.items():
-            same = next(other for other, its in named.items() if its == name)
-            if same != what:
-                raise InputError(
-                    f"{same} and {what} must be different columns; both are {name!r}.", argument=what, column=name
-                )
-        data = load(file, list(named.values()), "one row per label")
-        text = pa.table({what: texts(file, name, data[name], labels=True) for what, name in named.items()})
-        whole = text.drop_null()
-        notes: tuple[str, ...] = ()
-        if whole.num_rows < text.num_rows:
-            gap = np.any([column.is_null().to_numpy() for column in text.columns], axis=0)
-            rows = np.flatnonzero(gap).tolist()
-            said = f"{len(rows)} of {gap.size} rows"
-            if not drop_missing:
-                lacking = {name: int(text[what].null_count) for what, name in named.items() if text[what].null_count}
-                which = ", ".join(f"{name!r} in {n}{file.word_for_missing(name)}" for name, n in lacking.items())
-                if truth and named["target"] in lacking:
-                    which += f"; {named['target']!r} is looked up in {truth}, which lacks it for these items"
-                raise InputError(
-                    f"{said} of {file.path} lack a target, label, context or rater: {which}; "
-                    f"{file.where(rows[:5], len(rows))}; fill them, or pass drop_missing=True.",
-                    rows=rows,
-                )
-            notes = (f"{said} were left out for want of a value.",)
-        nobody = ("all",), np.zeros(whole.num_rows, dtype=np.int64)
-        found: dict[str, tuple[tuple[str, ...], IntArray]] = dict.fromkeys(wanted, nobody)
-        for what in wanted:
-            if what in named:
-                measured = file.is_text and what in ("target", "label")
-                names, codes, said = categories(named[what], whole[what], measured=measured)
-                found[what] = names, codes
-                notes += (said,) if said else ()
-        binned: list[str] = []
-        for what in ("target", "label"):
-            if bins is not None:
-                names, codes, said = in_bins(named[what], found[what][0], found[what][1], bins)
-                found[what] = names, codes
-                binned += [said] if said else []
-            check_kinds(file.path, what, named[what], found[what][0], found[what][1])
-        if bins is not None and not binned:
-            most = max(len(found[what][0]) for what in ("target", "label"))
-            raise InputError(
-                f"bins={bins}: nothing in {file.path} is put into bins, for they are for numbers of more different "
-                f"values, and target and label have {most} at most, or are text; give fewer bins, or leave bins out.",
-                argument="bins",
-            )
-        alike = tuple(note for what, name in named.items() if (note := look_alike(name, found[what][0])))
+        found, notes = kinds_of(file, wanted, drop_missing, truth, bins)
         table = cls(
             found["context"][0],
             found["target"][0],
@@ -298,7 +248,7 @@ class RaterTable(SameFields):
             found["target"][1],
             found["label"][1],
             found["rater"][1],
-            (*notes, *file.notes, *binned, *alike),
+            notes,
         )
         table._check(file.path)
         left = table._without_lone_contexts()
