@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from textwrap import dedent
 
-__all__ = ["Documented", "documented", "offered_by"]
+__all__ = ["Documented", "documented", "offered_by", "shows_use", "without_session"]
 
 _RULE = re.compile(r"-{3,}")
 _TYPED = ("Parameters", "Attributes")
@@ -88,6 +89,16 @@ def _of_module(module: str, tree: ast.Module, classes: Mapping[str, list[ast.Cla
                 if public and not _decorators(part) & _NOT_CALLED and ast.get_docstring(part):
                     name = f"{node.name}.{part.name}"
                     yield Documented(module, name, part, _arguments(part, True), part.name in known)
+
+
+def without_session(text: str) -> str:
+    """The Python of a docstring's last block of code: an example that needs a model, which a test of `lm` runs."""
+    return dedent(text.partition(".. code-block:: python\n")[2])
+
+
+def shows_use(text: str) -> bool:
+    """Whether a docstring has an example."""
+    return ">>>" in text or bool(without_session(text))
 
 
 def offered_by(tree: ast.Module) -> set[str]:

@@ -15,12 +15,13 @@ import nbformat
 import pytest
 
 import alignlib
-from alignbook.api_pages import API_PAGES, NAMES_FILE, UNDOCUMENTED, ApiPages, code_of
+from alignbook.api_pages import API_PAGES, NAMES_FILE, UNDOCUMENTED, WITHOUT_DOOR, ApiPages, code_of
 from alignbook.formulas import is_formula, to_tex, with_links
 from alignbook.library import Library, Named
 from alignbook.project import Project
 from alignbook.runner import Run
 from alignbook.staging import api_pages
+from tests.docstrings import shows_use
 from tests.small_project import LIBRARY, ROOT
 
 # The files of a package, each after a line with its name.
@@ -111,39 +112,60 @@ def test_a_chapter_links_to_what_it_uses(package: Path) -> None:
     assert pages.used_by("02_none") == pages.used_by("03_odd") == pages.used_by("04_absent") == ""
 
 
-def test_every_chapter_links_to_what_it_uses_itself_or_through_shared_pages() -> None:
+@pytest.fixture(scope="module", name="of_the_book")
+def _of_the_book() -> ApiPages:
     project = Project(ROOT)
-    runs = [Run(page.name, page.title, nbformat.writes(page.node)) for page in project.notebooks()]
-    pages = api_pages(project, runs)
+    pages = api_pages(project, [Run(page.name, page.title, nbformat.writes(page.node)) for page in project.notebooks()])
     assert pages is not None
-    assert [run.name for run in runs if not pages.used_by(run.name)] == []
+    return pages
+
+
+def test_every_chapter_links_to_what_it_uses_itself_or_through_shared_pages(of_the_book: ApiPages) -> None:
+    pages = of_the_book
+    assert len(pages.chapters) > 45
+    assert [name for name in pages.chapters if not pages.used_by(name)] == []
     assert "BestOfN" in pages.used_by("54_training_on_proxies")
 
 
-# What chapters use that has no entry: constants that no room offers, each said beside what it belongs to.
+# Constants that chapters use and no room offers: each is said beside what it belongs to, and has no entry.
 WITHOUT_ENTRY = {
     "answers": {"COLUMNS"},
     "certified": {"BITS"},
     "hacking": {"KINDS", "RESOLUTION", "FORMS"},
-    "lm": {"FEW", "LONG", "PROXIES", "TRIALS", "FRESH", "PRICE", "METHODS", "RESPONSES", "TASKS", "SPLITS", "UNIT"}
-    | {"find"},  # which chapters call for a method's label, and which stands in a private file
+    "lm": {"FEW", "LONG", "PROXIES", "TRIALS", "FRESH", "PRICE", "RESPONSES", "TASKS", "SPLITS", "UNIT"},
     "sequences": {"LETTERS"},
-    "training": {"ESTIMATORS"},
 }
 
 
-def test_what_chapters_use_has_a_link_or_a_reason() -> None:
-    project = Project(ROOT)
-    runs = [Run(page.name, page.title, nbformat.writes(page.node)) for page in project.notebooks()]
-    pages, library = api_pages(project, runs), Library(LIBRARY)
-    assert pages is not None
+def test_what_chapters_use_has_a_link_or_is_a_constant(of_the_book: ApiPages) -> None:
+    pages, library = of_the_book, Library(LIBRARY)
     lacking: dict[str, set[str]] = {}
     for name, code in pages.chapters.items():
         for named in library.used(code) - set(pages.used[name]):
-            lacking.setdefault(library.room(named.module).removeprefix("alignlib."), set()).add(named.name)
+            room = library.room(named.module).removeprefix("alignlib.")
+            lacking.setdefault(room, set()).add(named.name)
+            assert room == "_core" or library.modules[named.module].kind(named.name) == "data", named
     assert {room: names for room, names in lacking.items() if room not in UNDOCUMENTED} == WITHOUT_ENTRY
     assert "divergences.CHI_SQUARED" in pages.used_by("71_which_divergence")
     assert "lm.level_law.LevelLaw" in pages.used_by("50_world")
+    assert "lm.methods.find" in pages.used_by("51_safety_training")
+    assert set(WITHOUT_DOOR) < set(pages.paths)
+
+
+def test_every_entry_has_an_example(of_the_book: ApiPages) -> None:
+    """A class by itself or in one of its methods; constants show their value."""
+    lacking, seen = [], 0
+    for named, path in of_the_book.paths.items():
+        tree = of_the_book.library.modules[named.module].tree
+        found = [
+            node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == named.name
+        ]
+        parts = [part for node in found for part in ast.walk(node) if isinstance(part, ast.ClassDef | ast.FunctionDef)]
+        seen += bool(found)
+        if found and not any(shows_use(ast.get_docstring(part) or "") for part in parts):
+            lacking.append(path)
+    assert seen > 400
+    assert lacking == []
 
 
 def test_rooms_can_be_left_out_and_imports_lead_home(package: Path) -> None:

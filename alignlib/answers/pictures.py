@@ -54,6 +54,14 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None, promis
         What the table says of gold, where it has that column.
     promise : PromiseAnswer, optional
         What a correlation with gold promises.
+
+    Examples
+    --------
+    >>> from alignlib.answers.findings import ask
+    >>> found = ask({"reward": np.random.default_rng(0).standard_normal((30, 16))}, "reward", n_boot=100)
+    >>> fig, ax = plotting.new()
+    >>> gold_picture(ax, found.counted, None).get_ylabel()
+    'gain in reward of best-of-N'
     """
     if promise is not None and promise.promise.policy:
         return _promised(ax, promise)
@@ -117,6 +125,13 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None, promise: Promise
         What the table says of gold, where it has that column.
     promise : PromiseAnswer, optional
         What a correlation with gold promises.
+
+    Examples
+    --------
+    >>> from alignlib.answers.findings import ask
+    >>> found = ask({"reward": np.random.default_rng(0).standard_normal((30, 16))}, "reward", n_boot=100)
+    >>> print(gold_caption(found.counted, None))
+    No gold reward is named: what best-of-N gains of reward, with 95% intervals
     """
     if promise is not None and promise.promise.policy:
         return (
@@ -187,6 +202,15 @@ def draw_pass_at_k(found: PassEstimate, ax: Axes) -> Axes:
         The answer.
     ax : Axes
         Where to draw.
+
+    Examples
+    --------
+    >>> from alignlib.pass_at_k import estimate_pass_at_k
+    >>> from alignlib.tables import AnswerTable
+    >>> fig, ax = plotting.new()
+    >>> ax = draw_pass_at_k(estimate_pass_at_k(AnswerTable.from_arrays([[1, 0, 0, 0], [1, 1, 1, 0]]), [1, 2, 4]), ax)
+    >>> ax.get_xlabel(), len(ax.lines)
+    ('responses k', 2)
     """
     shown = {
         "pass@k": (found.some, plotting.LIMIT, "o", "-"),
@@ -213,6 +237,14 @@ def picture_of(found: Overlay | Floor | Comparison | Mapping[str, Comparison] | 
     ----------
     found : Overlay, Floor, Comparison or PassEstimate
         The answer.
+
+    Examples
+    --------
+    >>> from alignlib.pass_at_k import estimate_pass_at_k
+    >>> from alignlib.tables import AnswerTable
+    >>> fig = picture_of(estimate_pass_at_k(AnswerTable.from_arrays([[1, 0, 0, 0], [1, 1, 1, 0]]), [1, 2, 4]))
+    >>> fig.axes[0].get_ylabel()
+    'share of prompts'
     """
     if isinstance(found, Mapping):
         fig, axes = plotting.new(rows=len(found), squeeze=False)

@@ -42,6 +42,14 @@ class Allocation(SameFields):
         Mean loss over contexts.
     gap : float
         How far that may lie above the least, certified.
+
+    Examples
+    --------
+    >>> from alignlib.bottleneck import RateDistortionTask, allocate
+    >>> bit = RateDistortionTask([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]])
+    >>> found = allocate([bit, bit], budget=0.2)
+    >>> found.rate.round(3).tolist(), found.judges[0].round(2).tolist()
+    ([0.2, 0.2], [[0.81, 0.19], [0.19, 0.81]])
     """
 
     rate: FloatArray

@@ -33,6 +33,12 @@ class CapacityResult(SameFields):
         Nats that the capacity may lie higher, certified by the dual.
     n_iter : int
         Steps of the solver.
+
+    Examples
+    --------
+    >>> found = capacity([[1.0, 0.0], [0.5, 0.5]])  # log(5/4), with the first input in 3 of 5 uses
+    >>> round(found.value, 6), found.input_prob.round(3).tolist()
+    (0.223144, [0.6, 0.4])
     """
 
     value: float
@@ -55,6 +61,14 @@ class CapacityError(ArithmeticError):
         What was asked and what was reached.
     best : CapacityResult
         The best bracket that was found; kept under this name.
+
+    Examples
+    --------
+    >>> try:
+    ...     blahut_arimoto([[0.9, 0.1], [0.3, 0.7]], max_iter=1)
+    ... except CapacityError as error:
+    ...     print(error.best.value < 0.2056372 < error.best.upper)
+    True
     """
 
     def __init__(self, message: str, best: CapacityResult) -> None:

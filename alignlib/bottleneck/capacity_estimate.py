@@ -64,6 +64,13 @@ class CapacityEstimate(SameFields):
         Targets that each of them told apart.
     notes : tuple of str
         Sentences on what was left out.
+
+    Examples
+    --------
+    >>> target = np.arange(200) % 2
+    >>> found = estimate_capacity(RaterTable.from_arrays(target, np.where(np.arange(200) % 10, target, 1 - target)))
+    >>> found.contexts, bool(found.mean_low < found.mean < found.mean_high), found.decoders[0].in_sample
+    (('all',), True, 0.09999999999999998)
     """
 
     contexts: tuple[str, ...]

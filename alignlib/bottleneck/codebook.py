@@ -30,6 +30,16 @@ class ConditionError(InputError):
         The condition's name; kept under this name.
     discrepancy : float
         By how much it fails; kept under this name.
+
+    Examples
+    --------
+    >>> from alignlib.bottleneck import alignment_interval
+    >>> mixture = CodebookMixture([1.0], [[[0.9, 0.1], [0.1, 0.9]]], [[0.0, 1.0], [1.0, 0.0]])
+    >>> try:
+    ...     alignment_interval(mixture, 0.1, 100, observed_loss=mixture.loss[None], data_law=mixture.data_law)
+    ... except ConditionError as error:
+    ...     print(error.condition, round(error.discrepancy, 3))
+    canonical observable loss 0.1
     """
 
     def __init__(self, message: str, condition: str, discrepancy: float) -> None:

@@ -60,6 +60,12 @@ class ConfusionEstimate(SameFields):
         Labels of the targets that the optimal law uses.
     prob : array (targets in use,)
         That law on them.
+
+    Examples
+    --------
+    >>> found = estimate_from_counts([[30, 0], [0, 30]])
+    >>> round(found.plug_in, 4), found.n_labels, found.prob.tolist()
+    (0.6931, 60, [0.5, 0.5])
     """
 
     value: float

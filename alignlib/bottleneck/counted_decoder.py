@@ -27,6 +27,12 @@ class DecoderError:
         On the labels counted, too low on average.
     held_out : float
         On labels left out when it was made.
+
+    Examples
+    --------
+    >>> found = decoder_error(np.array([[3, 1], [1, 3]]))
+    >>> found.in_sample, round(found.held_out, 3)
+    (0.25, 0.25)
     """
 
     in_sample: float

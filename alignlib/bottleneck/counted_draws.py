@@ -34,6 +34,13 @@ class CapacityDraws(SameFields):
     ----------
     low, high : array (draws,)
         Draws for the lower and for the upper end, in nats.
+
+    Examples
+    --------
+    >>> counts = np.array([[90.0, 10.0], [10.0, 90.0]])
+    >>> draws = CapacityDraws.of(counts, np.array([0.5, 0.5]), 0.3681, 0.0043)
+    >>> bool(np.quantile(draws.low, 0.025) < 0.3681 < np.quantile(draws.high, 0.975))
+    True
     """
 
     low: FloatArray

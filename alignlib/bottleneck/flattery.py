@@ -33,6 +33,12 @@ class FlatteryPoint:
         How often it differs from what the rater would say next.
     training_risk : float
         How often it differs from the labels that it was trained on.
+
+    Examples
+    --------
+    >>> (point,) = FlatteryWorld(6).learner(np.array([8.0]))
+    >>> bool(point.training_risk < point.proxy_risk), bool(point.split.total >= point.split.channel)
+    (True, True)
     """
 
     split: InformationSplit

@@ -34,6 +34,14 @@ class AlignmentInterval:
         The risk is at most that; 1 or more says nothing.
     confidence : float, optional
         Probability with which the ceiling holds; None for expected risks.
+
+    Examples
+    --------
+    >>> from alignlib.bottleneck import CodebookMixture
+    >>> mixture = CodebookMixture([1.0], [[[0.9, 0.1], [0.1, 0.9]]], [[0.0, 1.0], [1.0, 0.0]])
+    >>> found = alignment_interval(mixture, 0.1, 1000, observed_loss=mixture.canonical_loss, data_law=mixture.data_law)
+    >>> found.floor < found.ceiling, found.confidence is None
+    (True, True)
     """
 
     floor: float

@@ -101,6 +101,12 @@ class RateDistortionPoint(SameFields):
         The channel of target to judgement.
     dual : float
         The certificate: a lower bound on ``rate + slope·distortion`` of every judge.
+
+    Examples
+    --------
+    >>> found = rate_distortion([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], slope=2.0)
+    >>> found.judge.round(3).tolist(), round(found.distortion, 3), found.gap < 1e-9
+    ([[0.881, 0.119], [0.119, 0.881]], 0.119, True)
     """
 
     slope: float
@@ -227,6 +233,12 @@ class GaussianAllocation(SameFields):
         Mean squared error over contexts.
     gap : float
         How far that may lie above the least, certified.
+
+    Examples
+    --------
+    >>> found = reverse_water_filling([4.0, 1.0], budget=0.5)
+    >>> found.rate.round(3).tolist(), found.distortion.round(3).tolist(), round(found.level, 3)
+    ([0.847, 0.153], [0.736, 0.736], 0.736)
     """
 
     rate: FloatArray

@@ -60,6 +60,12 @@ class Certified:
         Proved distance of ``value`` to the exact value, in units of its last place.
     side : str
         ``"upper"`` where ``value`` is rounded up on purpose, ``"lower"`` where down, else empty; proved too.
+
+    Examples
+    --------
+    >>> (found,) = certified_kl(0.25, 0.5)
+    >>> found.low <= found.value <= found.high, found.units <= 1.0
+    (True, True)
     """
 
     quantity: str

@@ -47,7 +47,7 @@ def beta_at(fit: Fit, kl: float) -> tuple[float, float, float]:
 
     Examples
     --------
-    >>> from alignlib.estimation.fitting import fit_frontier
+    >>> from alignlib.estimation import fit_frontier
     >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((100, 64)))
     >>> beta, low, high = beta_at(fit, 0.5)
     >>> low < 1.0 < high  # normal rewards: 1 / √(2 Δ)
@@ -97,6 +97,14 @@ class Wanted:
         And at least so many prompts.
     rule : str
         Title of the rule that spends it, where its share of the limit is what is wanted.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(np.random.default_rng(0).standard_normal((40, 16)), n_boot=100)
+    >>> found = samples_wanted(fit, 2.0)
+    >>> found.kl, found.samples > 16.0, found.prompts
+    (2.0, True, 40)
     """
 
     kl: float
@@ -130,7 +138,7 @@ def samples_wanted(fit: Fit, kl: float, *, rule: str = "", draws: float = 0.0) -
 
     Examples
     --------
-    >>> from alignlib.estimation.fitting import fit_frontier
+    >>> from alignlib.estimation import fit_frontier
     >>> rows = np.random.default_rng(0).standard_normal((100, 64))
     >>> fit = fit_frontier(rows, n_boot=100)
     >>> samples_wanted(fit, 2.0 * fit.supported_end).samples

@@ -46,6 +46,13 @@ class DrawsPerPrompt(SameFields):
         Coverage that the intervals aim at.
     judged_up_to : int
         The most draws of one prompt, half of its samples.
+
+    Examples
+    --------
+    >>> table = RewardTable.from_arrays(np.array([[0.1], [3.0]]) * np.random.default_rng(0).standard_normal((2, 64)))
+    >>> found = draws_per_prompt(table, "reward", n=4)
+    >>> found.each.tolist(), found.judged_up_to
+    ([1, 7], 32)
     """
 
     n: int

@@ -25,6 +25,16 @@ class UnsupportedBudgetError(InputError):
         What was asked, and what can be done.
     largest_supported : float
         Where the range ends, in nats; kept under this name.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(np.random.default_rng(0).standard_normal((40, 16)), n_boot=100)
+    >>> try:
+    ...     fit.at(5.0)
+    ... except UnsupportedBudgetError as error:
+    ...     print(error.largest_supported == fit.supported_end)
+    True
     """
 
     def __init__(self, message: str, largest_supported: float) -> None:
@@ -73,6 +83,13 @@ class EstimatedFrontier(Frontier):
         Prompts that show no response of the largest reward.
     fixed_prompts : bool
         That the limit and its interval are of these very prompts, too few to stand for others.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> found = fit_frontier(np.random.default_rng(1).standard_normal((100, 32)), n_boot=100).at([0.1, 5.0])
+    >>> found.supported.tolist(), bool(found.gain_low[0] < found.gain[0] < found.gain_high[0]), found.n_prompts
+    ([True, False], True, 100)
     """
 
     gain_low: FloatArray

@@ -45,6 +45,14 @@ class FirstTermsAt(SameFields):
         The gain with its interval, widened by the first term left out.
     trusted : array of bool (k,)
         Where that term is small.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(np.random.default_rng(0).standard_normal((500, 8)), n_boot=100)
+    >>> found = first_terms(fit).at([0.01, 2.0])  # a standard normal reward gains √(2Δ)
+    >>> found.gain.round(1).tolist(), found.trusted.tolist()
+    ([0.1, 2.0], [True, False])
     """
 
     spent: FloatArray
@@ -107,7 +115,7 @@ class FirstTerms(SameFields):
 
         Examples
         --------
-        >>> from alignlib.estimation.fitting import fit_frontier
+        >>> from alignlib.estimation import fit_frontier
         >>> rows = np.random.default_rng(0).exponential(size=(4000, 4))
         >>> found = first_terms(fit_frontier(rows, n_boot=100)).at(0.05)  # exactly 0.3501
         >>> bool(found.gain_low[0] < 0.3501 < found.gain_high[0]), bool(found.trusted[0])
@@ -136,7 +144,7 @@ def first_terms(fit: Fit) -> FirstTerms | None:
 
     Examples
     --------
-    >>> from alignlib.estimation.fitting import fit_frontier
+    >>> from alignlib.estimation import fit_frontier
     >>> rows = np.random.default_rng(1).standard_normal((2000, 3))
     >>> found = first_terms(fit_frontier(rows, n_boot=100))  # √2 for a standard Gaussian
     >>> round(found.slope, 1), found.terms

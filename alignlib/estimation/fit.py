@@ -187,7 +187,7 @@ class Fit:
 
         Examples
         --------
-        >>> from alignlib.estimation.fitting import fit_frontier
+        >>> from alignlib.estimation import fit_frontier
         >>> rows = np.random.default_rng(1).standard_normal((100, 64))
         >>> result = fit_frontier(rows).at(0.5)
         >>> bool(result.gain_low[0] < 1.0 < result.gain_high[0])
@@ -297,7 +297,7 @@ class Fit:
 
         Examples
         --------
-        >>> from alignlib.estimation.fitting import fit_frontier
+        >>> from alignlib.estimation import fit_frontier
         >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((100, 64)))
         >>> fit.sensitivity(0.5).prompts_that_count > 50
         True
@@ -334,7 +334,7 @@ class Fit:
 
         Examples
         --------
-        >>> from alignlib.estimation.fitting import fit_frontier
+        >>> from alignlib.estimation import fit_frontier
         >>> rows = np.random.default_rng(0).standard_normal((100, 64))
         >>> result = fit_frontier(rows).share([BestOfN(2), BestOfN(4)])
         >>> result.spent.round(4).tolist(), bool((result.share_low < [0.9077, 0.9125]).all())
@@ -386,7 +386,7 @@ class Fit:
 
         Examples
         --------
-        >>> from alignlib.estimation.fitting import fit_frontier
+        >>> from alignlib.estimation import fit_frontier
         >>> from alignlib.tables import example_table
         >>> table = example_table(100, 32, 0.7, np.random.default_rng(1))
         >>> result = fit_frontier(table, "reward").gold("gold", [BestOfN(1), BestOfN(4), BestOfN(16)])
@@ -420,7 +420,7 @@ class Fit:
 
         Examples
         --------
-        >>> from alignlib.estimation.fitting import fit_frontier
+        >>> from alignlib.estimation import fit_frontier
         >>> from alignlib.tables import example_table
         >>> table = example_table(150, 64, 0.7, np.random.default_rng(0))
         >>> result = fit_frontier(table, "reward").tilted_gold("gold", [0.2, 0.4])

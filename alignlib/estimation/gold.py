@@ -66,6 +66,16 @@ class GoldEstimate(SameFields):
         Prompts with ties of the proxy.
     fixed_prompts : bool
         That all intervals are of these very prompts, too few to stand for others.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> from alignlib.rules import BestOfN
+    >>> from alignlib.tables import example_table
+    >>> fit = fit_frontier(example_table(60, 16, 0.7, np.random.default_rng(1)), "reward", n_boot=100)
+    >>> found = fit.gold("gold", BestOfN.along([2, 8]))
+    >>> found.symbol, found.parameter.tolist(), bool((found.gold_low < found.gold_gain).all())
+    ('N', [2.0, 8.0], True)
     """
 
     path: str

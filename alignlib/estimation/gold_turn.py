@@ -201,6 +201,13 @@ class GoldTurn(SameFields):
     apart : int
         Of means, how many checkpoints apart the scatter is hardly alike: 1, unless it significantly goes on from one
         to the next. Alarms then take a fall of checkpoints so far apart, too.
+
+    Examples
+    --------
+    >>> course = np.concatenate([np.linspace(0.0, 1.0, 6), np.linspace(0.9, 0.0, 6)])
+    >>> found = gold_turn(course[:, None] + 0.1 * np.random.default_rng(0).standard_normal((12, 50)))
+    >>> found.told_by, found.prompts, found.said_at is not None
+    ('prompts', 50, True)
     """
 
     error: float

@@ -33,6 +33,16 @@ class Hedge:
     turns_down : str
         ``"yes"`` where gold at the end of what the samples support lies significantly below gold before it (tested at
         all places at once), ``"no"`` where every step up to that end rises significantly, else ``"undecided"``.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> from alignlib.rules import BestOfN
+    >>> from alignlib.tables import example_table
+    >>> fit = fit_frontier(example_table(60, 16, 0.7, np.random.default_rng(1)), "reward", n_boot=100)
+    >>> found = fit.gold("gold", BestOfN.along([2, 4, 8])).hedge
+    >>> found.parameter, found.low <= found.parameter <= found.high
+    (8.0, True)
     """
 
     parameter: float

@@ -62,6 +62,15 @@ class RuleEstimate(SameFields):
         Ends of `reward` itself, which also vary with the base's mean; None of fixed prompts.
     fixed_prompts : bool
         That all intervals are of these very prompts, too few to stand for others.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> from alignlib.rules import BestOfN
+    >>> fit = fit_frontier(np.random.default_rng(0).standard_normal((60, 32)), n_boot=100)
+    >>> found = fit.share(BestOfN.along([2, 4]))
+    >>> found.n.tolist(), bool((found.gain_low < found.gain).all()), bool((found.share < 1.0).all())
+    ([2.0, 4.0], True, True)
     """
 
     rules: Rules

@@ -41,6 +41,13 @@ class Sensitivity:
     few_prompts : bool
         That there are several, but fewer than twenty, and that prompts are resampled all the same: they do not show how
         unlike others are, so that the intervals of limits and shares assume that these are like them.
+
+    Examples
+    --------
+    >>> table = RewardTable.from_arrays(np.random.default_rng(0).standard_normal((50, 32)))
+    >>> found = sensitivity(table, "reward", 0.5, 1.0)
+    >>> found.kl, found.raised_by > 0.0, found.prompts_that_count > 20.0
+    (0.5, True, True)
     """
 
     kl: float

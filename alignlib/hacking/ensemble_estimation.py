@@ -42,6 +42,17 @@ class EnsembleEstimate(SameFields):
         How members are combined.
     base_gold : float
         Mean gold of the base.
+
+    Examples
+    --------
+    >>> from alignlib.rules import BestOfN
+    >>> rng = np.random.default_rng(0)
+    >>> gold = rng.standard_normal((50, 16))
+    >>> scores = {f"s{k}": gold + rng.standard_normal((50, 16)) for k in range(2)}
+    >>> table = RewardTable.from_arrays({"gold": gold} | scores)
+    >>> found = estimate_ensemble(table, ["s0", "s1"], "gold", rule=BestOfN(8))
+    >>> found.kind, found.size.tolist(), bool((found.worst <= found.best).all())
+    ('mean', [1, 2], True)
     """
 
     size: IntArray

@@ -67,6 +67,12 @@ class EnsemblePrice:
         ``β KL(π̂‖π*)``, in the unit of gold.
     gold_gain : float
         ``E_π̂ r - E_p r``.
+
+    Examples
+    --------
+    >>> found = ensemble_price([0.0, 1.0, 2.0], [[0.0, 2.0, 2.0], [0.0, 0.0, 2.0]], 1.0)
+    >>> bool(found.divergence < found.members_divergence), bool(found.regret < found.members_regret)
+    (True, True)
     """
 
     divergence: float

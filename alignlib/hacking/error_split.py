@@ -30,6 +30,15 @@ class ErrorSplit:
         b, the scale of the scores in units of gold.
     worth_having : float
         Members that bring the small-error regret within 10 % of its floor.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> gold = rng.standard_normal((60, 16))
+    >>> scores = {f"s{k}": gold + rng.standard_normal((60, 16)) for k in range(2)}  # errors that have nothing in common
+    >>> found = split_error(RewardTable.from_arrays({"gold": gold} | scores), ["s0", "s1"], "gold")
+    >>> bool(found.shared_low < 0.0 < found.shared_high), bool(found.own_low < 1.0 < found.own_high)
+    (True, True)
     """
 
     shared: float

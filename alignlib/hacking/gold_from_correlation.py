@@ -57,6 +57,14 @@ class GoldPromise(SameFields):
         Coverage aimed at.
     notes : tuple of str
         Where the proxy's tail is too heavy for ``promised`` and ``most`` to be as sure as ``level``.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((100, 32)), n_boot=100)
+    >>> found = promise_gold(fit, 0.8, rules=[BestOfN(2)], kl=[0.1])
+    >>> found.policy, bool(found.gold_low[0] < found.gold_high[0])
+    (('best-of-2', 'tilt at 0.1 nats'), True)
     """
 
     policy: tuple[str, ...]

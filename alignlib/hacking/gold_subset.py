@@ -39,6 +39,13 @@ class GoldSubset:
         Coverage that the interval aims at.
     notes : tuple of str
         Sentences on what was left out.
+
+    Examples
+    --------
+    >>> from alignlib.tables import example_table
+    >>> found = measure_gold(example_table(30, 5, 0.7, np.random.default_rng(1)), "reward", "gold")
+    >>> found.rows, found.prompts, bool(found.low < found.correlation < found.high)
+    (150, 30, True)
     """
 
     correlation: float

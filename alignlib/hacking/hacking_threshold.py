@@ -55,6 +55,12 @@ class HackingThreshold:
         How often ``E[r | r̂]`` turns, less what lies before the path's start.
     proved : bool
         Whether gold along the path is known to turn no more often.
+
+    Examples
+    --------
+    >>> found = hacking_threshold(ProxyPair([0.0, 1.0, 0.0], [0.0, 1.0, 1.5]))
+    >>> bool(found.low < found.parameter < found.high), bool(found.gold_gain > found.end_gain), found.turning_points
+    (True, True, 1)
     """
 
     path: str

@@ -48,6 +48,17 @@ class MemberComparison(SameFields):
         Whether no member is shown to gain less than the best one.
     level : float
         Coverage aimed at.
+
+    Examples
+    --------
+    >>> from alignlib.rules import BestOfN
+    >>> rng = np.random.default_rng(0)
+    >>> gold = rng.standard_normal((60, 16))
+    >>> good, poor = gold + rng.standard_normal((2, 60, 16)) * np.array([0.2, 2.0])[:, None, None]
+    >>> table = RewardTable.from_arrays(gold=gold, good=good, poor=poor)
+    >>> found = compare_members(table, ["good", "poor"], "gold", rule=BestOfN(8), kinds=["mean"])
+    >>> found.members[found.best], found.kinds, found.verdict
+    ('good', ('mean',), ('member',))
     """
 
     members: tuple[str, ...]

@@ -44,6 +44,12 @@ class OverOptimisation(SameFields):
         What the proxy reports, and what is gained in truth.
     limit_gain : array (k,)
         The most gold that any policy can gain for that KL.
+
+    Examples
+    --------
+    >>> curve = tilting_curve(ProxyPair([0.0, 1.0, 0.0], [0.0, 1.0, 1.5]), [0.0, 0.5, 8.0])
+    >>> curve.parameter.tolist(), bool((curve.gold_gain <= curve.limit_gain + 1e-12).all())
+    ([0.0, 0.5, 8.0], True)
     """
 
     path: str

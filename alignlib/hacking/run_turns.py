@@ -42,6 +42,13 @@ class TurningPoint:
         side of its vertex do so too; None where the run has fewer than six checkpoints.
     n_points : int
         Its checkpoints.
+
+    Examples
+    --------
+    >>> kl = np.arange(1.0, 9.0)
+    >>> (point,) = turning_runs(kl, 4 * np.sqrt(kl) - kl + 0.01 * np.cos(kl**2), [0] * 8).points
+    >>> point.kl, point.inside, point.n_points
+    (4.0, True, 8)
     """
 
     kl: float
@@ -62,6 +69,13 @@ class RunTurns:
         One for each run.
     by_chance : float
         How many inner maxima pure noise would have.
+
+    Examples
+    --------
+    >>> kl = np.arange(1.0, 9.0)
+    >>> found = turning_runs(kl, 4 * np.sqrt(kl) - kl + 0.01 * np.cos(kl**2), [0] * 8)
+    >>> len(found.points), found.points[0].shown
+    (1, True)
     """
 
     points: tuple[TurningPoint, ...]

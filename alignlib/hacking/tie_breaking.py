@@ -36,6 +36,15 @@ class TieBreaking:
         By how much the order of the table raises gold, ``first - averaged``.
     tied_prompts : int
         Prompts with more than one best sample.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> table = RewardTable.from_arrays(judge=[[2.0, 2.0, 1.0], [1.0, 3.0, 3.0]])
+    >>> table = replace(table, columns={**table.columns, "right": np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])})
+    >>> found = tie_breaking(table, "judge", "right", n_boot=100)
+    >>> round(found.base, 3), found.flattery
+    (0.333, 0.5)
     """
 
     reward: str

@@ -113,6 +113,12 @@ def n_tokens(space: ResponseSpace) -> FloatArray:
     ----------
     space : ResponseSpace
         The n responses.
+
+    Examples
+    --------
+    >>> from alignlib.lm.space import ResponseSpace
+    >>> n_tokens(ResponseSpace(n_content=2, length=2)).tolist()
+    [1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
     """
     return np.minimum(np.asarray(space.lengths, dtype=np.float64) + 1.0, space.length)
 
@@ -170,6 +176,15 @@ def expected_update(
         KL penalty.
     charge : Charge
         Where and how it is charged.
+
+    Examples
+    --------
+    >>> from alignlib.lm.space import ResponseSpace
+    >>> space = ResponseSpace(n_content=1, length=1)  # two responses: the empty one and one token
+    >>> law = np.log([[0.5, 0.5]])
+    >>> step = expected_update(law, law, np.array([[0.0, 1.0]]), space, beta=0.1, charge=Charge("k1", "reward"))
+    >>> step[0].round(6).tolist()
+    [[[-0.25, 0.25]]]
     """
     token, chosen = token_log_ratios(log_policy, log_base, space)
     whole = (log_policy - log_base)[..., None]

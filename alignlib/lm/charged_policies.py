@@ -171,6 +171,13 @@ def driven(
     ------
     InputError
         If the charge is not one of whole sequences in the reward, or it has not come to rest.
+
+    Examples
+    --------
+    >>> base = np.log([[0.5, 0.5]])
+    >>> found = driven(base, np.array([[0.0, 1.0]]), 1.0, Charge("k1", "reward", per_token=False))
+    >>> np.exp(found).round(4).tolist()  # the optimum, 1/(1 + e) and e/(1 + e)
+    [[0.2689, 0.7311]]
     """
     require(beta > 0, f"beta must be positive; got {beta}.")
     require(

@@ -37,6 +37,13 @@ class LawCurve(SameFields):
         KL to the base in nats.
     gain, gold_gain : array (k,)
         Gain over the base in reward and in gold.
+
+    Examples
+    --------
+    >>> law = LevelLaw(np.zeros(2, dtype=np.int64), np.array([0.0, 1.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0]))
+    >>> found = law.optimum([0.0, np.inf])
+    >>> found.kl.round(6).tolist(), found.gain.tolist(), found.gold_gain.tolist()
+    ([0.0, 0.693147], [0.0, 0.5], [0.0, 0.5])
     """
 
     kl: FloatArray
@@ -58,6 +65,14 @@ class LevelLaw(SameFields):
         Its base mass; each prompt's sum to one.
     gold : array (levels,)
         Its mean gold: the reward, where that is gold itself.
+
+    Examples
+    --------
+    >>> from alignlib.rules import BestOfN
+    >>> prompt, reward = np.array([0, 0, 1, 1]), np.array([0.0, 1.0, 0.0, 1.0])
+    >>> law = LevelLaw(prompt, reward, mass=np.array([0.5, 0.5, 0.9, 0.1]), gold=reward)
+    >>> law.base_gold, law.along([BestOfN(2)]).gain.round(6).tolist()
+    (0.3, [0.17])
     """
 
     prompt: IntArray

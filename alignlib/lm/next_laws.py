@@ -52,6 +52,14 @@ def log_sequences(log_next: list[FloatArray]) -> FloatArray:
     -------
     array (P, n)
         In nats.
+
+    Examples
+    --------
+    >>> from alignlib.lm.space import ResponseSpace
+    >>> space = ResponseSpace(n_content=2, length=2)
+    >>> log_prob = np.log(np.full((1, space.size), 1.0 / space.size))
+    >>> bool(np.allclose(log_sequences(log_next_laws(log_prob, space)), log_prob))
+    True
     """
     prefix = np.zeros((len(log_next[0]), 1))
     parts = []

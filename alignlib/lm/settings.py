@@ -39,6 +39,11 @@ class Settings:
     ------
     InputError
         If a number is out of its range.
+
+    Examples
+    --------
+    >>> Settings(steps=100, group=4).schedule
+    'linear'
     """
 
     steps: int

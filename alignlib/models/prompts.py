@@ -42,6 +42,12 @@ class Prompts(SameFields):
         Integers or text, as an Arrow array.
     prompts : tuple of prompts
         Texts, or lists of messages.
+
+    Examples
+    --------
+    >>> prompts = as_prompts(["Why?", "Who?", "When?"])
+    >>> len(prompts), prompts.take([2]).prompts
+    (3, ('When?',))
     """
 
     ids: pa.Array
@@ -84,6 +90,15 @@ def read_prompts(path: str | Path, column: str = "prompt", id_column: str | None
     InputError
         Where a prompt is empty, missing or no prompt, or a name is missing or comes twice.
         Where the file or the column is not there, or cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "prompts.txt")
+    ...     _ = path.write_text("Why?\\nWho?\\n", encoding="utf-8")
+    ...     read_prompts(path).prompts
+    ('Why?', 'Who?')
     """
     if Path(path).suffix.lower() == ".txt":
         require(

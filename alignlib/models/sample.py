@@ -39,6 +39,12 @@ class SampleSummary:
         Responses without text, and those that were cut.
     n_infinite : int
         Responses that are impossible under the base.
+
+    Examples
+    --------
+    >>> found = SampleSummary(Path("out.parquet"), n_prompts=2, n_responses=8, n_empty=0, n_truncated=1, n_infinite=0)
+    >>> found.n_truncated / found.n_responses
+    0.125
     """
 
     output: Path
@@ -88,6 +94,19 @@ def sample(
     ------
     InputError
         In one sentence, where a model, a prompt or an earlier run stands in the way.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        from alignlib.models.prompts import as_prompts
+        from alignlib.models.sample import sample
+        from alignlib.models.sample_job import SampleSettings
+
+        prompts = as_prompts(["Why is the sky blue?", "Why is grass green?"])
+        settings = SampleSettings(n=8, max_new_tokens=16)
+        found = sample("policy", prompts, "samples.parquet", settings=settings)  # a folder, or a name on the hub
+        print(f"{found.n_responses} responses, {found.n_truncated} of them cut")
     """
     require_torch()
     settings = settings or SampleSettings()

@@ -80,6 +80,12 @@ class SampleSettings:
     ------
     InputError
         If a number is too small, or the template or the number format is none.
+
+    Examples
+    --------
+    >>> settings = SampleSettings(n=8, law=SamplingLaw(temperature=0.7))
+    >>> settings.law.describe(), settings.layout
+    ('temperature 0.7', 'auto')
     """
 
     n: int = 64

@@ -49,6 +49,11 @@ class ScoreSummary:
         Rows that were scored.
     mean, std : float
         Mean and standard deviation of the rewards.
+
+    Examples
+    --------
+    >>> ScoreSummary(Path("answers.parquet"), "reward_brevity", n_rows=2, mean=-5.5, std=2.5).column
+    'reward_brevity'
     """
 
     output: Path
@@ -93,6 +98,18 @@ def score(
     ------
     InputError
         In one sentence, where the model, the table or an earlier run stands in the way.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "answers.csv")
+    ...     _ = path.write_text("prompt,response\\nWhy?,Because.\\nWhy?,No.\\n", encoding="utf-8")
+    ...     settings = ScoreSettings(name="brevity")
+    ...     output = path.with_suffix(".parquet")
+    ...     found = score(path, scorer=lambda texts: [-len(one) for one in texts], output=output, settings=settings)
+    >>> found.column, found.n_rows, found.mean
+    ('reward_brevity', 2, -5.5)
     """
     if (reward_model is None) == (scorer is None):
         raise InputError("One of two must score: give reward_model, or give scorer, not both.")

@@ -60,6 +60,11 @@ class ScoreSettings:
     ------
     InputError
         If ``name`` is no part of a file's name, ``value`` is none of these, or two settings exclude each other.
+
+    Examples
+    --------
+    >>> ScoreSettings(name="brevity", negate=True).template is None
+    True
     """
 
     name: str | None = None

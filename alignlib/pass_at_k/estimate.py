@@ -31,6 +31,12 @@ class Measured(SameFields):
         The mean.
     low, high : array (ks,)
         Ends of its interval over prompts.
+
+    Examples
+    --------
+    >>> found = estimate_pass_at_k(AnswerTable.from_arrays([[1, 0], [1, 1], [0, 0]]), [1]).some
+    >>> found.value.tolist(), bool(found.low[0] < 0.5 < found.high[0])
+    ([0.5], True)
     """
 
     value: FloatArray
@@ -70,6 +76,12 @@ class PassEstimate(SameFields):
         Coverage that the intervals aim at.
     notes : tuple of str
         Sentences on what was left out.
+
+    Examples
+    --------
+    >>> found = estimate_pass_at_k(AnswerTable.from_arrays([[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]), [1, 2])
+    >>> found.k.tolist(), found.never_right, found.always_right, found.majority is None
+    ([1, 2], 1, 1, True)
     """
 
     k: IntArray

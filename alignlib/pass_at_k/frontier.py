@@ -47,6 +47,12 @@ class PassFrontier(Frontier):
         How often the optimal policy is right on each prompt.
     dual : array (budgets,)
         Upper bound on the gain of every policy.
+
+    Examples
+    --------
+    >>> found = pass_frontier([0.02, 0.6], 4, [0.2])
+    >>> round(float(found.reward[0]), 3), bool(found.pass_at(1)[0] < found.reward[0])
+    (0.823, True)
     """
 
     k: int = 1

@@ -36,6 +36,12 @@ class Majority:
         The same if every tie were lost, or won.
     error : float
         Standard error of a simulation, 0 where the value is exact.
+
+    Examples
+    --------
+    >>> found = majority_of_law([0.6, 0.4], [True, False], 2)  # right with 0.36, a tie with 0.48
+    >>> round(found.value, 12), round(found.ties_lost, 12), round(found.ties_won, 12)
+    (0.6, 0.36, 0.84)
     """
 
     value: float

@@ -40,6 +40,12 @@ class DrawAllocation(SameFields):
         What no allocation of as many draws exceeds.
     price : float
         Mean reward that the next draw would add, 0 where none would.
+
+    Examples
+    --------
+    >>> found = allocate_draws([[0.0, 1.0, 1.5], [0.0, 0.2, 0.3]], 4)
+    >>> found.draws, found.n.tolist(), found.mean_reward <= found.bound
+    (4, [3, 1], True)
     """
 
     n: IntArray

@@ -25,6 +25,13 @@ class Stopped(SameFields):
         Which outcome of the law was kept.
     draws : array of int
         After how many draws, the accepted one counted; of the same shape.
+
+    Examples
+    --------
+    >>> from alignlib.rules import ThresholdStopping
+    >>> kept = ThresholdStopping(4.0).draw(FiniteLaw([0.0, 1.0], [0.75, 0.25]), 0, 3)
+    >>> kept.outcome.tolist(), kept.draws.shape
+    ([1, 1, 1], (3,))
     """
 
     outcome: IntArray

@@ -204,6 +204,12 @@ class Prepared(SameFields):
         Prompts in which two samples have the same picking reward.
     levels : SampleLevels
         The levels of those prompts.
+
+    Examples
+    --------
+    >>> ready = prepare(np.array([[0.0, 2.0, 1.0]]), np.array([[5.0, 1.0, 3.0]]))
+    >>> ready.picking.tolist(), ready.values.tolist()
+    ([[2.0, 1.0, 0.0]], [[1.0, 3.0, 5.0]])
     """
 
     picking: FloatArray
@@ -227,6 +233,14 @@ class PromptValues(SameFields):
     spent_off, mean_off : array (prompts,), optional
         How far the means over prompts of ``E_p f`` and of ``mean`` may be off, as means of these, which have signs;
         None where the samples tell them to within their noise.
+
+    Examples
+    --------
+    >>> from alignlib.rules import BestOfN
+    >>> rewards = np.array([[0.0, 1.0, 2.0, 3.0]])
+    >>> found = BestOfN(2).evaluate(prepare(rewards, rewards))
+    >>> found.mean.round(6).tolist(), found.win_rate.round(6).tolist()
+    ([2.333333], [0.666667])
     """
 
     spent: FloatArray

@@ -119,6 +119,12 @@ class Bins(SameFields):
         The smallest and the largest reward.
     others : tuple of Further
         What is known of each further column.
+
+    Examples
+    --------
+    >>> bins = Bins.of(np.array([0, 0, 0]), [np.array([0.1, 0.2, 0.9])], [0.5])
+    >>> bins.index.tolist(), bins.count.tolist(), bins.least.tolist()
+    ([0, 1], [2, 1], [0.1, 0.9])
     """
 
     row: IntArray

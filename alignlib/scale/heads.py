@@ -39,6 +39,14 @@ class Head(SameFields):
         Prompts whose samples have one reward.
     spans : array (k,)
         The range of the first reward of each prompt in bins.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> summary = Summary.of(pa.array(["a", "b"]), np.array([2, 2]), {"reward": np.array([1.0, 3.0, 2.0, 2.0])})
+    >>> head = Head.of(summary)
+    >>> head.prompts, head.sizes.tolist(), head.ends.tolist(), head.alike.tolist()  # all of "b" are alike
+    (2, [2], [[1.0, 3.0]], [1])
     """
 
     prompts: int

@@ -52,6 +52,11 @@ class Question:
         Width of the bins of each reward, powers of two.
     exact_up_to : int
         The most samples of a prompt that are kept one by one.
+
+    Examples
+    --------
+    >>> Question(prompt="prompt_id", rewards=("reward", "gold")).wide
+    False
     """
 
     prompt: str | None

@@ -42,6 +42,13 @@ class BestOfNAgainstOptimum:
         Mean rewards of best-of-N and of the optimum, above the base's.
     kl_to_base, kl_to_optimum : float
         ``KL(π_N‖p)`` and ``KL(π_N‖π_λ)`` in nats.
+
+    Examples
+    --------
+    >>> from alignlib.sequences import MemorylessModel
+    >>> found = MemorylessModel([0.5, 0.5], [0.0, 1.0], 50).best_of_n(0.1)  # e^5 draws of sequences of 50 tokens
+    >>> found.length, found.delta, bool(found.gain < found.optimal_gain)
+    (50, 0.1, True)
     """
 
     length: int

@@ -38,6 +38,15 @@ class ReducibleChainError(InputError):
     ----------
     found : sequence of sequences of int
         The communicating classes of the states that are reached; kept as ``classes``.
+
+    Examples
+    --------
+    >>> from alignlib.sequences import MarkovModel
+    >>> try:
+    ...     MarkovModel([[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.0, 1.0]], [0.5, 0.5], 10).token
+    ... except ReducibleChainError as error:
+    ...     print(error.classes)
+    [[0], [1]]
     """
 
     def __init__(self, found: Sequence[Sequence[int]]) -> None:

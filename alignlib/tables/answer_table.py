@@ -41,6 +41,12 @@ class PromptAnswers(SameFields):
         Which are right.
     abstaining : int
         How many responses gave none.
+
+    Examples
+    --------
+    >>> (one,) = AnswerTable.from_arrays(answer=[["a", "a", "b"]], correct=[[1, 1, 0]]).answers()
+    >>> one.counts.tolist(), one.right.tolist(), one.abstaining
+    ([2, 1], [True, False], 0)
     """
 
     counts: IntArray

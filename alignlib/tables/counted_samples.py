@@ -27,6 +27,12 @@ class CountedBins(SameFields):
         Mean of the samples between these two, and the root of their mean square about it.
     slack : float
         By how much rounding may have moved a reward.
+
+    Examples
+    --------
+    >>> bins = CountedBins(*(np.array(values) for values in ([3.0], [0.0], [1.0], [0.5], [0.4])))
+    >>> float((bins.most - bins.least)[0])
+    1.0
     """
 
     count: FloatArray
@@ -56,6 +62,12 @@ class CountedFurther(SameFields):
         Its covariance with the first reward, and how far that may be off.
     slack : float
         By how much rounding may have moved a mean.
+
+    Examples
+    --------
+    >>> values = (np.array([x]) for x in (0.5, 0.0, 1.0, 0.4, 0.1, 0.0))
+    >>> CountedFurther(*values, slack=0.0).covariance.tolist()
+    [0.1]
     """
 
     mean: FloatArray
@@ -83,6 +95,14 @@ class CountedSamples(SameFields):
         From an array of λ to what ``log mean e^{λr}`` is at least and at most, in nats.
     further : mapping of str to CountedFurther
         What is known of other rewards, by name.
+
+    Examples
+    --------
+    >>> one = np.array([1.0, 0.0])
+    >>> count = np.array([3.0, 5.0])
+    >>> samples = CountedSamples(one, count, CountedBins(count, one, one, one, 0 * one), None)
+    >>> samples.size, samples.mean, samples.widest
+    (8, 0.375, 0.0)
     """
 
     value: FloatArray

@@ -62,6 +62,14 @@ class BetaChoice:
         For a KL charged after the group's mean is taken off the rewards: ``beta (G-1)/G``.
     group_scaled : float, optional
         For a KL charged after they are also divided by the group's deviation.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((60, 32)), n_boot=100)
+    >>> found = choose_beta(fit, 0.3)
+    >>> bool(found.beta_low < found.beta < found.beta_high), found.per_token is None
+    (True, True)
     """
 
     kl: float

@@ -63,6 +63,15 @@ def rollout_callback(
     ------
     InputError
         For another trainer, a release of trl without what is used of it, or where there is no base.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        from alignlib.training import rollout_callback
+
+        trainer.add_callback(rollout_callback(trainer, "run"))
+        trainer.train()
     """
     from transformers import TrainerCallback
 

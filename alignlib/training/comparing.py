@@ -67,6 +67,14 @@ class Comparison(SameFields):
         Every run beside the limit.
     notes : tuple of str
         Sentences on what was left out.
+
+    Examples
+    --------
+    >>> from alignlib.training.example_run import example_run
+    >>> rng = np.random.default_rng(0)
+    >>> found = compare_runs({name: example_run(20, 16, rng, share=part)[0] for name, part in (("a", 0.6), ("b", 0.9))})
+    >>> found.names, found.reward.shape == found.difference.shape, found.limit is None
+    (('a', 'b'), True, True)
     """
 
     names: tuple[str, ...]

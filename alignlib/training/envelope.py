@@ -24,6 +24,12 @@ class Envelope(SameFields):
         In nats, rising.
     reward : array (v,)
         Rising.
+
+    Examples
+    --------
+    >>> envelope = achieved_envelope([1.0, 4.0], [0.5, 1.0], base_reward=0.0)
+    >>> envelope.reward_at(2.5).tolist(), envelope.kl_needed(0.75).tolist()
+    ([0.75], [2.5])
     """
 
     kl: FloatArray
@@ -69,6 +75,14 @@ class Floor:
         Its checkpoints.
     envelope : Envelope, optional
         The concave envelope that they reach together; None where nothing bounds their KL from above.
+
+    Examples
+    --------
+    >>> from alignlib.training.example_run import example_run
+    >>> log = example_run(4, 4, np.random.default_rng(0), n_checkpoints=5)[0]
+    >>> found = Floor(log, achieved_envelope(log.kl, log.reward, base_reward=0.0))
+    >>> bool((found.envelope.reward_at(found.log.kl[-1]) >= found.log.reward[-1] - 1e-9).all())
+    True
     """
 
     log: TrainingLog

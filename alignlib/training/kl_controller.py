@@ -28,6 +28,13 @@ class Settled:
         Whether small deviations die out.
     overshoots : bool
         Whether a policy that stood at the optimum of another β nearby passes the target on its way.
+
+    Examples
+    --------
+    >>> from alignlib.laws import Gaussian
+    >>> found = KLController(2.0, 0.1).settles(Gaussian())  # λ = 2 spends two nats
+    >>> round(found.lam, 6), round(found.beta, 6), found.stable
+    (2.0, 0.5, True)
     """
 
     beta: float

@@ -60,6 +60,15 @@ class Pick(SameFields):
         Sentences on what was left out.
     kl_low, kl_high : array (k,), optional
         Ends between which each KL lies, where the log tells no more: ``kl`` then only orders the checkpoints.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from alignlib.training.example_run import example_run
+    >>> log = example_run(2, 3, np.random.default_rng(0))[0]
+    >>> found = pick(log, replace(log, reward=-((log.kl - 0.5) ** 2)))
+    >>> found.by, bool(abs(found.kl[found.best] - 0.5) < 0.2)
+    ('measured', True)
     """
 
     log: TrainingLog

@@ -86,6 +86,15 @@ class Overlay(SameFields):
         Sentences on what was left out and what is doubted.
     own : mapping of str to EstimatedFrontier, optional
         The limit of each run, where runs are on different prompts.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> from alignlib.training.example_run import example_run
+    >>> log, table = example_run(30, 16, np.random.default_rng(0))
+    >>> found = overlay(log, fit_frontier(table, n_boot=100))
+    >>> found.measured_in, found.share.size == found.log.kl.size, bool((found.limit_low <= found.limit_high).all())
+    ('reward', True, True)
     """
 
     log: TrainingLog

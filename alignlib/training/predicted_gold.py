@@ -40,6 +40,15 @@ class Predicted(SameFields):
         The curve itself, with where it turns; None where there is none.
     along_n : GoldEstimate
         The same along N.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> from alignlib.tables import example_table
+    >>> fit = fit_frontier(example_table(60, 16, 0.7, np.random.default_rng(1)), "reward", n_boot=100)
+    >>> found = predict_gold(np.array([0.0, 0.05]), fit, "gold")
+    >>> found.proxy, found.gold, bool(found.best_of_n_low[1] < found.best_of_n[1] < found.best_of_n_high[1])
+    ('reward', 'gold', True)
     """
 
     proxy: str

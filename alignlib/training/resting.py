@@ -38,6 +38,14 @@ class RestingPenalty:
         Coverage that the interval aims at.
     n_prompts : int
         Prompts that count: those with two responses or more.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> reward, prompt = rng.random(400), np.repeat(np.arange(50), 8)
+    >>> found = resting_penalties(reward, reward / 0.5, prompt)[0]
+    >>> found.charge, found.beta_low <= 0.5 <= found.beta_high, found.n_prompts
+    ('k1 in the reward, k2 in the loss', True, 50)
     """
 
     charge: str

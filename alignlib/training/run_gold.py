@@ -36,6 +36,13 @@ class RunGold(SameFields):
         Sentences on what was left out.
     kl_low, kl_high : array (k,), optional
         Ends between which the KL lies, where the log tells no more: ``kl`` then only orders the checkpoints.
+
+    Examples
+    --------
+    >>> from alignlib.training.example_run import example_run
+    >>> found = gold_of_log(example_run(4, 4, np.random.default_rng(0), n_checkpoints=5)[0])
+    >>> found.step.tolist(), found.per_prompt is None
+    ([0.0, 10.0, 20.0, 30.0, 40.0], True)
     """
 
     name: str

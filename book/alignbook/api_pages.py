@@ -11,7 +11,7 @@ from typing import Any
 from alignbook.formulas import with_links
 from alignbook.library import Library, Named
 
-__all__ = ["API_PAGES", "NAMES_FILE", "UNDOCUMENTED", "ApiPages"]
+__all__ = ["API_PAGES", "NAMES_FILE", "UNDOCUMENTED", "WITHOUT_DOOR", "ApiPages"]
 
 # File, title, room.
 API_PAGES = (
@@ -27,12 +27,26 @@ API_PAGES = (
     ("certified", "Numbers with a proof", "alignlib.certified"),
     ("lm", "Small language models", "alignlib.lm"),
     ("bottleneck", "The bottleneck", "alignlib.bottleneck"),
+    ("models", "Real models", "alignlib.models"),
     ("training", "Training runs", "alignlib.training"),
     ("answers", "Answers", "alignlib.answers"),
     ("plotting", "Plotting", "alignlib.plotting"),
 )
-# What only commands use, or (`_core`) no reader at all.
-UNDOCUMENTED = ("_core", "cli", "models", "__main__")
+# The commands themselves, or (`_core`) what no reader uses.
+UNDOCUMENTED = ("_core", "cli", "__main__")
+# What has an entry of a room without a door, where no chapter uses it: its modules bring more than every reader needs.
+WITHOUT_DOOR = tuple(
+    Named(f"alignlib.models.{module}", name)
+    for module, names in {
+        "prompts": ("Prompts", "read_prompts"),
+        "sample": ("SampleSummary", "sample"),
+        "sample_job": ("SampleSettings",),
+        "score": ("ScoreSummary", "score"),
+        "scoring": ("ScoreSettings",),
+        "next_token": ("SamplingLaw",),
+    }.items()
+    for name in names
+)
 NAMES_FILE = "api/names.json"
 
 _INDEX = """The library
@@ -40,8 +54,8 @@ _INDEX = """The library
 
 Everything in this book is computed with ``alignlib``. ``import alignlib`` is enough for the names on this page; each is
 imported when it is first used. The pages that follow have the rest of what a room offers or a chapter uses, and every
-name is in the :ref:`genindex`; ``alignlib.models`` and ``alignlib.cli``, which are behind the command ``alignlib``,
-have none. Install it from a copy of the repository with ``pip install .``.
+name is in the :ref:`genindex`; ``alignlib.cli``, the command ``alignlib``, has none. Install it from a copy of the
+repository with ``pip install .``.
 
 Units are nats; ``lam`` is the inverse temperature λ = 1/β; a reward is in whatever unit it comes in. A number in gives
 a number back, an array an array.
@@ -80,9 +94,12 @@ class ApiPages:
                 named = self.library.home(room, name)
                 if named is not None:
                     found.setdefault(named, f"{room}.{name}")
+        for named in WITHOUT_DOOR:
+            if named.module in self.library.modules:
+                found.setdefault(named, named.path)
         for names in self.used.values():
             for named in names:
-                found.setdefault(named, named.path)
+                found.setdefault(named, self._at_inner_door(named) or named.path)
         return found
 
     def texts(self) -> dict[str, str]:
@@ -109,7 +126,14 @@ class ApiPages:
         if self.library.room(named.module).removeprefix("alignlib.") in UNDOCUMENTED:
             return False
         is_data = self.library.modules[named.module].kind(named.name) == "data"
-        return named in self._at_doors or not (is_data or "._" in named.path)
+        at_door = named in self._at_doors or self._at_inner_door(named) is not None
+        return at_door or not (is_data or "._" in named.path)
+
+    def _at_inner_door(self, named: Named) -> str | None:
+        """Under which path the folder of its file offers a name, such as ``alignlib.lm.methods.find``."""
+        folder = named.module.rpartition(".")[0]
+        module = self.library.modules.get(folder)
+        return f"{folder}.{named.name}" if module is not None and named.name in module.offered else None
 
     @staticmethod
     def _link(path: str) -> str:

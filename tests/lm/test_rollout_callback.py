@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -21,6 +23,7 @@ from alignlib.lm.torch_runtime import quiet
 from alignlib.training import estimate_policy_kl, read_training_log
 from alignlib.training.callback import _Recorder, rollout_callback
 from alignlib.training.policy_kl import read_kl_samples
+from tests.docstrings import without_session
 from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer
 
 
@@ -49,9 +52,13 @@ def trained(folder: Path, kind: str, steps: int, **options: Any) -> Any:
             model=model, reward_funcs=rewards, train_dataset=Dataset.from_list(rows), processing_class=word_tokenizer(),
             args=config(output_dir=str(folder / "out"), max_steps=steps, **settings),
         )  # fmt: skip
-        trainer.add_callback(rollout_callback(trainer, folder / "run", **every))
         resumes = any((folder / "out").glob("checkpoint-*"))
-        trainer.train(resume_from_checkpoint=resumes or None)
+        if not every and not resumes:  # as its example has it
+            with contextlib.chdir(folder):
+                exec(without_session(inspect.getdoc(rollout_callback) or ""), {"trainer": trainer})
+        else:
+            trainer.add_callback(rollout_callback(trainer, folder / "run", **every))
+            trainer.train(resume_from_checkpoint=resumes or None)
     return trainer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from collections import Counter
@@ -27,6 +28,7 @@ from alignlib.models.prompts import as_prompts
 from alignlib.models.resumable import Parts
 from alignlib.models.sample import SampleSummary, sample
 from alignlib.models.sample_job import SampleJob, SampleSettings
+from tests.docstrings import without_session
 from tests.lm.killing import killed_midway
 from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer
 
@@ -59,6 +61,16 @@ def next_token_laws(folder: str, prompt: list[int], response: list[int]) -> np.n
 
 def plain_tokens(folder: str, text: str) -> list[int]:
     return list(AutoTokenizer.from_pretrained(folder)(text, add_special_tokens=False)["input_ids"])
+
+
+def test_the_example_of_the_page_runs(
+    zoo: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "policy").symlink_to(zoo["tiny"])
+    monkeypatch.chdir(tmp_path)
+    exec(without_session(inspect.getdoc(sample) or ""), {})
+    assert capsys.readouterr().out.startswith("16 responses, ")
+    assert pq.read_table("samples.parquet").num_rows == 16
 
 
 # The law ---------------------------------------------------------------------------------------------

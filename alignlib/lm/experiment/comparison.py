@@ -31,6 +31,11 @@ class Interval:
         The mean.
     low, high : float
         Ends of its 95 % interval.
+
+    Examples
+    --------
+    >>> Interval(0.2, 0.1, 0.3).side, Interval(0.2, -0.1, 0.5).side
+    (1, 0)
     """
 
     mean: float
@@ -61,6 +66,14 @@ class Comparison:
         Nats that buy nothing: the method's, best-of-N's, the paired difference.
     n_seeds : int
         Runs that were averaged.
+
+    Examples
+    --------
+    >>> from alignlib.lm.level_law import LevelLaw
+    >>> law = LevelLaw(np.zeros(2, dtype=np.int64), np.array([0.0, 1.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0]))
+    >>> found = compare(Curves(law), PerPrompt(np.array([[0.2]]), np.array([[0.7]])), resamples=20)
+    >>> round(found.gain.mean, 6), 0.0 < found.share.mean < 1.0, found.n_seeds
+    (0.2, True, 1)
     """
 
     kl: Interval

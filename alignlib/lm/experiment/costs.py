@@ -53,6 +53,17 @@ def break_even(
     of_base, of_policy : float
         What a response of the base and one of the policy cost in the same unit: 1 each in responses, their mean
         lengths in tokens.
+
+    Examples
+    --------
+    >>> from alignlib.lm.experiment.comparison import compare
+    >>> from alignlib.lm.experiment.results import PerPrompt
+    >>> law = LevelLaw(np.zeros(2, dtype=np.int64), np.array([0.0, 1.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0]))
+    >>> curves = Curves(law)
+    >>> found = compare(curves, PerPrompt(np.array([[0.15]]), np.array([[0.75]])), resamples=20)
+    >>> found = break_even(curves, found, spent=1000.0)  # best-of-2 gains as much
+    >>> round(found.draws, 3), round(found.queries)
+    (2.0, 1000)
     """
     draws = float(curves.weighed().draws(np.array([found.gain.mean]))[0])
     saved = draws * of_base - of_policy
@@ -85,6 +96,12 @@ def equal_draws(law: LevelLaw, draws: npt.ArrayLike) -> dict[str, LawCurve]:
     ------
     InputError
         If a number of draws is below 1.
+
+    Examples
+    --------
+    >>> law = LevelLaw(np.zeros(2, dtype=np.int64), np.array([0.0, 1.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0]))
+    >>> {way: found.gain.round(2).tolist() for way, found in equal_draws(law, [1.0, 1.5]).items()}
+    {'best-of-N': [0.0, 0.15], 'first of the best 1/N': [0.0, 0.25], 'rejection sampling of the optimum': [0.0, 0.25]}
     """
     wanted = require_range("draws", np.atleast_1d(draws), 1.0)
     stopping = [[_top(family, 1.0 / n) for n in wanted] for family in law.laws]

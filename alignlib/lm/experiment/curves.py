@@ -89,6 +89,14 @@ class Curves:
     ----------
     law : LevelLaw
         The base's mass by reward level.
+
+    Examples
+    --------
+    >>> law = LevelLaw(np.zeros(2, dtype=np.int64), np.array([0.0, 1.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0]))
+    >>> curves = Curves(law)  # of a coin, best-of-N is at the limit
+    >>> both = curves.weighed()
+    >>> both.limit(np.array([0.2])).round(3).tolist(), both.best_of_n(np.array([0.2])).round(3).tolist()
+    ([0.305], [0.305])
     """
 
     def __init__(self, law: LevelLaw) -> None:

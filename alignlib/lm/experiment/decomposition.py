@@ -30,6 +30,11 @@ class WasteSplit(SameFields):
         What is wasted on each prompt, given what is spent there.
     allocation : array (k,)
         What is wasted by how the KL is split over prompts.
+
+    Examples
+    --------
+    >>> WasteSplit(np.array([0.25]), np.array([0.5])).total.tolist()
+    [0.75]
     """
 
     within: FloatArray
@@ -54,6 +59,14 @@ def split_waste(curves: Curves, found: PerPrompt) -> WasteSplit:
         The limit on the prompts.
     found : PerPrompt
         KL and reward of k policies on each prompt.
+
+    Examples
+    --------
+    >>> from alignlib.lm.level_law import LevelLaw
+    >>> law = LevelLaw(np.zeros(2, dtype=np.int64), np.array([0.0, 1.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0]))
+    >>> found = split_waste(Curves(law), PerPrompt(np.array([[0.2]]), np.array([[0.5]])))  # no gain: all is wasted
+    >>> found.total.tolist()
+    [0.2]
     """
     gain = found.reward - curves.base_reward
     least = np.stack(
@@ -76,6 +89,14 @@ def best_of_n_waste(curves: Curves, kl: float) -> WasteSplit:
         The limit on the prompts.
     kl : float
         Mean KL in nats.
+
+    Examples
+    --------
+    >>> from alignlib.lm.level_law import LevelLaw
+    >>> law = LevelLaw(np.zeros(3, dtype=np.int64), np.arange(3.0), np.array([0.5, 0.25, 0.25]), np.arange(3.0))
+    >>> found = best_of_n_waste(Curves(law), 0.2)
+    >>> bool(0.0 < found.within[0] < 0.1), found.allocation.round(9).tolist()  # a single prompt
+    (True, [0.0])
     """
     mean = curves.best_kl.mean(axis=0)
     at = [np.interp(np.sqrt(kl), np.sqrt(mean), row) for row in curves.best_kl]
@@ -101,6 +122,15 @@ def fixed_point_waste(curves: Curves, points: pd.DataFrame, penalty: str, kl: fl
     ------
     InputError
         If the table has no such objective, or not all its prompts.
+
+    Examples
+    --------
+    >>> from alignlib.lm.level_law import LevelLaw
+    >>> law = LevelLaw(np.zeros(2, dtype=np.int64), np.array([0.0, 1.0]), np.array([0.5, 0.5]), np.array([0.0, 1.0]))
+    >>> points = pd.DataFrame({"penalty": "k2", "beta": [1.0, 2.0], "prompt": 0, "kl": [0.2, 0.1]})
+    >>> points["reward"] = [0.7, 0.6]
+    >>> bool(fixed_point_waste(Curves(law), points, "k2", 0.2).within[0] > 0.0)
+    True
     """
     rows = points[points.penalty == penalty]
     require(len(rows) > 0, f"penalty must be one of {', '.join(sorted(set(points.penalty)))}; got {penalty!r}.")
@@ -132,6 +162,11 @@ class Parts:
         The rest, a residual: what sampling, steps, rates and the network leave within prompts.
     generalisation : float
         What learning from few prompts instead of fresh ones adds.
+
+    Examples
+    --------
+    >>> round(Parts(objective=0.01, allocation=0.02, optimisation=0.04, generalisation=0.23).total, 6)
+    0.3
     """
 
     objective: float

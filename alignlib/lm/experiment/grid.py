@@ -193,7 +193,13 @@ def key_of(description: Mapping[str, object]) -> str:
 
 
 def compared() -> tuple[str, ...]:
-    """Names of the methods that are compared with best-of-N, each at all its knobs."""
+    """Names of the methods that are compared with best-of-N, each at all its knobs.
+
+    Examples
+    --------
+    >>> "ppo" in compared(), "rejection" in compared()
+    (True, True)
+    """
     return tuple(name for name, method in METHODS.items() if method.compared)
 
 

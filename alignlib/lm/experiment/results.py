@@ -61,6 +61,11 @@ class PerPrompt(SameFields):
         KL to the base in nats.
     reward : array (runs, prompts)
         Mean reward.
+
+    Examples
+    --------
+    >>> PerPrompt(kl=np.array([[0.1, 0.3]]), reward=np.array([[0.5, 0.7]])).kl.mean(axis=1).tolist()
+    [0.2]
     """
 
     kl: FloatArray
@@ -100,6 +105,12 @@ class Results(SameFields):
         β, or the number of draws of which one is kept; ``to_optimum`` the KL to the optimum at that β).
     settings : Settings
         Versions, hashes and the size of the grid.
+
+    Examples
+    --------
+    >>> found = Results.read("notebooks/lm_results")  # of a clone
+    >>> len(found.law("safety", "gold", "test").laws), set(found.runs.task) == {"safety", "summarisation"}
+    (144, True)
     """
 
     folder: Path
@@ -220,6 +231,11 @@ def law_path(folder: str | Path, task: str, reward_name: str, split: str, layers
         Which prompts.
     layers : int
         Depth of the base.
+
+    Examples
+    --------
+    >>> law_path("lm_results", "safety", "gold", "test", layers=4).name
+    'law_safety_gold_test_4_layers.csv'
     """
     deep = "" if layers == 2 else f"_{layers}_layers"
     return Path(folder) / f"law_{task}_{reward_name}_{split}{deep}.csv"
@@ -234,6 +250,11 @@ def members_path(folder: str | Path, task: str) -> Path:
         Of results.
     task : str
         Which task.
+
+    Examples
+    --------
+    >>> members_path("lm_results", "safety").name
+    'members_safety.csv'
     """
     return Path(folder) / f"members_{task}.csv"
 
@@ -260,6 +281,11 @@ def fixed_points_path(folder: str | Path, task: str) -> Path:
         Of results.
     task : str
         Which task.
+
+    Examples
+    --------
+    >>> fixed_points_path("lm_results", "safety").name
+    'fixed_points_safety.csv'
     """
     return Path(folder) / f"fixed_points_{task}.csv"
 

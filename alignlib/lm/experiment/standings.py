@@ -30,6 +30,12 @@ class Standings:
         Bootstrap samples of an interval.
     layers : int
         Depth of base and policies; each depth has a base, and so a limit, of its own.
+
+    Examples
+    --------
+    >>> test = Standings(Results.read("notebooks/lm_results"), "safety")
+    >>> test.rows("grpo", 0.8, 1200).seed.size, round(float(test.curves.base_reward.mean()), 2)
+    (4, -0.8)
     """
 
     def __init__(self, results: Results, task: str, split: str = "test", resamples: int = 400, layers: int = 2) -> None:

@@ -164,6 +164,12 @@ def find(name: str) -> Method:
     ------
     InputError
         If there is none of that name.
+
+    Examples
+    --------
+    >>> from alignlib.lm.methods import find
+    >>> find("ppo").label, find("ppo").knob
+    ('PPO', 'beta')
     """
     require(name in METHODS, unknown_name("method", name, METHODS))
     return METHODS[name]

@@ -41,6 +41,15 @@ class Comparison:
         Whether the base samples support the limit there; where not, shares are upper bounds.
     n_seeds : int
         Runs that were averaged.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(np.random.default_rng(0).standard_normal((40, 32)), n_boot=100)
+    >>> kl, gained = np.full((2, 40), 0.1), fit.table.prompt_means("reward") + np.full((2, 40), 0.2)
+    >>> found = compare(fit, BestCurve.of(fit), kl, gained)
+    >>> round(found.gain.mean, 6), 0.0 < found.share.mean < 1.0, found.n_seeds
+    (0.2, True, 2)
     """
 
     kl: Interval
@@ -64,6 +73,14 @@ class BestCurve(SameFields):
         The N.
     kl, gain : array (prompts, numbers)
         KL in nats, and gain.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(np.random.default_rng(0).standard_normal((4, 8)), n_boot=100)
+    >>> curve = BestCurve.of(fit)
+    >>> curve.n.tolist(), curve.gain.shape
+    ([1.0, 2.0, 3.0, 4.0], (4, 4))
     """
 
     n: FloatArray

@@ -79,6 +79,12 @@ class WordsResults(SameFields):
         A row for each trial: what was ``paid``, and what was reached of it (``reward``) at which KL.
     settings : WordsSettings
         How everything was made.
+
+    Examples
+    --------
+    >>> found = WordsResults.read("notebooks/words_results")  # of a clone
+    >>> sorted(found.settings["planned"]), bool((found.runs.kl > 0.0).all())
+    (['civility', 'proxy', 'sentiment'], True)
     """
 
     folder: Path

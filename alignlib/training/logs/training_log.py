@@ -62,6 +62,13 @@ class TrainingLog(SameFields):
         Sentences on how the log was read.
     per_prompt : PerPrompt, optional
         What each prompt had, where the log holds single responses.
+
+    Examples
+    --------
+    >>> from alignlib.training.example_run import example_run
+    >>> log = example_run(4, 4, np.random.default_rng(0), n_checkpoints=5)[0]
+    >>> log.step.tolist(), log.kl_unit
+    ([0.0, 10.0, 20.0, 30.0, 40.0], 'token')
     """
 
     path: str

@@ -89,6 +89,12 @@ class PolicyKL:
         Sentences on what was left out.
     effective_samples : float, optional
         How many responses of the base the weights ``w = π/p`` are worth, ``(Σw)²/Σw²``; None for samples of the policy.
+
+    Examples
+    --------
+    >>> found = estimate_policy_kl(KLSamples.from_sequences([-1.0, -2.0, -1.5] * 20, [-1.5, -2.0, -2.5] * 20))
+    >>> round(found["k1"].value, 3), found.sampled_from, found.n_samples
+    (0.5, 'policy', 60)
     """
 
     estimates: tuple[KLEstimate, ...]
