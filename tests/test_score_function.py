@@ -112,6 +112,43 @@ def leaving(texts):
 def short_of(texts):
     raise MemoryError
 
+def refused(texts):
+    raise ConnectionError("refused (status=503), dtype=bf16; prompt must be short")
+
+class Ends(Exception):
+    def __str__(self):
+        raise SystemExit(3)
+
+def ends(texts):
+    raise Ends
+
+def of_ours(texts):
+    from alignlib import InputError
+    raise InputError("mine")
+
+def one(texts):
+    return 1.0
+
+def made(texts):
+    class Box:
+        def __repr__(self):
+            return "Box((1, 2), dtype=bf16)"
+    return Box()
+
+def copies(texts):
+    import os
+    for way in range(3):
+        if os.fork() == 0:
+            if way == 0:
+                raise SystemExit(0)
+            if way == 1:
+                raise ValueError("of a copy")
+            return None
+        os.wait()
+    import sys
+    sys.stdout.buffer.close()
+    return [1.0, 2.0, 3.0, 4.0, 5.0]
+
 constant = 3
 """
 
@@ -167,6 +204,13 @@ def test_rewards_are_those_of_the_function(place: Path, size: int) -> None:
     assert "has a column 'reward_words' already" in again.output
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="copies of a process are made by os.fork")
+def test_copies_of_the_process_end_where_the_function_does(place: Path) -> None:
+    """And a standard stream stays open whatever is closed of it."""
+    assert run(place, "copies").exit_code == 0
+    assert rewards(place, "copies") == [1, 2, 3, 4, 5]
+
+
 def test_a_column_that_was_taken_away_is_scored_again(place: Path) -> None:
     """Whoever takes a column away rarely takes away what the file says of it."""
     assert run(place, "words").exit_code == 0
@@ -208,6 +252,11 @@ def test_options_that_hold_for_functions_too(place: Path) -> None:
         ("later", r"it returned a value of the type coroutine"),
         ("mute", r"failed on rows 1 to 5: Mute; correct"),
         ("odd", r"must hold numbers"),
+        ("refused", r"ConnectionError: refused \(status=503\), dtype=bf16; prompt must be short; correct"),
+        ("ends", r"failed on rows 1 to 5: Ends; correct"),
+        ("of_ours", r"failed on rows 1 to 5: InputError: mine; correct"),
+        ("one", r"for 5 texts it returned a value of the type float\.$"),
+        ("made", r"got Box\(\(1, 2\), dtype=bf16\)"),
         ("constant", r"--scorer must name a function; .* is of the type int"),
         ("word", r"Unknown function of .*'word'; did you mean 'words'"),
     ],

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import click
 
-from alignlib._core.errors import bounded
+from alignlib._core.errors import InputError, bounded
 from alignlib._core.safe_text import for_terminal
 
-__all__ = ["BadInput", "in_options"]
+__all__ = ["BadInput", "foreign_texts", "in_options"]
 
 # Text that came from the reader, as Python quotes it; an apostrophe inside a word opens nothing.
 _QUOTED = r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)"
+# A value that was given, as Python writes how it is made: ``got tensor([1.0], dtype=torch.bfloat16)``.
+_MADE = r"(?<=\bgot )[\w.]+\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 # A short name is also a word of English: it is an argument only where a sentence treats it as one.
 _VERBS = ("[Pp]ass", "[Gg]ive", "lower", "raise", "leave out", "name", "name in", "say", "shorten")
 _ORDERS = "|".join(f"(?<={verb} )" for verb in _VERBS)
@@ -29,6 +32,34 @@ class BadInput(click.ClickException):
         return for_terminal(bounded(self.message.strip()))
 
 
+def foreign_texts(error: BaseException) -> list[str]:
+    """Return what other programs said that an error came from, in the forms in which sentences repeat it.
+
+    Parameters
+    ----------
+    error : BaseException
+        A sentence of ours, with its causes.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise InputError("it failed") from ConnectionError("refused (status=503)")
+    ... except InputError as error:
+    ...     foreign_texts(error)
+    ['refused (status=503)']
+    """
+    found: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None:
+        if not isinstance(seen, (BadInput, InputError)):
+            from alignlib.tables import short
+
+            with suppress(Exception, SystemExit):  # a reader's own exception may do anything when asked for its text
+                found += [short(seen), " ".join(str(seen).split())]
+        seen = seen.__cause__
+    return list(dict.fromkeys(filter(None, found)))
+
+
 def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) -> str:
     """Name options as typed where ``text`` names arguments of the library.
 
@@ -42,7 +73,8 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
         as ``"check=False"``. What is quoted in ``text`` stays as it is; a setting in parentheses
         that has no option goes.
     kept : iterable of str
-        What stays as it is unquoted too: the files that were typed. One that is called like an argument does not count.
+        What stays as it is unquoted too: files that were typed, what other programs said. One that is called like an
+        argument does not count.
 
     Examples
     --------
@@ -71,7 +103,7 @@ def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) 
         rf"(?P<kept>(?<!\w)(?:{kept_ones})(?!\w))"
         rf"|(?P<setting>{setting})"
         rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=\S)|(?P<empty>))"
-        rf"|(?P<quoted>{_QUOTED})"
+        rf"|(?P<quoted>{_QUOTED}|{_MADE})"
         rf"|\((?P<named>{word})\)"
         rf"|(?P<foreign> \((?!(?:{word})=)[a-z_]+=\w+\))"
         rf"|(?:^|(?<=[.;:,] )|(?<=\band ))(?P<start>{word})(?= must\b|: | has no say\b| and (?:{word})\b)"

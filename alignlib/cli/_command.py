@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from alignlib._core.errors import InputError
-from alignlib.cli._bad_input import BadInput, in_options
+from alignlib.cli._bad_input import BadInput, foreign_texts, in_options
 from alignlib.cli._ending import refused
 from alignlib.cli._memory import check_memory
 
@@ -128,9 +128,9 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except BadInput as error:
-            raise BadInput(self.said(error.message)) from error
+            raise BadInput(self.said(error.message, foreign_texts(error))) from error
         except InputError as error:
-            raise BadInput(self.said(str(error))) from error
+            raise BadInput(self.said(str(error), foreign_texts(error))) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever reads has enough
                 raise
@@ -149,20 +149,22 @@ class Command(click.Command):
         with formatter.section("Examples"):
             formatter.write("".join(f"  $ {example}\n" for example in self.examples))
 
-    def said(self, text: str) -> str:
+    def said(self, text: str, kept: Iterable[str] = ()) -> str:
         """Return a sentence or a line of output with options for the library's arguments.
 
         Parameters
         ----------
         text : str
             A sentence or a line of the library.
+        kept : iterable of str
+            What stays as it is, besides the files that were typed.
 
         Returns
         -------
         str
             With the options in place of arguments and settings.
         """
-        return in_options(text, options_of(self), _files(click.get_current_context()))
+        return in_options(text, options_of(self), [*_files(click.get_current_context()), *kept])
 
 
 def command(name: str, *, examples: Sequence[str], **settings: Any) -> Callable[[Callable[..., Any]], Command]:
@@ -245,7 +247,7 @@ def naming(**typed: str) -> Iterator[None]:
     except InputError as error:
         context = click.get_current_context()
         options = {**options_of(context.command), **typed}
-        raise BadInput(in_options(str(error), options, _files(context))) from error
+        raise BadInput(in_options(str(error), options, [*_files(context), *foreign_texts(error)])) from error
 
 
 def _files(context: click.Context) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,16 +64,18 @@ class OnNotebook(Command):
         offered = [(f"--{p.name.replace('_', '-')}", p.meaning) for p in notebook.parameters.values()]
         return [CompletionItem(name, help=what) for name, what in offered if name.startswith(incomplete)] + found
 
-    def said(self, text: str) -> str:
+    def said(self, text: str, kept: Iterable[str] = ()) -> str:
         """Return a sentence with options for arguments, and parameters as they were typed, ``--n-max`` for ``n_max``.
 
         Parameters
         ----------
         text : str
             A sentence of the library, or of the notebook's checks.
+        kept : iterable of str
+            What stays as it is, besides the files that were typed.
         """
         typed = _typed()
-        text = in_options(super().said(text), typed)
+        text = in_options(super().said(text, kept), typed, kept)
         word = "|".join(map(re.escape, typed)) or "(?!)"
         return re.sub(_BESIDE.format(word=word), lambda match: typed[match[0]], text)
 

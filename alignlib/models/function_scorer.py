@@ -227,13 +227,17 @@ class FunctionScorer(Scoring):
             Where the function raises, or returns anything else than as many finite numbers.
         """
         texts = [self.texts[row] for row in rows]
+        answered = False
         try:
             with self.guest.visit():
-                # Read inside too: it may be an object whose own code is run for it.
-                found, values = self._numbers(self.function(list(texts)))  # the list is its own to change
-        except (InputError, KeyboardInterrupt):
+                returned = self.function(list(texts))  # the list is its own to change
+                answered = True
+                found, values = self._numbers(returned)  # an object's own code may be run for it
+        except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: it would end the job without a word
+            if answered and isinstance(error, InputError):
+                raise
             which = f"rows {rows[0] + 1} to {rows[-1] + 1}"
             raise InputError(
                 f"scorer={self.name} failed on {which}: {what_it_raised(error)}; correct the function."
@@ -241,7 +245,7 @@ class FunctionScorer(Scoring):
         if values.shape != (len(texts),):
             raise InputError(
                 f"scorer={self.name} must return one number for each text; for {len(texts)} texts it returned "
-                f"{_kind(found)} of the shape {values.shape}."
+                f"{_kind(returned)}{f' of the shape {values.shape}' if values.ndim else ''}."
             )
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:

@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from alignlib.tables import short
 
@@ -27,7 +28,8 @@ class _Lent:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        found = getattr(self._stream, name)
+        return _Lent(found) if name in ("buffer", "raw") else found
 
     def close(self) -> None:
         """Write what is still to be written."""
@@ -35,7 +37,7 @@ class _Lent:
 
     def detach(self) -> Any:
         """Keep the stream below."""
-        return self._stream.buffer
+        return _Lent(self._stream.buffer)
 
 
 @dataclass
@@ -52,7 +54,12 @@ class Guest:
 
     @contextlib.contextmanager
     def visit(self) -> Iterator[None]:
-        """Run a reader's code in this block; what it raises is raised."""
+        """Run a reader's code in this block; what it raises is raised.
+
+        A copy of the process that it makes (``os.fork``) and that comes back ends here, as a script would: what follows
+        is the affair of one process.
+        """
+        process = os.getpid()
         ours, streams, mask, heeded = _here(), (sys.stdout, sys.stderr), _umask(), _heeded()
         kept = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
         if self.folder is not None:
@@ -61,6 +68,13 @@ class Guest:
         sys.stdout, sys.stderr = (stream and _Lent(stream) for stream in streams)
         try:
             yield
+        except BaseException as error:
+            if os.getpid() != process:
+                _end_of_a_copy(error)
+            raise
+        else:
+            if os.getpid() != process:
+                _end_of_a_copy(None)
         finally:
             sys.stdout, sys.stderr = streams
             for number, copy in kept:
@@ -91,8 +105,19 @@ def what_it_raised(error: BaseException) -> str:
     kind = type(error).__name__
     try:
         return f"{kind}: {short(error)}" if str(error) else kind
-    except Exception:
+    except (Exception, SystemExit):  # a reader's own exception may do anything when asked for its text
         return kind
+
+
+def _end_of_a_copy(error: BaseException | None) -> NoReturn:
+    code: object = 0
+    with contextlib.suppress(BaseException):
+        code = error.code if isinstance(error, SystemExit) else 0 if error is None else 1
+        if code == 1 and error is not None and not isinstance(error, SystemExit):
+            traceback.print_exception(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def _here() -> str | None:
