@@ -9,13 +9,13 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
-from alignlib.estimation import Fit
+from alignlib.estimation import EstimatedFrontier, Fit
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import error_of_these
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.strict_ends import few_levels, responses_of
 
-__all__ = ["GainErrors", "kl_error"]
+__all__ = ["GainErrors", "kl_error", "noise_of_distance"]
 
 _TOLD = 0.1  # of the largest KL: of less the scatter is another
 _NEIGHBOURS = 1.94  # second differences of noise go together: so many tell as much as one by itself
@@ -110,3 +110,32 @@ def kl_error(log: TrainingLog, points: TrainingLog, width: int) -> FloatArray:
     told = log.kl > _TOLD * log.kl.max()
     scatter = log.noise(np.log(np.where(told, log.kl, np.nan)))
     return np.maximum(points.kl, 0.0) * (scatter or 0.0) / math.sqrt(width)
+
+
+def noise_of_distance(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> float | None:
+    """Return the standard deviation of a checkpoint's distance to the limit: noise of reward and of KL together.
+
+    An error dK of the KL moves the limit by its slope times dK, so that share and waste depend on this distance only.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The runs.
+    gain : array (k,)
+        Gain of each checkpoint over the base.
+    frontier : EstimatedFrontier
+        Their limit.
+
+    Returns
+    -------
+    float or None
+        In units of the reward; None for short logs.
+    """
+    root = np.sqrt(np.clip(log.kl, 0.0, None))
+    limit = np.interp(root, np.sqrt(frontier.spent), frontier.gain)
+    inside = log.kl <= frontier.spent[-1]
+    both = log.noise(np.where(inside, gain - limit, np.nan))
+    alone = log.noise()
+    if both is None or alone is None or log.kl_low is None:
+        return alone if both is None else both
+    return max(both, alone)  # where the KL is not told, neither is the slope at it

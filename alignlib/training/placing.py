@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
-from alignlib.training.gain_errors import GainErrors, kl_error
+from alignlib.rules import BestOfN
+from alignlib.training.gain_errors import GainErrors, kl_error, noise_of_distance
 from alignlib.training.impossible import far_above, impossible_points
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
-from alignlib.training.needed_kl import best_of_n_of, least_kl_of
 from alignlib.training.own_limit import OwnLimits, own_limits
-from alignlib.training.run_base import NEAR_BASE, base_of_run, check_scale, error_of_start
+from alignlib.training.run_base import base_of_run, below_base, check_scale, error_of_start
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.strict_ends import student_reach
 
@@ -33,6 +33,7 @@ _PER_POINT = (
     "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
     "wasted", "wasted_low", "wasted_high", "supported", "above", "equal_n", "equal_n_kl",
 )  # fmt: skip
+_SEVERAL = 24  # best-of-N, for a gain equal to the run's
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,12 +213,12 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         limit_high = fit.at(np.where(np.isfinite(most_kl), most_kl, 0.0), strict=False).gain_high
         limit_high = np.where(np.isfinite(most_kl), limit_high, math.inf)
     base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base, fit.fixed_prompts)
-    notes, noise = list(log.notes), _noise(log, log.reward - start, frontier)
+    notes, noise = list(log.notes), noise_of_distance(log, log.reward - start, frontier)
     paired, said, doubt = pair_prompts(log, fit.table, fit.reward) if base == "table" else (None, [], False)
     notes += said
     if paired is not None:
         start = paired.at
-        noise = _noise(log, log.reward - start, frontier)
+        noise = noise_of_distance(log, log.reward - start, frontier)
     if fit.fixed_prompts and fit.table.n_prompts > 1:
         notes.append(
             f"The limit is that of the {fit.table.n_prompts} prompts of the base samples, too few to stand for others; "
@@ -251,8 +252,8 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         least = np.where(placed, low / np.where(low > 0.0, limit_high, lower), np.nan)
         most = np.where(placed, high / np.where(high > 0.0, lower, limit_high), np.nan)
     far = fit.at(np.linspace(0.0, 1.0, _GRID) ** 2 * max(end, furthest), strict=False)
-    needed, needed_low, needed_high = least_kl_of(frontier, far, gain, low, high)
-    equal_n, equal_n_kl, enough = best_of_n_of(fit, gain, high)
+    needed, needed_low, needed_high = _least_kl_of(frontier, far, gain, low, high)
+    equal_n, equal_n_kl, enough = _best_of_n_of(fit, gain, high)
     needed_high = np.fmin(needed_high, enough)
     # Whoever gained g by spending κ shows that g needs no more than κ.
     needed_high = np.where(np.isnan(needed_high), most_kl, needed_high)
@@ -265,7 +266,7 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
     possible = np.where(pooled.kl < 0.0, np.nan, 1.0)  # a negative KL has no place on the frontier
     # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
     open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))
-    notes += _below(pooled, high) if check and base == "table" else []
+    notes += below_base(pooled, high) if check and base == "table" else []
     # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     above = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
@@ -358,30 +359,60 @@ def _averaged(log: TrainingLog, pooled: TrainingLog, frontier: EstimatedFrontier
     )
 
 
-def _below(log: TrainingLog, high: FloatArray) -> list[str]:
-    """Point out runs whose first point lies below the base samples, where no checkpoint is near enough to tell more."""
-    said = []
-    for name in log.runs:
-        first = int(np.flatnonzero(log.run == name)[np.argmin(log.kl[log.run == name])])
-        if log.kl[first] > NEAR_BASE and high[first] < 0.0:
-            said.append(
-                f"At step {log.step[first]:g}{f' of {name!r}' if len(log.runs) > 1 else ''}, its nearest to the base, "
-                "the run's reward is below that of the base samples by more than chance. Training seldom lowers it: "
-                "the run's prompts or reward may not be the table's."
-            )
-    return said
+def _least_kl_of(
+    frontier: EstimatedFrontier, far: EstimatedFrontier, gain: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the least KL at which the limit reaches a gain, and bounds; NaN beyond what the samples support.
 
+    The upper end of the limit is known ``far`` beyond the support, by concavity, and so is a lower bound.
 
-def _noise(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> float | None:
-    """Return the standard deviation of a checkpoint's distance to the limit: noise of reward and of KL together.
+    Parameters
+    ----------
+    frontier : EstimatedFrontier
+        The limit within the support.
+    far : EstimatedFrontier
+        The limit as far as the runs go, of which only the upper end counts.
+    gain, low, high : array (k,)
+        Gains with the ends of their intervals.
 
-    An error dK of the KL moves the limit by its slope times dK, so that share and waste depend on this distance only.
+    Returns
+    -------
+    kl, kl_low, kl_high : array (k,)
+        In nats per sequence.
     """
-    root = np.sqrt(np.clip(log.kl, 0.0, None))
-    limit = np.interp(root, np.sqrt(frontier.spent), frontier.gain)
-    inside = log.kl <= frontier.spent[-1]
-    both = log.noise(np.where(inside, gain - limit, np.nan))
-    alone = log.noise()
-    if both is None or alone is None or log.kl_low is None:
-        return alone if both is None else both
-    return max(both, alone)  # where the KL is not told, neither is the slope at it
+
+    def inverse(curve: EstimatedFrontier, limit: FloatArray, wanted: FloatArray) -> FloatArray:
+        rising, root = np.maximum.accumulate(limit), np.sqrt(curve.spent)  # the limit is nearly straight in √KL
+        found = np.interp(np.maximum(wanted, 0.0), rising, root) ** 2
+        return np.where(wanted > rising[-1], np.nan, np.where(wanted <= 0.0, 0.0, found))
+
+    lowest = inverse(far, far.gain_high, low)
+    return inverse(frontier, frontier.gain, gain), lowest, inverse(frontier, frontier.gain_low, high)
+
+
+def _best_of_n_of(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the least N whose best-of-N gains as much, its KL, and the KL of one that surely does; NaN without.
+
+    Parameters
+    ----------
+    fit : Fit
+        The reward, fitted on samples of the base model.
+    gain, high : array (k,)
+        Gains with the upper ends of their intervals.
+
+    Returns
+    -------
+    n, kl, kl_high : array (k,)
+        KLs in nats per sequence.
+    """
+    most = int(fit.table.n_samples.min())
+    several = np.unique(np.geomspace(1.0, most, _SEVERAL).round())
+    found = fit.share([BestOfN(float(n)) for n in several])
+
+    def first(reached: FloatArray, wanted: FloatArray) -> IntArray:
+        enough = reached[None, :] >= wanted[:, None]
+        return np.where(enough.any(axis=1), enough.argmax(axis=1), -1)
+
+    same, sure = first(found.gain, gain), first(found.gain_low, high)
+    spent = np.append(found.spent, np.nan)  # the last for none
+    return np.append(several, np.nan)[same], spent[same], spent[sure]

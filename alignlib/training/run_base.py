@@ -12,7 +12,7 @@ from alignlib.tables import LARGEST_REWARD, RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, student_reach
 
-__all__ = ["NEAR_BASE", "base_of_run", "check_scale", "error_of_start", "error_of_these"]
+__all__ = ["NEAR_BASE", "base_of_run", "below_base", "check_scale", "error_of_start", "error_of_these"]
 
 NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
@@ -221,3 +221,25 @@ def _check_run(
     if log.noise() is None:  # too few checkpoints to know how far chance goes
         return [sentence], True
     raise InputError(sentence)
+
+
+def below_base(log: TrainingLog, high: FloatArray) -> list[str]:
+    """Point out runs whose first point lies below the base samples, where no checkpoint is near enough to tell more.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        Points of the runs.
+    high : array (k,)
+        Upper end of the gain of each over the base.
+    """
+    said = []
+    for name in log.runs:
+        first = int(np.flatnonzero(log.run == name)[np.argmin(log.kl[log.run == name])])
+        if log.kl[first] > NEAR_BASE and high[first] < 0.0:
+            said.append(
+                f"At step {log.step[first]:g}{f' of {name!r}' if len(log.runs) > 1 else ''}, its nearest to the base, "
+                "the run's reward is below that of the base samples by more than chance. Training seldom lowers it: "
+                "the run's prompts or reward may not be the table's."
+            )
+    return said
