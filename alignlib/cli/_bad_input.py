@@ -42,10 +42,9 @@ def foreign_texts(error: BaseException) -> list[str]:
 
     Examples
     --------
-    >>> try:
-    ...     raise InputError("it failed") from ConnectionError("refused (status=503)")
-    ... except InputError as error:
-    ...     foreign_texts(error)
+    >>> error = InputError("it failed")
+    >>> error.__cause__ = ConnectionError("refused (status=503)")
+    >>> foreign_texts(error)
     ['refused (status=503)']
     """
     found: list[str] = []
