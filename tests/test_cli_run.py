@@ -428,6 +428,8 @@ def test_a_sweep_is_one_table(project: Project) -> None:
     [
         (["--grid", "n"], "NAME=V1,V2"),
         (["--grid", "m=1"], "Unknown parameter 'm'"),
+        (["--grid", "n=1,1"], "Error: n has the value '1' more than once"),
+        (["--grid", "t-op=1"], "Unknown parameter 't-op'; did you mean 'top'?"),
         (["--grid", "n=1,-1"], "n must be"),
         (["--grid", "n=5:2"], "must rise"),
         (["--grid", "n=a:2"], "range of whole numbers"),

@@ -81,14 +81,15 @@ class OnNotebook(Command):
 
 
 def _typed() -> dict[str, str]:
-    """Return how each parameter was typed that was typed as an option: ``--n-max`` for ``n_max``."""
-    words = (str(word) for word in click.get_current_context().params.get("words") or ())
-    options = [word.partition("=")[0] for word in words if word.startswith("--")]
-    return {option[2:].replace("-", "_"): option for option in options}
+    """Return how each parameter was typed: ``--n-max`` or, in a grid, ``n-max`` for ``n_max``."""
+    given = click.get_current_context().params
+    swept = [str(word).partition("=")[0].strip() for word in given.get("grid") or ()]
+    options = [word.partition("=")[0] for word in map(str, given.get("words") or ()) if word.startswith("--")]
+    return {word.removeprefix("--").replace("-", "_"): word for word in (*swept, *options)}
 
 
-def check_names(notebook: Notebook, parameters: list[tuple[str, str]]) -> None:
-    """Refuse, as it was typed, an option that is no parameter of the notebook.
+def check_names(notebook: Notebook, parameters: list[tuple[str, str]], grid: tuple[str, ...] = ()) -> None:
+    """Refuse, as it was typed, what is no parameter of the notebook.
 
     Parameters
     ----------
@@ -96,6 +97,8 @@ def check_names(notebook: Notebook, parameters: list[tuple[str, str]]) -> None:
         The one that was named.
     parameters : list of (str, str)
         As `name_and_parameters` gives them.
+    grid : tuple of str
+        What was given to run over, ``NAME=V1,V2`` each.
 
     Raises
     ------
@@ -106,6 +109,9 @@ def check_names(notebook: Notebook, parameters: list[tuple[str, str]]) -> None:
         if name not in notebook.parameters:
             options = [f"--{one.replace('_', '-')}" for one in notebook.parameters]
             raise BadInput(unknown_name("parameter", _typed().get(name, name), options))
+    for typed in (word.partition("=")[0].strip() for word in grid if "=" in word):
+        if typed.replace("-", "_") not in notebook.parameters:
+            raise BadInput(unknown_name("parameter", typed, notebook.parameters))
 
 
 def notebook_words(metavar: str) -> Callable[[F], F]:

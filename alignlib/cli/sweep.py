@@ -82,7 +82,7 @@ def command(
     project = own_project()
     say_other_clone(project)
     notebook = project.find(name)
-    check_names(notebook, more)
+    check_names(notebook, more, grid)
     points = sweep.grid(notebook, grid, [*pairs, *more], Path.cwd())
     check_output(output, project, ".csv", ".parquet")
     check_new(output, force)
