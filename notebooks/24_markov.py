@@ -146,7 +146,8 @@ def myopic(lam: float) -> tuple[float, float]:
     chain = weight / weight.sum(axis=1, keepdims=True)
     flow = MarkovModel(chain, reward, law, 1).token.law[:, None] * chain
     ratio = np.where(flow > 0, chain / np.where(transition > 0, transition, 1.0), 1.0)
-    return float((flow * np.log(ratio)).sum()), float((flow * reward).sum())
+    spent = max(float((flow * np.log(ratio)).sum()), 0.0)  # which rounding may take below nought at λ = 0
+    return spent, float((flow * reward).sum())
 
 
 tilts = np.linspace(0, 6, 91)
