@@ -31,8 +31,10 @@ PHONE, DESKTOP, PAPER = (390, 844), (1280, 900), (720, 1018)
 # axe would fetch style sheets a second time, some by wrong addresses; it does not need to.
 AXE = {"resultTypes": ["violations"], "preload": False}
 OFF = {"enabled": False}
-WCAG = AXE | {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "rules": {"color-contrast": OFF}}
+WCAG: dict[str, Any] = AXE | {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "rules": {"color-contrast": OFF}}
 BUT_LINKS = WCAG | {"rules": {"color-contrast": OFF, "link-in-text-block": OFF}}
+# Of whole pages also landmarks, the order of headings, headings of tables: what axe calls good practice.
+EVERY, EVERY_BUT_LINKS = ({**rules, "runOnly": [*WCAG["runOnly"], "best-practice"]} for rules in (WCAG, BUT_LINKS))
 LINKS = {"preload": False, "elementRef": True, "runOnly": {"type": "rule", "values": ["link-in-text-block"]}}
 CONTRAST = AXE | {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 SCROLLING = AXE | {"runOnly": {"type": "rule", "values": ["scrollable-region-focusable"]}}
@@ -297,7 +299,9 @@ class Visit:
         self.page.evaluate(PUT_AWAY, {"colours": True, "pages": self.listed.issuperset(parts)})
         before = len(self.trouble)
         self.add_axe(options)
-        new = [] if options is WCAG else [kind for kind in self.page.evaluate(KINDS_OF_LINK) if kind not in self.linked]
+        new = (
+            [] if options is EVERY else [kind for kind in self.page.evaluate(KINDS_OF_LINK) if kind not in self.linked]
+        )
         if new:
             self.linked.update(self.add_axe(LINKS | {"kinds": new}, OF_LINKS)["good"])
         self.page.evaluate(BRING_BACK)
@@ -423,7 +427,7 @@ def on_a_screen(seen: Visit, name: str) -> None:
             seen.add_axe(CONTRAST)
         else:
             seen.add_contrast()
-    seen.add_wcag(WCAG if name in IN_FULL else BUT_LINKS)
+    seen.add_wcag(EVERY if name in IN_FULL else EVERY_BUT_LINKS)
 
 
 def on_paper(seen: Visit) -> None:
