@@ -549,6 +549,58 @@ def test_impossible_points_say_what_speaks_for_which(made, change, words: str) -
     assert "against the KL" not in said  # the base's mean is 0, which no factor moves
 
 
+def means_of(kl: list[float], reward: list[float]) -> TrainingLog:
+    """Return a run of which no more is known than mean KL and reward."""
+    log = example_run(2, 3, np.random.default_rng(0), n_checkpoints=len(kl))[0]
+    seen = np.array(kl)
+    return replace(
+        log, step=np.arange(seen.size, dtype=float), kl=seen, logged_kl=seen, reward=np.array(reward), length=None,
+        kl_unit="sequence", notes=(),
+    )  # fmt: skip
+
+
+FALLEN = [-5.0, -13.1, -12.6, -12.2, -8.0, -7.8, -8.3, -8.5]
+
+
+@pytest.mark.parametrize(
+    ("first", "impossible"),
+    [
+        pytest.param([11.0, 10.2], True, id="far above the limit while all but the base, though it then falls by 23"),
+        pytest.param([0.2, 0.9], False, id="the same fall from the base: a run may lose whatever it likes"),
+        pytest.param([11.0, 0.9], False, id="one checkpoint alone, as of a single easy prompt, may be chance"),
+    ],
+)
+def test_a_run_that_falls_is_not_one_that_scatters(first: list[float], impossible: bool) -> None:
+    rng = np.random.default_rng(8)
+    table = RewardTable.from_arrays(rng.normal(0.0, 3.5, 20)[:, None] + rng.standard_normal((20, 32)))
+    kl = [0.05, 0.25, 8.0, 14.0, 19.0, 22.0, 24.0, 23.0, 23.5, 22.0]
+    found = overlay(means_of(kl, [*first, *FALLEN]), fit_frontier(table, n_boot=100), check=False, pool=1)
+    assert found.above.tolist() == [impossible] * 2 + [False] * 8
+    assert any("apart before training, so it is the reward or the base" in note for note in found.notes) == impossible
+    assert ("above the limit, where no policy can be" in headlines(found)[0]) == impossible
+
+
+@pytest.mark.parametrize("steps", [10, 30])
+def test_one_prompt_a_step_accuses_no_honest_run(steps: int) -> None:
+    """Each step's reward is that of other responses to a single new prompt: it scatters as prompts do."""
+    rng, kl = np.random.default_rng(3), 0.01 + np.linspace(0.0, 1.0, steps) ** 1.5
+    for _ in range(4):
+        table = RewardTable.from_arrays(4.0 * rng.standard_normal((20, 1)) + rng.standard_normal((20, 16)))
+        reward = 4.0 * rng.standard_normal(steps) + np.sqrt(2.0 * kl) + 0.25 * rng.standard_normal(steps)
+        found = overlay(means_of(kl.tolist(), reward.tolist()), fit_frontier(table, n_boot=100), check=False, pool=1)
+        assert not found.above.any()
+
+
+def test_a_constant_added_to_right_and_wrong_is_noticed_at_the_start_and_above_1() -> None:
+    rng, kl = np.random.default_rng(5), np.linspace(0.0, 1.0, 12)
+    table = RewardTable.from_arrays((rng.random((60, 32)) < rng.random((60, 1))).astype(float))
+    reward = np.clip(0.5 + 0.5 * np.sqrt(kl), 0.0, 0.99) + 0.02 * rng.standard_normal(12) + 0.35
+    log, fit = means_of(kl.tolist(), reward.tolist()), fit_frontier(table, n_boot=100)
+    with pytest.raises(InputError, match="that close they can differ by"):
+        overlay(log, fit)
+    assert overlay(log, fit, check=False).above[-1]
+
+
 def test_a_start_far_from_0_speaks_against_the_kl(made) -> None:
     log, table = made
     shifted = RewardTable.from_arrays(reward=table.column("reward").reshape(table.n_prompts, -1) + 3.0)

@@ -21,6 +21,10 @@ __all__ = ["far_above", "impossible_points"]
 _AGREES = 3.0  # standard errors
 _ROUNDING = 1e-9  # of sums of rewards
 _NONE = 1e-6  # nats: no KL, in whatever unit
+_BY_CHANCE = 1e-4  # that the first checkpoints lie where they are, whatever the scatter
+_ONE_PROMPT = 2.6  # standard errors of checkpoints that are each of one response: fewer than one run in a hundred
+_MORE_THAN_PROMPTS = 2.0  # deviations of the table's rewards: no scatter of prompts, and none to be excused by it
+_SCATTERS = np.geomspace(1e-3, 1e3, 121)  # over the distance of neighbours
 
 
 def far_above(
@@ -35,7 +39,8 @@ def far_above(
     """Say which points lie above the limit by so much that practically no run does by chance, (k,).
 
     A point does by itself, or with the later half of its run: of several the means of reward and KL lie below the
-    limit too, for it is concave, and scatter less. Where the largest reward is known, so does any mean above it.
+    limit too, for it is concave, and scatter less. So do the first checkpoints together, where the later ones show
+    that the run scatters less than it moved. Where the largest reward is known, so does any mean above it.
 
     Parameters
     ----------
@@ -66,6 +71,7 @@ def far_above(
         mean = starts.keep(rows[rows.size // 2 :]).pooled(size).reward
         mine = pooled.run == name
         known = bool(found[mine].any()) or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
+        known = known or (by_table and _at_first(log.keep(rows), start[rows], errors))
         found |= mine & known  # who is found out by one point is so at every other above the interval
     return np.asarray((above & found) | beyond)
 
@@ -76,6 +82,36 @@ def _beyond_bounds(points: TrainingLog, fit: Fit) -> BoolArray:
         return np.zeros(points.reward.size, dtype=bool)
     most = fit.bounded[1]
     return np.asarray((points.kl >= 0.0) & (points.reward > most + _ROUNDING * max(abs(most), abs(fit.bounded[0]))))
+
+
+def _at_first(log: TrainingLog, start: FloatArray, errors: GainErrors) -> bool:
+    """Say whether the first checkpoints of a run, two or more, lie above the limit by no chance.
+
+    Second differences take a run that falls from one checkpoint to the next for one that scatters. But neighbours that
+    lie close together show how little it scatters, wherever its course goes: noise of deviation σ brings a number
+    within x of any other with a chance of ``2Φ(x/σ) - 1`` at most, whatever came before. So for each σ there is a
+    chance that half of the later neighbours are as close as they are, times that of a mean so far above the limit.
+    Scatter may end with a run's collapse, as where all responses become alike: so the first checkpoints must also be
+    further out than single responses of the table would be.
+    """
+    fit = errors.fit
+    if errors.paired or few_levels(fit.table, fit.reward) is not None:  # there responses are counted
+        return False
+    at = fit.at(np.maximum(log.ends[1], 0.0), strict=False)
+    excess = log.reward - start - at.gain_high
+    spread = float(fit.table.column(fit.reward).std(ddof=1))
+    size, usable = 2, at.supported & (log.ends[1] >= 0.0)
+    while 2 * size <= log.kl.size and usable[:size].all():
+        mean, near = float(excess[:size].mean()), np.sort(np.abs(np.diff(log.reward[size:])))
+        half = near.size // 2
+        if near.size and mean > _ONE_PROMPT * math.hypot(errors.base_error, spread / math.sqrt(size)):
+            scatter = _SCATTERS * max(float(near[half]), _ROUNDING * spread)
+            close = scipy.special.bdtrc(half, near.size, 2.0 * scipy.special.ndtr(1.0 / _SCATTERS) - 1.0)
+            out = scipy.special.ndtr(-mean / np.hypot(errors.base_error, scatter / math.sqrt(size)))
+            if float((close * out).max()) < _BY_CHANCE:
+                return True
+        size *= 2
+    return False
 
 
 def _above(
@@ -94,12 +130,21 @@ def _above(
     many = responses_of(points, levels) if counted else np.full(gain.size, responses_of(errors.log, levels)[0] * width)
     error, free = errors.of(points, width)
     # Few degrees of freedom tell little; so many responses as any checkpoint has scatter no more than this.
-    spread = float(fit.table.column(fit.reward).std(ddof=1)) / np.sqrt(np.minimum(many, RESPONSES * width))
+    alone = float(fit.table.column(fit.reward).std(ddof=1))
+    spread = alone / np.sqrt(np.minimum(many, RESPONSES * width))
+    noise = errors.noise or 0.0
+    # A run that scatters more than so many responses may have them go together, as of one prompt a step.
+    cap = spread
+    if not errors.paired and alone / math.sqrt(RESPONSES) < noise < _MORE_THAN_PROMPTS * alone:
+        cap = np.full(gain.size, alone / math.sqrt(width))
     with np.errstate(over="ignore"):
-        reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, spread))
+        reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, cap))
     # A mean beyond every sample of the table is none of its scale, however much the run seems to scatter.
-    beyond = points.reward - z * spread > float(fit.table.column(fit.reward).max())
-    above = (gain - np.where(beyond & by_table, z * spread, reach) > most) & bounded
+    chance = z * cap
+    if levels is not None and noise > 0.0 and not errors.paired:  # means near the last level hardly scatter
+        chance = np.minimum(chance, student_reach(z, free) * noise / math.sqrt(width))
+    beyond = points.reward - chance > float(fit.table.column(fit.reward).max())
+    above = (gain - np.where(beyond & by_table, chance, reach) > most) & bounded
     if levels is None or not above.any():
         return above
     means = points.reward if by_table else gain + fit.base_reward

@@ -208,7 +208,9 @@ def responses_of(log: TrainingLog, levels: Levels | None) -> FloatArray:
         return np.asarray(counts, dtype=np.float64)
     noise, most = log.noise(), float(RESPONSES)
     if levels is not None and noise is not None and noise > 0.0:
-        part = np.clip((log.reward - levels.level[0]) / (levels.level[-1] - levels.level[0]), 0.0, 1.0)
+        part = (log.reward - levels.level[0]) / (levels.level[-1] - levels.level[0])
+        inside = levels.within(log.reward)  # beyond the levels no number of responses has its mean
+        part = part[inside] if inside.any() else np.array([0.5])
         scatter = noise / float(levels.level[-1] - levels.level[0])
         most = max(most, float(np.mean(part * (1.0 - part))) / scatter**2)
     return np.full(log.kl.size, most)

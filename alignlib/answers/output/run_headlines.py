@@ -43,7 +43,12 @@ def _headline(found: Overlay, run: str) -> str:
     last = int(mine[-1])
     who = f"At step {log.step[last]:g} {repr(run) if len(log.runs) > 1 else 'the run'}"
     said = f"{who} {_place(found, last)}"
-    if found.doubted and not found.above[last]:
+    if found.above[mine].any() and not found.above[last]:
+        said += (
+            " Other points of it are above the limit, where no policy can be: its reward, base or unit is not the "
+            "table's (see above), and this says nothing."
+        )
+    elif found.doubted and not found.above[last]:
         why = (
             " The notes above doubt that the run's reward, prompts and base are the table's: only then does this hold."
         )
