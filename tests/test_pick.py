@@ -153,6 +153,16 @@ def test_what_to_set_amounts_to_the_beta_again() -> None:
     assert again == pytest.approx(right.beta, rel=0.03)
 
 
+@pytest.mark.parametrize("group", [2, None])
+def test_prompts_alike_but_for_a_constant_have_the_beta_of_all(group: int | None) -> None:
+    """Small groups divide by less than the deviation, on every prompt alike."""
+    rng = np.random.default_rng(8)
+    one = rng.standard_normal(200)
+    table = np.array([rng.permutation(one) + rng.normal() for _ in range(10)])
+    found = choose_beta(fit_frontier(table, n_boot=100), 0.4, group=group)
+    np.testing.assert_allclose([found.scale_low, found.scale_high], found.scale)
+
+
 def test_scaled_by_deviations_that_differ_the_wished_kl_is_spent() -> None:
     """In large groups normal rewards have the KL 1/2c² on every prompt, whatever its deviation."""
     rng = np.random.default_rng(5)

@@ -933,6 +933,69 @@ def test_steps_that_are_written_several_times_are_averaged(tmp_path: Path) -> No
     assert not any("run back" in note for note in found.notes)
 
 
+def _of_process(place: int, steps: list[int], **more: object) -> list[dict[str, object]]:
+    return [{"step": k, "kl": 0.1 * k + 0.02 * place, "reward": 0.2 * k + 0.1 * place, **more} for k in steps]
+
+
+TURNS = [(rank, [k, k + 1]) for k in (0, 2, 4) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        pytest.param(
+            [row for rank, steps in TURNS for row in _of_process(rank, steps, rank=rank)], "2 processes ('rank')",
+            id="blocks, with a column",
+        ),
+        pytest.param(
+            [row for rank, steps in TURNS for row in _of_process(rank, steps)],
+            "as of 2 processes that write by turns",
+            id="blocks, without one",
+        ),
+        pytest.param(
+            [row for rank in (0, 1) for row in _of_process(rank, [*range(6)], process_index=rank)],
+            "2 processes ('process_index')", id="file after file, with a column",
+        ),
+        pytest.param(
+            [row for rank in (0, 1) for k in range(6) for row in _of_process(rank, [k], timestamp=1.7e9 + 60.0 * k)],
+            "times that overlap ('timestamp')", id="file after file, at the same times",
+        ),
+        pytest.param(
+            [row for rank in (0, 1) for part in ([*range(4)], [*range(2, 6)])
+             for row in _of_process(rank, part, rank=rank)],
+            "2 processes ('rank')", id="each process resumed",
+        ),
+    ],
+)  # fmt: skip
+def test_rows_of_several_processes_are_averaged_in_whatever_order(
+    tmp_path: Path, rows: list[dict[str, object]], words: str
+) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(lines(rows))
+    found = read_training_log(path, kl_unit="sequence")
+    np.testing.assert_allclose(found.kl, 0.1 * np.arange(6) + 0.01)
+    np.testing.assert_allclose(found.reward, 0.2 * np.arange(6) + 0.05)
+    assert any(note.startswith("Averaged: ") and words in note for note in found.notes)
+
+
+def test_whole_passes_may_be_training_begun_anew_or_processes_and_both_are_said(tmp_path: Path) -> None:
+    """Nothing tells which; training begun anew shows at later times."""
+    for more in ({}, {"timestamp": 1.7e9}):
+        rows = [r for n in (0, 1) for r in _of_process(n, [*range(6)], **{k: v + 9e3 * n for k, v in more.items()})]
+        (tmp_path / "run.jsonl").write_text(lines(rows))
+        found = read_training_log(tmp_path / "run.jsonl", kl_unit="sequence")
+        np.testing.assert_allclose(found.kl, 0.1 * np.arange(6) + 0.02)
+        assert any("6 earlier ones" in note and "several runs or processes instead" in note for note in found.notes)
+
+
+def test_a_column_of_runs_tells_them_apart_without_being_named(tmp_path: Path) -> None:
+    rows = [f"{name},{k},{0.1 * k},{0.2 * k + place}" for k in range(5) for place, name in enumerate("AB")]
+    (tmp_path / "run.csv").write_text("\n".join(["run,step,kl,reward", *rows]) + "\n")
+    found = read_training_log(tmp_path / "run.csv", kl_unit="sequence")
+    assert found.runs == ["A", "B"]
+    assert "2 runs, told apart by column 'run'." in found.notes
+
+
 def test_a_log_that_is_being_written_and_one_with_an_infinite_value(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     whole = lines(TRL)

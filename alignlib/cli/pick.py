@@ -53,7 +53,8 @@ _NORMALISATIONS = ("sequence", "per-token", "length-normalised", "group-centred"
 @option(
     "--normalisation",
     type=click.Choice(_NORMALISATIONS),
-    help="How the trainer takes the penalty; verl's token-mean is 'sequence'.",
+    help="How the trainer takes the penalty. verl's token-mean is 'sequence' with a critic or leave-one-out, and "
+    "'group-centred' or 'group-scaled' where a group's mean is taken off (GRPO, DAPO).",
 )
 @option("--error", type=Range(1e-9, 1.0, max_open=True),
         help="Chance of a false alarm that gold has fallen  [default: 1 - level]")  # fmt: skip

@@ -170,9 +170,13 @@ def choose_beta(
     ends = np.quantile(scales, [0.1, 0.9]) if scales.size else (None, None)
     base = _samples(fit, tokens)
     tilt = base.law(base.reward * lam) if beta > 0.0 else None
-    scaled = None
+    scaled: float | None = None
     if scales.size:
         scaled = beta / float(scales.mean()) if tilt is None else group_scaled(base, base.kl(tilt), beta, group)
+        if scaled and tilt is not None and group is not None and not np.isfinite(success[varies]).any():
+            # The formula of large groups tells how prompts differ; of few responses all have another scale.
+            large = group_scaled(base, base.kl(tilt), beta, None)
+            ends = np.quantile(scales, [0.1, 0.9]) * (group - 1.0) / group * large / scaled
     if base.tokens is not None and tilt is not None:
         length = float(base.mean(tilt, base.tokens).mean())
     unequal = base.tokens is not None and bool(np.ptp(base.tokens) > 0.0) and tilt is not None

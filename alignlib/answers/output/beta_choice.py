@@ -74,10 +74,10 @@ def beta_lines(beta: BetaChoice) -> list[str]:
             for one, ratio, kl in zip((by_token, by_length), times, beta.naive, strict=True)
         )
     how = {
-        "sequence": "β: the KL summed over a response, against its reward, or both summed over all tokens (token-mean)",
+        "sequence": "β: the KL summed over a response, against its reward, no group's mean of which is taken off",
         "per-token": by_token,
         "length-normalised": by_length,
-        "group-centred": f"β × (G-1)/G, {group}: charged after the group's mean is taken off",
+        "group-centred": f"β × (G-1)/G, {group}: charged after the group's mean is taken off (token-mean too)",
         "group-scaled": "the same, rewards also divided by their deviation in the group",
     }
     if beta.scale is not None:

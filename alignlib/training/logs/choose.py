@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns, plain_names, prefixes
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.counters import Joined, join_counters
 from alignlib.training.logs.log_format import LogQuery, LogRows
+from alignlib.training.logs.processes import mean_of_processes, process_of_rows
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
@@ -73,7 +74,15 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     first = () if counter is None else _join_counters(columns, chosen, counter, step, run, values)
     if isinstance(first, Joined):
         step, run, values = first.step, first.run, first.values
-    step, run, values, notes = in_order(step, run, values, counted=chosen.step is not None, sparse=known, epoch=epoch)
+    several = process_of_rows(columns, step, run, values) if counter is None and chosen.step is not None else None
+    names, of_process = ([], run) if several is None else _each_process(run, several[0])
+    step, run, values, notes = in_order(
+        step, of_process, values, counted=chosen.step is not None, sparse=known, epoch=epoch
+    )
+    if several is not None:
+        whose = np.array([*(names[one] for one in run.tolist()), None], dtype=object)[:-1]
+        step, run, values, said = mean_of_processes(step, whose, values, several[1])
+        notes = [*dict.fromkeys(notes), said]
     notes = [*(first.notes if isinstance(first, Joined) else ()), *notes]
     used = np.isnan(values["reward"]) & np.isin(step, again) & known & (chosen.step is not None)
     if used.any() and not used.all():
@@ -106,6 +115,13 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         shortest=values.get("shortest"),
         longest=values.get("longest"),
     )
+
+
+def _each_process(run: npt.NDArray[np.object_], process: IntArray) -> tuple[list[object], npt.NDArray[np.object_]]:
+    """Return the run of each process, and the number of the process of each row."""
+    pairs = [*zip(run.tolist(), process.tolist(), strict=True)]
+    number = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
+    return [name for name, _ in number], np.array([number[pair] for pair in pairs], dtype=object)
 
 
 def empty(path: Path, kl: str, rows: int) -> str:

@@ -125,7 +125,7 @@ def ran_back(what: str, resumes: list[float], replaced: int) -> str:
     return (
         f"The {what}s run back {count(len(resumes), 'time')} (to {shown}), as after a resume: the later rows were "
         f"taken, and {count(replaced, 'earlier one')} of these {what}s and beyond left out. If these are several "
-        "runs instead, name the column that tells them apart."
+        "runs or processes instead, name the column that tells them apart (run), or put each in a file of its own."
     )
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
 from alignlib.tables import TableFile, identifiers, load, numbers, open_table_file, require_column
 from alignlib.training.logs.choose import choose, empty
 from alignlib.training.logs.column_choice import plain_names
@@ -26,6 +27,7 @@ __all__ = ["find_table", "read_table"]
 
 _ANYBODY = Trainer("", (), (KLKey("kl", "", ""),), ("reward",), step=("step",))
 _RUNS = ("run_name", "run_id", "Run")  # as trackers name them
+_ANY_RUNS = ("run", *_RUNS)
 _TEXTS = {".log", ".out"}  # as what a console printed is called
 _ROWS = "a row for each checkpoint"
 
@@ -102,10 +104,11 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
         require_column(file, query.length, "length")
     size = load(file, [file.names[0]], _ROWS).num_rows
     kind = f"a table ({path.suffix.lower().lstrip('.')})"
-    runs = None if run is None else _runs(file, path, run)
-    columns = Columns(
-        path, kind, tuple(file.names), size, column, runs, tuple(file.notes), lambda row: file.where([row])
-    )
+    runs, notes = None if run is None else _runs(file, path, run), list(file.notes)
+    if run is None and trainer is None:
+        runs, said = _named_runs(file, path)
+        notes += said
+    columns = Columns(path, kind, tuple(file.names), size, column, runs, tuple(notes), lambda row: file.where([row]))
     return choose(columns, query, trainer or _ANYBODY)
 
 
@@ -115,6 +118,16 @@ def _is_truth(cells: pa.ChunkedArray) -> bool:
         return False
     words = {str(word).strip().lower() for word in pc.unique(cells).to_pylist()} - {"", "none"}
     return bool(words) and words <= {"true", "false"}
+
+
+def _named_runs(file: TableFile, path: Path) -> tuple[npt.NDArray[np.object_] | None, list[str]]:
+    """Return the runs of a table of no trainer where a column is called so and holds several, and say so."""
+    for name in _ANY_RUNS:
+        if name in file.names and not load(file, [name], _ROWS).column(name).null_count:
+            found = _runs(file, path, name)
+            if len(set(found.tolist())) > 1:
+                return found, [f"{counted(len(set(found.tolist())), 'run')}, told apart by column {name!r}."]
+    return None, []
 
 
 def _runs(file: TableFile, path: Path, run: str) -> npt.NDArray[np.object_]:
