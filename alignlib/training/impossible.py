@@ -133,10 +133,11 @@ def _above(
     alone = float(fit.table.column(fit.reward).std(ddof=1))
     spread = alone / np.sqrt(np.minimum(many, RESPONSES * width))
     noise = errors.noise or 0.0
-    # A run that scatters more than so many responses may have them go together, as of one prompt a step.
+    # A run that scatters more than so many responses may have them go together, as of one prompt a step, and prompts
+    # differ by whatever law: then only its own scatter tells how far chance goes.
     cap = spread
     if not errors.paired and alone / math.sqrt(RESPONSES) < noise < _MORE_THAN_PROMPTS * alone:
-        cap = np.full(gain.size, alone / math.sqrt(width))
+        cap = np.full(gain.size, np.inf)
     with np.errstate(over="ignore"):
         reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, cap))
     # A mean beyond every sample of the table is none of its scale, however much the run seems to scatter.

@@ -40,6 +40,13 @@ def process_of_rows(
         Step and run of each row.
     values : mapping of arrays (m,)
         KL, reward and whatever else belongs to a row; NaN where missing.
+
+    Returns
+    -------
+    process : array (m,)
+        A number for the process of each row.
+    why : str
+        What shows it, to end a sentence.
     """
     told = np.isfinite(step) & np.logical_or.reduce([~np.isnan(one) for one in values.values()])
     for name in _PROCESSES:
@@ -80,6 +87,17 @@ def mean_of_processes(
         What belongs to a row; NaN where missing.
     why : str
         What showed that there are several processes.
+
+    Returns
+    -------
+    step : array (k,)
+        Rising within a run.
+    run : array (k,)
+        The run of each.
+    values : dict of str to array (k,)
+        Means over processes.
+    note : str
+        What was done.
 
     Examples
     --------
