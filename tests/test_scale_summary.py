@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from alignlib import InputError
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.best_of_n_in_bins import _cumulative, counted_rules
+from alignlib.estimation.curve_in_bins import curve_in_bins
 from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
@@ -307,6 +308,10 @@ def test_the_bound_holds_and_falls_with_the_width(law: str, width: float) -> Non
     assert (made <= high + 1e-12).all()
     # third order in λ·width, and never beyond what the width itself leaves open
     assert (high - low <= np.minimum((LAM * width) ** 3, LAM * width) + 1e-8).all()
+    its = curve_in_bins(samples, LAM, 0.0, 1.0)
+    assert (its.found.plug_in[:, 0] - its.open_below <= exact).all()
+    assert (exact <= its.found.plug_in[:, 0] + its.open_above).all()
+    assert (its.open_below + its.open_above <= 2.0 * (high - low) + 1e-6).all()
 
 
 @given(st.lists(st.floats(-2.0, 2.0), min_size=1, max_size=12), st.integers(-4, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.tilted_weights import Weights
 from alignlib.estimation.jackknife import LogPartitionEstimate, of_numbers
 
-__all__ = ["jackknife_of_counts"]
+__all__ = ["NOTHING_MORE", "SMALL_SHARE", "jackknife_of_counts", "log_sums", "log_sums_of_small"]
 
 _TERMS = 400  # of many samples a few do
 _ENOUGH, _NOTHING = 1e-15, 1e-40
-_SMALL = 1e-3  # weights of one sample: their sixth powers are no more
+NOTHING_MORE = 1e-18  # of power sums
+SMALL_SHARE = 1e-3  # weights of one sample: their sixth powers are no more
 _LARGE = 0.5  # odds p/(1 - p) of one sample
 
 
@@ -50,7 +52,7 @@ def jackknife_of_counts(value: FloatArray, count: FloatArray, lam: FloatArray) -
         times = number * weight
         total = float(times.sum())
         largest = 1.0 / total
-        singles, pairs, squares = _sums_of(weight, number, times, largest)
+        singles, pairs, squares = log_sums(weight, number, times, largest)
         plug_in = math.log(total / n)
         found[:, j, 0] = (
             plug_in,
@@ -64,15 +66,58 @@ def jackknife_of_counts(value: FloatArray, count: FloatArray, lam: FloatArray) -
     return LogPartitionEstimate(*found)
 
 
-def _sums_of(weight: FloatArray, number: FloatArray, times: FloatArray, largest: float) -> tuple[float, float, float]:
-    """Return `_singles`, `_pairs` and ``Σ p²`` for ``p = largest·weight``; of small p by sums of their powers."""
+def log_sums(weight: FloatArray, number: FloatArray, times: FloatArray, largest: float) -> tuple[float, float, float]:
+    """Return sums of ``log(1 - p) + p``, over pairs of ``log(1 - q q')``, and of p²; of small p by their powers.
+
+    Parameters
+    ----------
+    weight, number, times : array (k,)
+        Weights from the top down, numbers of samples, and the products of both.
+    largest : float
+        1 over the sum of ``times``: ``p = largest·weight`` of each sample, and ``q = p/(1 - p)``.
+
+    Returns
+    -------
+    singles, pairs, squares : float
+        The three sums.
+    """
     if largest / max(1.0 - largest, 1e-16) > _LARGE:
         p = weight * largest
         return _singles(p, number), _pairs(p, number), float(number @ np.square(p))
-    large = int(np.searchsorted(-weight, -_SMALL / largest, side="left"))
+    large = int(np.searchsorted(-weight, -SMALL_SHARE / largest, side="left"))
     s = _power_sums(weight[large:], times[large:], largest)
-    # Of small p, power sums of the odds p + p² + … are sums of these.
-    of_odds = (
+    if not large:
+        return (*log_sums_of_small(s), s[2])
+    p = weight[:large] * largest
+    singles = -sum(s[k] / k for k in range(2, 7)) + _singles(p, number[:large])
+    pairs = _pairs(p, number[:large], _powers_of_odds(s))
+    return singles, pairs, s[2] + float(number[:large] @ np.square(p))
+
+
+Sum = TypeVar("Sum", float, FloatArray)
+
+
+def log_sums_of_small(s: Sequence[Sum]) -> tuple[Sum, Sum]:
+    """Return the first two of `log_sums` where every p is small.
+
+    Parameters
+    ----------
+    s : sequence of float or array
+        ``Σ p^k`` over samples for k = 0, …, 6.
+
+    Returns
+    -------
+    singles, pairs : float or array
+        The two sums.
+    """
+    o = _powers_of_odds(s)
+    singles = -(s[2] / 2.0 + s[3] / 3.0 + s[4] / 4.0 + s[5] / 5.0 + s[6] / 6.0)
+    return singles, (o[1] - o[0] ** 2) / 2.0 + (o[3] - o[1] ** 2) / 4.0 + (o[5] - o[2] ** 2) / 6.0
+
+
+def _powers_of_odds(s: Sequence[Sum]) -> tuple[Sum, ...]:
+    """Return power sums of the odds p + p² + …, which of small p are sums of those of p."""
+    return (
         s[1] + s[2] + s[3] + s[4] + s[5] + s[6],
         s[2] + 2.0 * s[3] + 3.0 * s[4] + 4.0 * s[5] + 5.0 * s[6],
         s[3] + 3.0 * s[4] + 6.0 * s[5] + 10.0 * s[6],
@@ -80,14 +125,6 @@ def _sums_of(weight: FloatArray, number: FloatArray, times: FloatArray, largest:
         s[5] + 5.0 * s[6],
         s[6],
     )
-    singles = -sum(s[k] / k for k in range(2, 7))
-    if not large:
-        pairs = sum((of_odds[2 * k - 1] - of_odds[k - 1] ** 2) / (2 * k) for k in (1, 2, 3))
-        return singles, pairs, s[2]
-    p = weight[:large] * largest
-    singles += _singles(p, number[:large])
-    pairs = _pairs(p, number[:large], of_odds)
-    return singles, pairs, s[2] + float(number[:large] @ np.square(p))
 
 
 def _power_sums(weight: FloatArray, times: FloatArray, largest: float) -> list[float]:
@@ -99,7 +136,7 @@ def _power_sums(weight: FloatArray, times: FloatArray, largest: float) -> list[f
     most, up = float(weight[0]) * largest, weight
     for k in range(2, 7):
         found[k] = float(times @ up) * largest**k
-        if most**k < _ENOUGH * 1e-3:  # the next is no more
+        if most**k < NOTHING_MORE:  # the next is no more
             break
         if k < 6:
             up = up * weight
@@ -108,7 +145,7 @@ def _power_sums(weight: FloatArray, times: FloatArray, largest: float) -> list[f
 
 def _singles(p: FloatArray, count: FloatArray) -> float:
     """Return ``Σ (log(1 - p) + p)`` over samples, for p from the top down; of small p by five powers."""
-    large = int(np.searchsorted(-p, -_SMALL, side="right"))
+    large = int(np.searchsorted(-p, -SMALL_SHARE, side="right"))
     first, rest = p[:large], p[large:]
     total = float(count[:large] @ (np.log1p(-np.minimum(first, 1.0 - 1e-16)) + first))
     series = 1.0 / 2.0 + rest * (1.0 / 3.0 + rest * (1.0 / 4.0 + rest * (1.0 / 5.0 + rest / 6.0)))

@@ -10,13 +10,13 @@ import numpy as np
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.curve_in_bins import curve_in_bins
 from alignlib.estimation.first_pass import FirstPass, from_the_top
 from alignlib.estimation.halves import (
     part_weight,
     parts_of,
 )
 from alignlib.estimation.jackknife import LogPartitionEstimate, jackknife_log_partition
-from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
 from alignlib.estimation.small_tilts import MANY_BLOCKS, narrow_to_wide
 from alignlib.estimation.support import known_kl
 from alignlib.tables import CountedSamples, RewardTable
@@ -196,20 +196,12 @@ class _Counted(SameFields):
 
 def _of_counted(samples: CountedSamples, base: float, unit: float, *, lam: FloatArray) -> _Counted:
     """Estimate what `_Tabulation.add_counted` adds."""
-    value = (samples.value - base) / unit
-    found = jackknife_of_counts(value, samples.count, lam)
-    low, high = ((one - lam * base / unit)[:, None] for one in samples.log_partition_bounds(lam / unit))
+    its = curve_in_bins(samples, lam, base, unit)
     # The jackknife's step is made of sums of the same kind, which bins leave open in the same proportion.
-    own = np.abs(found.second_order - found.plug_in)
+    own = np.abs(its.found.second_order - its.found.plug_in)
     own *= np.minimum(np.square(2.0 * lam * samples.widest / unit), 1.0)[:, None]
-    return _Counted(
-        found,
-        np.maximum(found.plug_in - low, 0.0) + own,
-        np.maximum(high - found.plug_in, 0.0) + own,
-        samples.size,
-        float(samples.count @ np.square(value) / samples.count.sum()),
-        float(value[0]),
-    )
+    below, above = its.open_below[:, None] + own, its.open_above[:, None] + own
+    return _Counted(its.found, below, above, samples.size, its.square, float(samples.bins.most[0] - base) / unit)
 
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:

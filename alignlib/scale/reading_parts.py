@@ -19,6 +19,7 @@ from alignlib.tables import TableFile, open_pieces, read_samples
 
 __all__ = ["CorruptPartError", "Question", "Reading", "first_file", "first_ranges", "summaries"]
 
+_BLOCK = 1 << 15  # names that are looked at together
 _DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float
 
 
@@ -256,10 +257,20 @@ def _runs(names: pa.Array) -> tuple[pa.Array, IntArray]:
     """Return the names of runs of one prompt, and how many rows each has."""
     if pa.types.is_integer(names.type) and len(names):  # a quarter of the time
         values = names.to_numpy()
-        starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+        starts = _starts(values)
         return pa.array(values[starts]), np.diff(starts, append=len(values))
     runs = pc.run_end_encode(names, run_end_type=pa.int64())
     return runs.values, np.diff(runs.run_ends.to_numpy(), prepend=0)
+
+
+def _starts(values: IntArray) -> IntArray:
+    """Return where each run of one value begins, looking closer only at blocks that hold several."""
+    found = [np.zeros(1, dtype=np.int64)]
+    for low in range(0, len(values), _BLOCK):
+        some = values[max(low - 1, 0) : low + _BLOCK]
+        if (some != some[0]).any():
+            found.append(np.flatnonzero(some[1:] != some[:-1]) + max(low, 1))
+    return np.concatenate(found)
 
 
 def _kind(names: pa.Array, is_text: bool) -> str:

@@ -130,13 +130,17 @@ class Summary(SameFields):
         first = np.flatnonzero(new)
         if len(first) < len(order):
             _check_names(names, order, new, first)
-        starts = np.cumsum(sizes) - sizes
-        if not (np.diff(order) == 1).all():  # else they stand in order already
-            values = _in_runs(values, starts[order], sizes[order])
-        sizes = np.add.reduceat(sizes[order], first) if len(first) else sizes
+        runs = slice(None) if (np.diff(order) == 1).all() else order
+        starts, lengths = (np.cumsum(sizes) - sizes)[runs], sizes[runs]
+        prompt = np.cumsum(new) - 1  # of each run
+        totals = np.add.reduceat(lengths, first) if len(first) else lengths
         names, keys = names.take(pa.array(order[first])), sorted_keys[first]
-        binned = sizes > exact_up_to
-        bins, values = _into_bins(sizes, binned, values, widths)
+        binned = totals > exact_up_to
+        inside = binned[prompt]
+        bins = _binned(prompt[inside], starts[inside], lengths[inside], values, widths)
+        if inside.any() or isinstance(runs, np.ndarray):  # else samples stand in order already
+            values = _in_runs(values, starts[~inside], lengths[~inside])
+        sizes = totals
         values = tuple(one + 0.0 for one in values)  # no negative zeros
         return cls(columns, widths, exact_up_to, names, keys, sizes, binned, _descending(sizes[~binned], values), bins)
 
@@ -244,27 +248,17 @@ class Summary(SameFields):
         return found
 
 
-def _into_bins(
-    sizes: IntArray, binned: BoolArray, values: tuple[FloatArray, ...], widths: Sequence[float]
-) -> tuple[Bins, tuple[FloatArray, ...]]:
-    """Return the bins of the prompts that are to be in bins, and the samples of the others."""
-    if not binned.any():
-        return Bins.none(len(values) - 1), values
-    rows = np.flatnonzero(binned)
-    if sizes[rows].mean() < _MANY:
-        row = np.repeat(np.arange(len(sizes)), sizes)
-        inside = binned[row]
-        bins = Bins.of(row[inside], [one[inside] for one in values], widths)
-        return bins, tuple(one[~inside] for one in values)
-    ends = np.cumsum(sizes)
+def _binned(
+    prompt: IntArray, starts: IntArray, sizes: IntArray, values: tuple[FloatArray, ...], widths: Sequence[float]
+) -> Bins:
+    """Return the bins of runs of samples, long ones where they lie; the prompts of runs rise."""
+    if len(sizes) * _MANY > int(sizes.sum()):
+        return Bins.of(np.repeat(prompt, sizes), _in_runs(values, starts, sizes), widths)
     found = []
-    for place, start, end in zip(rows.tolist(), (ends - sizes)[rows].tolist(), ends[rows].tolist(), strict=True):
+    for place, start, end in zip(prompt.tolist(), starts.tolist(), (starts + sizes).tolist(), strict=True):
         its = bins_of_one([one[start:end] for one in values], widths)
         found.append(replace(its, row=np.full(len(its.row), place)))
-    if binned.all():
-        return Bins.merged(found, len(values) - 1), tuple(one[:0] for one in values)
-    kept = np.repeat(~binned, sizes)
-    return Bins.merged(found, len(values) - 1), tuple(one[kept] for one in values)
+    return Bins.merged(found, len(values) - 1)
 
 
 def _joined_names(parts: Sequence[pa.Array]) -> pa.Array:

@@ -60,7 +60,9 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray, *, of_samples: 
         raise InputError(
             f"column {name!r} of {file.path} holds {kind_of(kind)} values, not numbers; {remedy}.", column=name
         )
-    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    floats = column.cast(pa.float64(), safe=False)
+    one = floats.num_chunks == 1  # of several to_numpy makes a copy, and of one too, where it is asked of the column
+    return np.asarray(floats.chunk(0).to_numpy(zero_copy_only=False) if one else floats.to_numpy(), dtype=np.float64)
 
 
 def _of_numbers(kind: pa.DataType) -> bool:

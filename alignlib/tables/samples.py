@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
-from alignlib.tables.reward_range import check_range
+from alignlib.tables.reward_range import LARGEST_REWARD, SMALLEST_REWARD, check_range
 from alignlib.tables.table_file import TableFile
 
 __all__ = ["Samples"]
@@ -104,6 +104,9 @@ class Samples(SameFields):
         )
         found = [f"{self.prompt!r} in {bad.sum()}{self.file.word_for_missing(self.prompt)}"] if nameless else []
         for name, values in self.rewards.items():
+            low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))  # NaN where one is
+            if SMALLEST_REWARD <= max(-low, high) <= LARGEST_REWARD:
+                continue  # all finite, and none to refuse, as nearly always
             finite = np.isfinite(values)
             if not finite.all():
                 n_infinite = int(np.isinf(values).sum())

@@ -1,0 +1,184 @@
+"""Log-partition functions of a prompt whose samples are in bins, at many λ at once, with what bins leave open.
+
+A bin of more than three samples counts as one reward, the mean m of its samples, with their variance v. Within it
+Taylor's series of e^{λr} is taken to the second order,
+
+    mean e^{λr} = e^{λm} (1 + λ²v/2 + R),   |R| ≤ λ³ v a e^{λa}/6,
+
+where a is the distance from m to the farther end: no reward is farther, so that ``E|r - m|³ ≤ v a``. Where this leaves
+much open, `jackknife_of_counts` and the laws on two points are asked instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
+from alignlib.estimation.jackknife import LogPartitionEstimate, of_numbers
+from alignlib.estimation.jackknife_in_bins import NOTHING_MORE, jackknife_of_counts, log_sums, log_sums_of_small
+from alignlib.tables import CountedSamples
+
+__all__ = ["CurveInBins", "curve_in_bins"]
+
+_TOGETHER = 5  # λ of an octave
+_SQUARES = 3  # one after another: each doubles the rounding of the one before
+_NOTHING = 1e-40  # of the largest weight
+_MUCH_OPEN = 1e-7  # of a sum
+_ROUNDING = 4e-15
+_SMALL_SHARE = 1e-2  # of one sample: of seventh powers a sum is below 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class CurveInBins(SameFields):
+    """Estimates of a prompt, (L, 1), how far bins leave the plug-in open, (L,), and the mean square of its rewards.
+
+    Attributes
+    ----------
+    found : LogPartitionEstimate
+        What the samples tell.
+    open_below, open_above : array (L,)
+        How much less, and more, the log-partition function of the samples may be.
+    square : float
+        The mean of their squares.
+    """
+
+    found: LogPartitionEstimate
+    open_below: FloatArray
+    open_above: FloatArray
+    square: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Means(SameFields):
+    """Rewards below the largest, from the top down, each of some samples: their variance, and the distance a."""
+
+    value: FloatArray
+    count: FloatArray
+    variance: FloatArray
+    reach: FloatArray
+
+
+def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: float) -> CurveInBins:
+    """Estimate ``log mean e^{λ(r - base)/unit}`` as `jackknife_of_counts` does, with what bins leave open.
+
+    Parameters
+    ----------
+    samples : CountedSamples
+        The samples of one prompt, in bins.
+    lam : array (L,)
+        λ > 0, rising, each twice the fifth before it.
+    base, unit : float
+        Where rewards are counted from, and in what unit.
+
+    Examples
+    --------
+    >>> from alignlib.tables import CountedBins
+    >>> ends = np.array([1.0, 0.0])  # two bins of one sample each
+    >>> bins = CountedBins(np.ones(2), ends, ends, ends, np.zeros(2))
+    >>> samples = CountedSamples(ends, np.ones(2), bins, lambda lam: (lam, lam))
+    >>> found = curve_in_bins(samples, np.array([1.0]), 0.0, 1.0).found
+    >>> abs(float(found.plug_in[0, 0]) - np.log((np.e + 1.0) / 2.0)) < 1e-15
+    True
+    """
+    its, top = _means(samples, unit), float(samples.bins.most[0])
+    n, reach = float(its.count.sum()), float(its.reach.max(initial=0.0))
+    spread = its.count * its.variance
+    summed = np.array([its.count, its.count * its.value, spread, spread * its.value, spread * its.reach])
+    found, open_ = np.empty((6, lam.size)), np.empty(lam.size)
+    rows: list[tuple[int, FloatArray]] = []  # weights of an octave, and how often they were squared
+    for start in range(0, lam.size, _TOGETHER):
+        some = lam[start : start + _TOGETHER]
+        weight = _weights(its.value, some, lam[max(start - _TOGETHER, 0) : start], rows)
+        sums = summed[:, : weight.shape[1]] @ weight.T
+        half = 0.5 * np.square(some)
+        total = sums[0] + half * sums[2]
+        open_[start : start + some.size] = some**3 * np.exp(some * reach) / 6.0 * sums[4] / total
+        plug_in, largest = np.log(total / n), 1.0 / total
+        slope = (sums[1] + half * sums[3] + some * sums[2]) * largest
+        singles, pairs, squares = _sums_of(weight, its, summed, some, largest)
+        of_one, of_two = of_numbers(round(n))
+        found[:, start : start + some.size] = (
+            plug_in,
+            plug_in + of_one - (n - 1.0) / n * singles,
+            plug_in + of_two - (2.0 * n - 3.0) / n * singles + (n - 2.0) ** 2 / (n * (n - 1.0)) * pairs,
+            1.0 / squares,
+            largest,
+            np.maximum(some * slope - plug_in, 0.0),
+        )
+    found[:3] += lam * ((top - base) / unit)
+    size = max(abs(top), abs(float(samples.bins.least[-1]))) / unit
+    rounding = lam * (samples.bins.slack / unit) + _ROUNDING * (1.0 + lam * size)
+    below, above = open_ + np.square(open_) + rounding, open_ + rounding
+    wide = np.flatnonzero(open_ > _MUCH_OPEN)
+    if wide.size:
+        at, low, high = lam[wide], *samples.log_partition_bounds(lam[wide] / unit)
+        other = jackknife_of_counts((samples.value - base) / unit, samples.count, at)
+        found[:, wide] = [getattr(other, one.name)[:, 0] for one in fields(other)]
+        below[wide] = np.maximum(found[0, wide] - low + at * base / unit, 0.0)
+        above[wide] = np.maximum(high - at * base / unit - found[0, wide], 0.0)
+    centred = its.value + (top - base) / unit
+    square = float(its.count @ np.square(centred) + spread.sum()) / n
+    return CurveInBins(LogPartitionEstimate(*found[:, :, None]), below, above, square)
+
+
+def _means(samples: CountedSamples, unit: float) -> _Means:
+    """Return the samples of two or three of a bin as they are, and of more their mean."""
+    bins = samples.bins
+    n, others = bins.count, np.maximum(bins.count - 2.0, 0.0)
+    tied, few = bins.least == bins.most, bins.count <= 3.0
+    several = n > 1.0
+    mean = (bins.most + several * bins.least + others * bins.mean) / n
+    squares = others * (np.square(bins.deviation) + np.square(bins.mean - mean))
+    squares += np.square(bins.most - mean) + several * np.square(bins.least - mean)
+    alone = few & ~tied
+    middle = np.where(tied, bins.most, np.where(few, bins.mean, mean))
+    value = np.stack([bins.most, middle, bins.least], axis=1)
+    count = np.stack([alone & several, np.where(alone, np.where(several, others, n), n), alone & several], axis=1)
+    kept = np.flatnonzero(count.reshape(-1) > 0.0)
+    one, place = kept % 3 == 1, kept // 3
+    dense = one & ~(tied | few)[place]
+    far = np.maximum(bins.most - mean, mean - bins.least)
+    return _Means(
+        (value.reshape(-1)[kept] - bins.most[0]) / unit,
+        count.reshape(-1)[kept].astype(np.float64),
+        np.where(dense, (squares / n / unit**2)[place], 0.0),
+        np.where(dense, (far / unit)[place], 0.0),
+    )
+
+
+def _weights(below: FloatArray, lam: FloatArray, before: FloatArray, rows: list[tuple[int, FloatArray]]) -> FloatArray:
+    """Return ``e^{λ r}`` of the first rewards, as many as weigh anything; squares of those at half of each λ."""
+    if rows and lam.size <= before.size and (lam == 2.0 * before[: lam.size]).all() and rows[-1][0] < _SQUARES:
+        squares, weight = rows[-1][0] + 1, np.square(rows[-1][1][: lam.size])
+    else:
+        last = rows[-1][1].shape[1] if rows else len(below)
+        squares, weight = 0, np.exp(lam[:, None] * below[:last])
+    most = weight[0]  # at the least λ
+    if most[-1] < _NOTHING:
+        weight = np.ascontiguousarray(weight[:, : int(np.searchsorted(-most, -_NOTHING, side="right"))])
+    rows[:] = [(squares, weight)]
+    return weight
+
+
+def _sums_of(
+    weight: FloatArray, its: _Means, summed: FloatArray, lam: FloatArray, largest: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return sums over samples of ``log(1 - p) + p``, of ``log(1 - q q')`` over pairs, and of ``p²``, each (L,)."""
+    size = weight.shape[1]
+    power = np.square(weight)
+    of_power = summed[:3:2, :size] @ power.T
+    s = np.zeros((7, lam.size))
+    s[1], s[2] = 1.0, (of_power[0] + 2.0 * np.square(lam) * of_power[1]) * np.square(largest)
+    for k in range(3, 7):
+        if float(largest.max()) ** (k - 1) < NOTHING_MORE:  # no more than that of all of them
+            break
+        power *= weight
+        s[k] = (power @ its.count[:size]) * largest**k
+    singles, pairs = log_sums_of_small(tuple(s))
+    for j in np.flatnonzero(largest > _SMALL_SHARE).tolist():
+        one, number = weight[j] * (1.0 + 0.5 * lam[j] ** 2 * its.variance[:size]), its.count[:size]
+        singles[j], pairs[j], s[2, j] = log_sums(one, number, one * number, float(largest[j]))
+    return singles, pairs, s[2]
