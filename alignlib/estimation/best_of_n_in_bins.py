@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 
@@ -18,10 +18,14 @@ from alignlib.tables import CountedSamples
 
 __all__ = ["CountedRules", "chances_in_bins", "counted_rules"]
 
+_NOTHING = -200.0  # log of a chance that is none; far smaller ones take long
 _FAR = 45.0  # ranks that are kept with a chance of e^-45 or less are left out
 _SERIES = 3.0  # samples for each draw, for the series
 _SUMMED, _COUNTED = 2048, 4096
 _ONE_BY_ONE = 16  # draws
+_BY_SERIES = 8.0  # draws, more of which go by the series
+_TOGETHER = 8  # N
+_MOST_TERMS = 64  # of the series: for N up to 10^12 so many are enough
 _ROUNDED = 1e-13  # of sums
 
 
@@ -99,16 +103,16 @@ def counted_rules(
     )
     ranks = _Ranks(samples)
     found = np.zeros((7, len(rules)))
-    found[2] = 0.5
-    for j, rule in enumerate(rules):
-        if not isinstance(rule, BestOfN) or rule.is_base:
-            continue
-        reached = ranks.reached(rule.n)
-        gain, less, more = _gain(rule.n, ranks, reached) if bounds else (_gain_at_least(ranks, reached), 0.0, 0.0)
-        spent, spent_open = _spent(rule, ranks, bounds=bounds)
-        win, win_less = _win(rule, ranks, reached) if bounds else (0.0, 0.0)
-        found[:, j] = spent, gain, win, spent_open, less, more, win_less
-    return CountedRules(*found)
+    found[5] = 0.5
+    drawn = {j: rule.n for j, rule in enumerate(rules) if isinstance(rule, BestOfN) and not rule.is_base}
+    for places in ranks.together(drawn):
+        best_of = np.array([drawn[j] for j in places])
+        reached = ranks.reached(best_of)
+        if bounds:
+            found[:, places] = *_spent(best_of, ranks), *_gain(best_of, ranks, reached), *_win(best_of, ranks, reached)
+        else:
+            found[0, places], found[2, places] = _spent_at_most(best_of, ranks), _gain_at_least(ranks, reached)
+    return CountedRules(*found[[0, 2, 5, 1, 3, 4, 6]])
 
 
 def chances_in_bins(samples: CountedSamples, best_of: float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -138,7 +142,7 @@ def chances_in_bins(samples: CountedSamples, best_of: float) -> tuple[FloatArray
     [[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     """
     ranks = _Ranks(samples)
-    reached = ranks.reached(best_of)
+    (reached,) = ranks.reached(np.array([best_of]))
     below, upto = ranks.below[: len(reached) - 1], ranks.upto[: len(reached) - 1]
     least = np.divide(best_of * reached[1:], below, out=np.zeros_like(below), where=below > 0.0)
     return reached[:-1] - reached[1:], least, best_of * reached[:-1] / upto
@@ -160,6 +164,7 @@ class _Ranks:
         self.tied, self.all_known = bool(bins.tied.any()), bool(self.known.all())
         share = self.upto / self.n
         self.log_share, self._chances = np.log(share), [share]
+        self._missed, self._some = -self.log_share, dict[float, int]()
         others = np.maximum(count - 2.0, 0.0)
         self.excess = ((bins.least + (count > 1.0) * bins.most + others * bins.mean) / count) - self.base
         self.ends = bins.most - self.base, bins.least - self.base, bins.mean - self.base
@@ -173,19 +178,42 @@ class _Ranks:
 
     def some(self, best_of: float) -> int:
         """How many bins, from the top, hold samples that best-of-N keeps at all."""
-        return int(np.searchsorted(-self.log_share, _FAR / best_of, side="right"))
+        if best_of not in self._some:
+            self._some[best_of] = int(np.searchsorted(self._missed, _FAR / best_of, side="right"))
+        return self._some[best_of]
 
-    def reached(self, best_of: float) -> FloatArray:
-        """Return the chance that all N draws are among the samples up to the end of a bin, for `some` bins and 0."""
-        some = self.some(best_of)
-        upto = self.upto[:some]
-        if best_of == round(best_of) and best_of > 8.0 and some and _SERIES * best_of <= float(upto[-1]):
-            found = _by_series(round(best_of), upto, self.n, self.log_share[:some])
-        elif best_of == round(best_of) and best_of <= _ONE_BY_ONE:
-            found = self._one_by_one(round(best_of))[:some]
+    def together(self, drawn: Mapping[int, float]) -> Iterator[list[int]]:
+        """Yield the places of rules whose chances are computed together: several N, rising, that the series serves."""
+        some: list[int] = []
+        for j in sorted(drawn, key=drawn.__getitem__):
+            if some and not (len(some) < _TOGETHER and self.in_series(drawn[some[0]], drawn[j])):
+                yield some
+                some = []
+            some.append(j)
+        if some:
+            yield some
+
+    def in_series(self, least: float, most: float) -> bool:
+        """Whether the series gives the chances of both of these N, for the bins of which the least N keeps samples."""
+        some = self.some(least)
+        whole = least == round(least) and most == round(most)
+        return whole and least > _BY_SERIES and bool(some) and _SERIES * most <= float(self.upto[some - 1])
+
+    def reached(self, best_of: FloatArray) -> FloatArray:
+        """Return the chances that all N draws are among the samples up to the end of a bin, and 0, one row for each N.
+
+        There are as many bins as `some` tells of the least N.
+        """
+        least = float(best_of[0])
+        some = self.some(least)
+        found = np.zeros((len(best_of), some + 1))
+        if self.in_series(least, float(best_of[-1])):
+            found[:, :some] = _by_series(best_of, self.upto[:some], self.n, self.log_share[:some])
+        elif least == round(least) and least <= _ONE_BY_ONE:
+            found[0, :some] = self._one_by_one(round(least))[:some]
         else:
-            found = _cumulative(best_of, upto, self.n)
-        return np.append(found, 0.0)
+            found[0, :some] = _cumulative(least, self.upto[:some], self.n)
+        return found
 
     def _one_by_one(self, best_of: int) -> FloatArray:
         """Return the same from that of one draw less, and keep it."""
@@ -195,45 +223,46 @@ class _Ranks:
         return self._chances[best_of - 1]
 
 
-def _gain_at_least(ranks: _Ranks, reached: FloatArray) -> float:
+def _gain_at_least(ranks: _Ranks, reached: FloatArray) -> FloatArray:
     """Return what best-of-N gains at least: a bin's mean with the chance that its samples are kept."""
-    return float((reached[:-1] - reached[1:]) @ ranks.excess[: len(reached) - 1])
+    return np.asarray((reached[:, :-1] - reached[:, 1:]) @ ranks.excess[: reached.shape[1] - 1])
 
 
-def _gain(best_of: float, ranks: _Ranks, chances: FloatArray) -> tuple[float, float, float]:
+def _gain(best_of: FloatArray, ranks: _Ranks, chances: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the gain of best-of-N, and how much lower and higher that of the samples may be."""
-    some, bins, n = len(chances) - 1, ranks.bins, ranks.n
+    some, bins, n = chances.shape[1] - 1, ranks.bins, ranks.n
     below, upto, more = ranks.below[:some], ranks.upto[:some], ranks.more[:some]
-    reached, before = chances[:-1], chances[1:]
+    reached, before = chances[:, :-1], chances[:, 1:]
     mass = reached - before
-    whole = best_of == round(best_of)
+    whole = bool((best_of == np.round(best_of)).all())
     if whole:
-        top = best_of * reached / upto
-        left = below + (1.0 - best_of)
-        bottom = best_of * before / np.maximum(left, 1.0)
-        low = np.flatnonzero(left < 1.0)
-        bottom[low] = 0.0
-        low = low[left[low] >= 0.0]
-        bottom[low] = best_of * _cumulative(best_of, below[low] + 1.0, n) / (below[low] + 1.0)
+        number = best_of[:, None]
+        top = reached * (number / upto)
+        left = below + (1.0 - number)
+        bottom = number * before / np.maximum(left, 1.0)
+        bottom[left < 1.0] = 0.0
+        for row, place in np.argwhere((left >= 0.0) & (left < 1.0)).tolist():
+            one = below[place : place + 1] + 1.0
+            bottom[row, place] = best_of[row] * float(_cumulative(float(best_of[row]), one, n)[0] / one[0])
     else:
-        top = reached - _cumulative(best_of, upto - 1.0, n)
-        bottom = _cumulative(best_of, below + 1.0, n) - before
+        top = reached - _cumulative(float(best_of[0]), upto - 1.0, n)
+        bottom = _cumulative(float(best_of[0]), below + 1.0, n) - before
     inner = (mass - top - bottom) * more
     single = ranks.single[:some]
     np.copyto(top, mass, where=single)
     np.copyto(bottom, 0.0, where=single)
-    found = float(sum(part @ end[:some] for part, end in zip((top, bottom, inner), ranks.ends, strict=True)))
+    found = sum(part @ end[:some] for part, end in zip((top, bottom, inner), ranks.ends, strict=True))
     apart = np.square(top - bottom)
     straight = apart * ranks.even[:some]
     line, middle = 0.5 * (top + bottom), inner * ranks.per_other[:some]
     convex = np.maximum(np.square(line) - np.square(middle), 0.0)
     largest = np.minimum(straight + convex, 0.25 * apart)
     spread = ranks.spread[:some]
-    most_more = float(spread @ np.sqrt(largest))
-    likely = min(float(spread @ np.sqrt(np.minimum(straight, largest))), most_more)
+    most_more = np.sqrt(largest) @ spread
+    likely = np.minimum(np.sqrt(np.minimum(straight, largest)) @ spread, most_more)
     rounding = (1e-12 + 4e-16 * n) * float(bins.most[0] - bins.least[-1]) + 2.0 * bins.slack
     if not whole:  # the jackknife of (i/n)^N does not keep the order of w at low ranks
-        far = float(np.abs(mass) @ (bins.most - bins.least)[:some]) + rounding
+        far = np.abs(mass) @ (bins.most - bins.least)[:some] + rounding
         return found + likely, far + likely, far
     return found + likely, likely + rounding, most_more - likely + rounding
 
@@ -246,8 +275,8 @@ def _cumulative(best_of: float, upto: FloatArray, n: int) -> FloatArray:
         f, less = upto / n, np.minimum(upto / (n - 1.0), 1.0)
         left = f * (np.maximum(upto - 1.0, 0.0) / (n - 1.0)) ** best_of + (1.0 - f) * less**best_of
         return np.asarray(n * f**best_of - (n - 1.0) * left)
-    if best_of > 8.0 and upto.size and _SERIES * best_of <= float(upto.min()):
-        return _by_series(round(best_of), upto, n, np.log(upto / n))
+    if best_of > _BY_SERIES and upto.size and _SERIES * best_of <= float(upto.min()):
+        return np.asarray(_by_series(np.array([best_of]), upto, n, np.log(upto / n))[0])
     if best_of <= 64:
         share = np.ones_like(upto)
         for k in range(round(best_of)):
@@ -263,24 +292,27 @@ def _cumulative(best_of: float, upto: FloatArray, n: int) -> FloatArray:
     return np.where(upto >= best_of, np.exp(log_share), 0.0)
 
 
-def _by_series(best_of: int, upto: FloatArray, n: int, log_share: FloatArray) -> FloatArray:
+def _by_series(best_of: FloatArray, upto: FloatArray, n: int, log_share: FloatArray) -> FloatArray:
     """Return the same, ``(u/n)^N Π (1 - k/u)/(1 - k/n)``, where N is small against every u, by a series of its log."""
-    ratio = best_of / upto
-    terms = math.ceil(math.log(1e-17 / best_of) / math.log(float(ratio[-1])))  # ranks fall: the last is the largest
-    powers = _sums_of_powers(best_of)[:terms]
-    found, of_all = np.full_like(ratio, powers[-1]), powers[-1]
-    for one in powers[-2::-1]:
+    inverse = 1.0 / upto
+    ratio = best_of[:, None] * inverse
+    most = float(best_of[-1])  # ranks fall, and N rise: the last ratio is the largest
+    terms = math.ceil(math.log(1e-17 / most) / math.log(most * float(inverse[-1])))
+    powers = np.array([_sums_of_powers(round(one))[:terms] for one in best_of.tolist()])
+    found, of_all = np.multiply(ratio, powers[:, -1:]), powers[:, -1]
+    for j in range(powers.shape[1] - 2, -1, -1):
+        found += powers[:, j : j + 1]
         found *= ratio
-        found += one
-        of_all = of_all * (best_of / n) + one
-    found *= ratio
-    return np.asarray(np.exp(best_of * log_share - found + of_all * (best_of / n)))
+        of_all = of_all * (best_of / n) + powers[:, j]
+    np.subtract(best_of[:, None] * log_share, found, out=found)
+    found += (of_all * (best_of / n))[:, None]
+    return np.exp(np.maximum(found, _NOTHING, out=found), out=found)
 
 
 @lru_cache(maxsize=1024)
 def _sums_of_powers(best_of: int) -> tuple[float, ...]:
     """Return ``Σ_{k<N} (k/N)^j / j`` for j = 1, 2, …, as many as the series takes."""
-    most = math.ceil(math.log(1e-17 / best_of) / math.log(1.0 / _SERIES))
+    most = _MOST_TERMS
     if best_of > _SUMMED:  # Euler and Maclaurin
         found = []
         for j in range(1, most + 1):
@@ -296,21 +328,27 @@ def _sums_of_powers(best_of: int) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _spent(rule: BestOfN, ranks: _Ranks, *, bounds: bool) -> tuple[float, float]:
+def _spent(best_of: FloatArray, ranks: _Ranks) -> tuple[FloatArray, FloatArray]:
     """Return the KL, and how far it may be off: by formula without ties, and for levels that are known by their ranks.
 
     Where samples of a bin may tie, no more is lost than if all do, twice: the jackknife of few samples may double it.
     """
-    known, spent, below, upto, n = ranks.known, _formula(rule.n), ranks.below, ranks.upto, ranks.n
-    if not ranks.tied and ranks.all_known:
-        return spent, 0.0
+    spent = _spent_at_most(best_of, ranks)
+    if ranks.all_known:
+        return spent, np.full(len(spent), _ROUNDED if ranks.tied else 0.0)
+    some, n = ranks.some(float(best_of[0])), ranks.n
+    lost = _lost_between(best_of[:, None], ranks.log_share[:some], ranks.upto[:some] / n, ranks.below[:some] / n)
+    few = np.minimum(np.square(best_of / n), spent)
+    return spent, 2.0 * (lost @ (~ranks.known[:some]).astype(np.float64)) + few + _ROUNDED
+
+
+def _spent_at_most(best_of: FloatArray, ranks: _Ranks) -> FloatArray:
+    """Return the KL where samples of a bin that are not known to tie do not."""
+    spent = np.array([_formula(one) for one in best_of.tolist()])
     if ranks.tied:
-        spent -= _jackknifed(partial(_lost, rule.n), below[known], upto[known], n)
-    if ranks.all_known or not bounds:
-        return spent, _ROUNDED
-    some = ranks.some(rule.n)
-    lost = _lost_between(rule.n, ranks.log_share[:some], upto[:some] / n, below[:some] / n)
-    return spent, 2.0 * float(lost @ ~known[:some]) + min((rule.n / n) ** 2, spent) + _ROUNDED
+        below, upto = ranks.below[ranks.known], ranks.upto[ranks.known]
+        spent -= [_jackknifed(partial(_lost, one), below, upto, ranks.n) for one in best_of.tolist()]
+    return spent
 
 
 @lru_cache(maxsize=1024)
@@ -319,14 +357,14 @@ def _formula(best_of: float) -> float:
     return BestOfN(best_of).spent_formula(KL)
 
 
-def _lost_between(best_of: float, log_share: FloatArray, high: FloatArray, low: FloatArray) -> FloatArray:
-    """Return what `_lost` does, where each share begins at the end of the next one."""
-    kept = np.append(np.exp(best_of * log_share), low[-1:] ** best_of)
+def _lost_between(best_of: FloatArray, log_share: FloatArray, high: FloatArray, low: FloatArray) -> FloatArray:
+    """Return what `_lost` does for N in a column, where each share begins at the end of the next one."""
     logs = np.append(log_share, np.log(np.maximum(low[-1:], 1e-300)))
-    spent = kept * (math.log(best_of) - (best_of - 1.0) / best_of + (best_of - 1.0) * logs)
-    mass = kept[:-1] - kept[1:]
+    kept = np.exp(np.maximum(best_of * logs, _NOTHING))
+    spent = kept * (np.log(best_of) - (best_of - 1.0) / best_of + (best_of - 1.0) * logs)
+    mass = kept[:, :-1] - kept[:, 1:]
     ratio = np.where(mass > 0.0, mass / (high - low), 1.0)
-    return np.asarray(np.maximum(spent[:-1] - spent[1:] - mass * np.log(ratio), 0.0))
+    return np.asarray(np.maximum(spent[:, :-1] - spent[:, 1:] - mass * np.log(ratio), 0.0))
 
 
 def _lost(best_of: float, low: FloatArray, high: FloatArray) -> FloatArray:
@@ -351,27 +389,29 @@ def _levels(below: FloatArray, upto: FloatArray, n: int) -> SampleLevels:
     return SampleLevels(np.zeros(len(below), dtype=np.int64), below, upto, 1, n)
 
 
-def _win(rule: BestOfN, ranks: _Ranks, reached: FloatArray) -> tuple[float, float]:
+def _win(best_of: FloatArray, ranks: _Ranks, reached: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the win rate, and how much lower it may be, where samples of a bin may tie.
 
     Each sample in turn is the base draw, and N of the others are drawn (`SampleLevels.win_rate_of_best`); the chance
     that N + 1 draws, or N of the others, are among some follows from that of N draws.
     """
-    bins, n = ranks.bins, ranks.n
+    bins, n, rule = ranks.bins, ranks.n, BestOfN(float(best_of[0]))
     if not ranks.tied and ranks.all_known:
-        return rule.win_rate_formula(), 0.0
-    if rule.n != round(rule.n) or rule.n >= n:
+        return np.array([BestOfN(one).win_rate_formula() for one in best_of.tolist()]), np.zeros(len(best_of))
+    if rule.n != round(rule.n) or rule.n >= n:  # computed alone
         of_ties = float(_levels(ranks.below, ranks.upto, n).win_rate(rule.cdf)[0])
         win = of_ties if bins.tied.all() else rule.win_rate_formula()
-        return win, max(win - of_ties, 0.0) + 1.0 / n
-    some, left = len(reached) - 1, n - rule.n
+        return np.array([win]), np.array([max(win - of_ties, 0.0) + 1.0 / n])
+    some, number = reached.shape[1] - 1, best_of[:, None]
     below, upto, known = ranks.below[:some], ranks.upto[:some], ranks.known[:some]
-    reached, before = reached[:-1], reached[1:]
-    one_more, others = reached * np.maximum(upto - rule.n, 0.0), before * np.maximum(below - rule.n, 0.0)
-    fine = (one_more - others) / (left * (rule.n + 1.0))
-    coarse = (upto - below) * (one_more / upto + before) / (2.0 * left)
-    open_ = np.maximum(coarse - fine, 0.0)[~known]
-    return 1.0 - float(np.where(known, coarse, fine).sum()), float(open_.sum()) + _ROUNDED
+    reached, before = reached[:, :-1], reached[:, 1:]
+    one_more, others = reached * np.maximum(upto - number, 0.0), before * np.maximum(below - number, 0.0)
+    fine = (one_more - others) / (number + 1.0)
+    coarse = 0.5 * (upto - below) * (one_more / upto + before)
+    ties = known.astype(np.float64)
+    open_ = np.maximum(coarse - fine, 0.0) @ (1.0 - ties)
+    lost = coarse @ ties + fine @ (1.0 - ties)
+    return 1.0 - lost / (n - best_of), open_ / (n - best_of) + _ROUNDED
 
 
 def _spent_below(n: float, f: FloatArray) -> FloatArray:
