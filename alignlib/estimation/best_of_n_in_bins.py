@@ -306,7 +306,8 @@ def _by_series(best_of: FloatArray, upto: FloatArray, n: int, log_share: FloatAr
         of_all = of_all * (best_of / n) + powers[:, j]
     np.subtract(best_of[:, None] * log_share, found, out=found)
     found += (of_all * (best_of / n))[:, None]
-    return np.exp(np.maximum(found, _NOTHING, out=found), out=found)
+    np.maximum(found, _NOTHING, out=found)
+    return np.asarray(np.exp(found, out=found))
 
 
 @lru_cache(maxsize=1024)

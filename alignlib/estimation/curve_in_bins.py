@@ -11,6 +11,7 @@ much open, `jackknife_of_counts` and the laws on two points are asked instead.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -23,10 +24,11 @@ from alignlib.tables import CountedSamples
 
 __all__ = ["CurveInBins", "curve_in_bins"]
 
-_TOGETHER = 5  # λ of an octave
+_OCTAVE = 5  # λ
 _SQUARES = 3  # one after another: each doubles the rounding of the one before
 _NOTHING = 1e-40  # of the largest weight
-_MUCH_OPEN = 1e-7  # of a sum
+_LEAST = -80.0  # log of a weight that is nothing still where it was squared; far smaller ones take long
+_MUCH_OPEN = 1e-6  # of a sum
 _ROUNDING = 4e-15
 _SMALL_SHARE = 1e-2  # of one sample: of seventh powers a sum is below 1e-12
 
@@ -87,27 +89,25 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     n, reach = float(its.count.sum()), float(its.reach.max(initial=0.0))
     spread = its.count * its.variance
     summed = np.array([its.count, its.count * its.value, spread, spread * its.value, spread * its.reach])
-    found, open_ = np.empty((6, lam.size)), np.empty(lam.size)
-    rows: list[tuple[int, FloatArray]] = []  # weights of an octave, and how often they were squared
-    for start in range(0, lam.size, _TOGETHER):
-        some = lam[start : start + _TOGETHER]
-        weight = _weights(its.value, some, lam[max(start - _TOGETHER, 0) : start], rows)
-        sums = summed[:, : weight.shape[1]] @ weight.T
-        half = 0.5 * np.square(some)
-        total = sums[0] + half * sums[2]
-        open_[start : start + some.size] = some**3 * np.exp(some * reach) / 6.0 * sums[4] / total
-        plug_in, largest = np.log(total / n), 1.0 / total
-        slope = (sums[1] + half * sums[3] + some * sums[2]) * largest
-        singles, pairs, squares = _sums_of(weight, its, summed, some, largest)
-        of_one, of_two = of_numbers(round(n))
-        found[:, start : start + some.size] = (
+    weight = _weights(its.value, lam)
+    sums = summed[:, : weight.shape[1]] @ weight.T
+    half = 0.5 * np.square(lam)
+    total = sums[0] + half * sums[2]
+    open_ = lam**3 * np.exp(lam * reach) / 6.0 * sums[4] / total
+    plug_in, largest = np.log(total / n), 1.0 / total
+    slope = (sums[1] + half * sums[3] + lam * sums[2]) * largest
+    singles, pairs, squares = _sums_of(weight, its, summed, lam, largest)
+    of_one, of_two = of_numbers(round(n))
+    found = np.array(
+        [
             plug_in,
             plug_in + of_one - (n - 1.0) / n * singles,
             plug_in + of_two - (2.0 * n - 3.0) / n * singles + (n - 2.0) ** 2 / (n * (n - 1.0)) * pairs,
             1.0 / squares,
             largest,
-            np.maximum(some * slope - plug_in, 0.0),
-        )
+            np.maximum(lam * slope - plug_in, 0.0),
+        ]
+    )
     found[:3] += lam * ((top - base) / unit)
     size = max(abs(top), abs(float(samples.bins.least[-1]))) / unit
     rounding = lam * (samples.bins.slack / unit) + _ROUNDING * (1.0 + lam * size)
@@ -149,17 +149,18 @@ def _means(samples: CountedSamples, unit: float) -> _Means:
     )
 
 
-def _weights(below: FloatArray, lam: FloatArray, before: FloatArray, rows: list[tuple[int, FloatArray]]) -> FloatArray:
-    """Return ``e^{λ r}`` of the first rewards, as many as weigh anything; squares of those at half of each λ."""
-    if rows and lam.size <= before.size and (lam == 2.0 * before[: lam.size]).all() and rows[-1][0] < _SQUARES:
-        squares, weight = rows[-1][0] + 1, np.square(rows[-1][1][: lam.size])
-    else:
-        last = rows[-1][1].shape[1] if rows else len(below)
-        squares, weight = 0, np.exp(lam[:, None] * below[:last])
-    most = weight[0]  # at the least λ
-    if most[-1] < _NOTHING:
-        weight = np.ascontiguousarray(weight[:, : int(np.searchsorted(-most, -_NOTHING, side="right"))])
-    rows[:] = [(squares, weight)]
+def _weights(below: FloatArray, lam: FloatArray) -> FloatArray:
+    """Return ``e^{λ r}`` of the first rewards, as many as weigh anything, in part as squares of those at half of λ."""
+    some = int(np.searchsorted(-below, -math.log(_NOTHING) / float(lam[0]), side="right"))
+    weight, squares = np.empty((lam.size, some)), 0
+    for start in range(0, lam.size, _OCTAVE):
+        now, before = slice(start, start + _OCTAVE), slice(start - _OCTAVE, start + min(lam.size - start - _OCTAVE, 0))
+        if start and squares < _SQUARES and (lam[now] == 2.0 * lam[before]).all():
+            squares += 1
+            np.square(weight[before], out=weight[now])
+        else:
+            squares = 0
+            np.exp(np.maximum(lam[now, None] * below[:some], _LEAST), out=weight[now])
     return weight
 
 

@@ -13,7 +13,7 @@
   reward of each, and of gold its sum, its ends and its product with the reward. Sums are of whole numbers, in steps of
   2⁻²⁴ of a bin, so that merging is exact.
   The law of the samples then lies between two known ones (`log_partition_bounds`, `gain_bounds`, `kl_bounds`), and
-  intervals, those of best-of-N too, are wider by what lies between them, 10⁻⁸ of a nat with the usual 2,048 bins.
+  intervals, those of best-of-N too, are wider by what lies between them, 10⁻⁷ of a nat with the usual 1,024 bins.
 
 How it comes about: `list_parts` finds the files; each is read by record batches and summarised, and its prompts are
 written to disk by ranges of keys, one file a part, renamed when whole: that is the checkpoint. Then the pieces of each

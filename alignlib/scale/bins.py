@@ -29,24 +29,26 @@ _MOST_INDEX = 1 << 30
 _ROW = 32  # bits for a bin's place beside that of its prompt
 _AT_ONCE = 1 << 20  # rewards: sums of so many steps are exact in floats
 _DENSE = 1 << 22
-_BINS = 2048  # over the range of the rewards
+_BINS = 1024  # over the range of the rewards
 
 
-def width_for(low: float, high: float) -> float:
-    """Return the power of two that cuts the range into 1,025 to 2,048 bins; 1 for no range.
+def width_for(low: float, high: float, bins: int = _BINS) -> float:
+    """Return the power of two that cuts the range into so many bins, or up to half as many; 1 for no range.
 
     Parameters
     ----------
     low, high : float
         The range of the rewards.
+    bins : int
+        How many bins, a power of two.
 
     Examples
     --------
     >>> width_for(-4.0, 4.0), width_for(0.0, 1.0)
-    (0.00390625, 0.00048828125)
+    (0.0078125, 0.0009765625)
     """
     span = high - low
-    return 1.0 if not span > 0.0 else math.ldexp(1.0, math.ceil(math.log2(span)) - int(math.log2(_BINS)))
+    return 1.0 if not span > 0.0 else math.ldexp(1.0, math.ceil(math.log2(span)) - int(math.log2(bins)))
 
 
 def check_width(width: float) -> float:

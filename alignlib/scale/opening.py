@@ -31,13 +31,14 @@ __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
 Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 _ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
-_FEW_BINS = 256  # over the rewards of a prompt: of fewer a word is said
+_FEW_BINS = 128  # over the rewards of a prompt: of fewer a word is said
 _FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
 _BYTES_OF_A_PROMPT = 50  # in memory, without its samples
 _HELD = 1 << 26  # bytes of all pieces, up to which they stay in memory
 _AT_ONCE, _SMALL = 32, 1 << 25  # tasks that a worker gets together, at most, and bytes of the parts among them
-_BINS_OF_A_PROMPT, _OF_A_BIN = 2048, 9  # how many there are, and how many samples take the room of one
+_BINS, _WITH_GOLD = 1024, 2048  # of a prompt; what bins leave open of gold at some N falls no faster than their width
+_OF_A_BIN = 9  # samples that take the room of one
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
 
 
@@ -70,7 +71,8 @@ def open_parts(
     checkpoint : path
         Folder where what is done is kept until all is; the same call goes on from there.
     bin_width : float, optional
-        A power of two; by default 2,048 bins over the rewards of the first piece.
+        A power of two; by default 1,024 bins over the rewards of the first piece, 2,048 where there is
+        another reward, such as gold.
     exact_up_to : int
         The most samples of a prompt that are kept one by one.
     drop_below : int
@@ -115,7 +117,7 @@ def open_parts(
     bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
     stores = [Store.of(folder, replace(question, widths=widths), bits, parts)]
     done, heads, notes = _joined(stores[0], parts, location, drop_below, skip_corrupt, engine, tell)
-    if bin_width is None and (finer := _finer(list(heads.values()), widths[0])) is not None:
+    if bin_width is None and (finer := _finer(list(heads.values()), widths[0], len(widths))) is not None:
         stores.append(Store.of(folder, replace(question, widths=(finer, *widths[1:])), bits, parts))
         done, heads, notes = _joined(stores[1], parts, location, drop_below, skip_corrupt, engine, tell)
     pieces: list[Piece] = [stores[-1].loader(bucket) for bucket in heads]
@@ -184,13 +186,17 @@ def _spans(heads: Sequence[Head]) -> FloatArray:
     return np.concatenate([head.spans for head in heads])
 
 
-def _finer(heads: Sequence[Head], width: float) -> float | None:
+def _bins(columns: int) -> int:
+    return _BINS if columns == 1 else _WITH_GOLD
+
+
+def _finer(heads: Sequence[Head], width: float, columns: int) -> float | None:
     """Return the width that suits prompts in bins, where the one chosen by the first part is far too large for them."""
     spans = _spans(heads)
     spans = spans[spans > 0.0]
     if not spans.size:
         return None
-    wanted = width_for(0.0, float(np.median(spans)))
+    wanted = width_for(0.0, float(np.median(spans)), _bins(columns))
     return wanted if width >= 4.0 * wanted else None
 
 
@@ -282,17 +288,20 @@ def _first_look(parts: Sequence[Part], question: Question, skip_corrupt: bool) -
             break  # what is wrong is said when its turn comes
         if found is not None:
             ends, n_samples, n_prompts = found
-            most = _BINS_OF_A_PROMPT * _OF_A_BIN
+            bins = _bins(len(ends))
+            most = bins * _OF_A_BIN
             few = n_samples <= n_prompts * max(question.exact_up_to, most)
-            return tuple(_width_of(*one) for one in ends), 1.0 if few else n_prompts * most / n_samples
+            return tuple(
+                _width_of(*one, _bins(len(ends))) for one in ends
+            ), 1.0 if few else n_prompts * most / n_samples
     return (1.0,) * len(question.rewards), 1.0
 
 
-def _width_of(low: float, high: float) -> float:
+def _width_of(low: float, high: float, bins: int) -> float:
     """Choose a width by the ends of rewards, which may be nearly equal where those of other parts are not."""
     most = max(-low, high)
     least = math.ldexp(1.0, math.frexp(most)[1] - _FINEST) if most > 0.0 else 0.0
-    return max(width_for(low, high), least)
+    return max(width_for(low, high, bins), least)
 
 
 def _summarised(store: Store, parts: Sequence[Part], engine: Engine, tell: Tell) -> list[Done]:
