@@ -25,6 +25,7 @@ from alignlib.bottleneck import (
 )
 from alignlib.bottleneck.counted_decoder import decoder_error_by_rater
 from alignlib.bottleneck.over_raters import _Cells, ends_over_raters, leave_out_raters
+from alignlib.cli._progress import Progress
 from alignlib.cli.main import main
 from alignlib.tables import RaterTable
 
@@ -325,3 +326,31 @@ def test_an_interval_does_not_depend_on_names(by_rater: bool) -> None:
 
     one = ends("abcd", "abcd", "abcdefghi", "abc")
     assert ends("dbca", "zxyw", "ihgbcdefa", "cab") == pytest.approx(one, rel=1e-9)
+
+
+def test_leaving_raters_out_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(4)
+    target = np.repeat(np.arange(6), 40)
+    table = RaterTable.from_arrays(
+        target, target % 3, rater=np.tile(np.arange(20), 12), context=rng.integers(2, size=240)
+    )
+    told: list[tuple[str, int, int]] = []
+    found = estimate_capacity(table, by_rater=True, tell=lambda *one: told.append(one))
+    assert found == estimate_capacity(table, by_rater=True)
+    assert [done for what, done, of in told if what == "leave out"] == list(range(1, 21))
+    drawn = [done for what, done, of in told if what == "draw"]
+    assert drawn == sorted(drawn)
+    assert told[-1] == ("draw", drawn[-1], drawn[-1])
+    clock = iter(range(0, 1000, 11))  # a log gets a line every ten seconds
+    monkeypatch.setattr("alignlib.cli._progress.time.monotonic", lambda: float(next(clock)))
+    progress = Progress()
+    for one in told[:3]:
+        progress.tell(*one)
+    progress.end()
+    assert capsys.readouterr().err.splitlines() == [
+        "Raters left out: 5%",
+        "Raters left out: 10%, about 3 min left",
+        "Raters left out: 15%, about 3 min left",
+    ]

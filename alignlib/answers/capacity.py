@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +94,13 @@ class CapacityAnswer:
         return self.contexts if self.average is None else (*self.contexts, self.average)
 
 
-def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool | None = None) -> CapacityAnswer:
+def ask_capacity(
+    table: RaterTable,
+    *,
+    level: float = 0.95,
+    by_rater: bool | None = None,
+    tell: Callable[[str, int, int], None] | None = None,
+) -> CapacityAnswer:
     """Estimate the capacity of each context of ``table``, and the floor of error that follows.
 
     Parameters
@@ -105,6 +112,8 @@ def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool | Non
     by_rater : bool, optional
         Whether whole raters are left out in turn for the intervals; see `estimate_capacity`. By default where the table
         names several.
+    tell : callable, optional
+        Told how far that is; see `estimate_capacity`.
 
     Raises
     ------
@@ -120,7 +129,7 @@ def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool | Non
     """
     if by_rater is None and isinstance(table, RaterTable):
         by_rater = len(table.raters) > 1
-    found = estimate_capacity(table, level=level, by_rater=bool(by_rater))
+    found = estimate_capacity(table, level=level, by_rater=bool(by_rater), tell=tell)
     n_labels = len(table.labels)
 
     def row(

@@ -17,7 +17,7 @@ from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
 from alignlib.bottleneck.counted_decoder import DecoderError, decoder_error, decoder_error_by_rater
 from alignlib.bottleneck.counted_draws import CapacityDraws
-from alignlib.bottleneck.over_raters import ends_over_raters, leave_out_raters
+from alignlib.bottleneck.over_raters import Tell, ends_over_raters, leave_out_raters
 from alignlib.tables import RaterTable
 
 __all__ = ["CapacityEstimate", "estimate_capacity"]
@@ -103,6 +103,7 @@ def estimate_capacity(
     context_prob: npt.ArrayLike | None = None,
     level: float = 0.95,
     by_rater: bool = False,
+    tell: Tell | None = None,
 ) -> CapacityEstimate:
     """Estimate the capacity of each context and their average ``C̄`` from ratings.
 
@@ -124,6 +125,8 @@ def estimate_capacity(
         kinds that no rater of the table is of (`ends_over_raters`); the intervals are then wider. Where several labels
         are of one item, they go together by item: give the item as the rater. It assumes that raters are drawn
         independently.
+    tell : callable, optional
+        Told how far ``by_rater`` is: ``"leave out"`` or ``"draw"``, how many raters or draws are done, of how many.
 
     Raises
     ------
@@ -160,7 +163,7 @@ def estimate_capacity(
     n_clusters = None
     if by_rater:
         n_clusters = len(table.raters)
-        left_out, alone = leave_out_raters(table, counts, each, weight)
+        left_out, alone = leave_out_raters(table, counts, each, weight, tell)
         wider = float(scipy.special.stdtrit(n_clusters - 1, 0.5 + level / 2) / scipy.special.ndtri(0.5 + level / 2))
         ratio = np.divide(left_out * wider, errors, out=np.ones_like(errors), where=errors > 0)
         inflation, errors = np.maximum(ratio**2, 1.0), np.maximum(left_out, errors)
@@ -179,7 +182,7 @@ def estimate_capacity(
     if by_rater and n_clusters is not None:
         if n_clusters < _MANY_RATERS:
             notes.append(_of_these(n_clusters, *_intervals(each, weight, np.ones(errors.size), level, top), level))
-        drawn = ends_over_raters(table, counts, each, weight, level)
+        drawn = ends_over_raters(table, counts, each, weight, level, tell)
         low, high = np.clip(np.minimum(low, drawn[0]), 0.0, None), np.minimum(np.maximum(high, drawn[1]), top)
     return CapacityEstimate(
         contexts=table.contexts,

@@ -14,7 +14,9 @@ a label does on average.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import scipy
@@ -24,7 +26,9 @@ from alignlib._core.errors import InputError
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, response
 from alignlib.tables import RaterTable
 
-__all__ = ["ends_over_raters", "leave_out_raters"]
+__all__ = ["Tell", "ends_over_raters", "leave_out_raters"]
+
+Tell = Callable[[str, int, int], None]  # of what, how many are done, and of how many
 
 _IN_USE = 1e-9
 _DRAWS = 1000
@@ -33,7 +37,11 @@ _SEED = 0  # of the draws: an interval belongs to its table
 
 
 def leave_out_raters(
-    table: RaterTable, counts: FloatArray, each: tuple[ConfusionEstimate, ...], weight: FloatArray
+    table: RaterTable,
+    counts: FloatArray,
+    each: tuple[ConfusionEstimate, ...],
+    weight: FloatArray,
+    tell: Tell | None = None,
 ) -> tuple[FloatArray, int]:
     """Return jackknife standard errors over raters, of each context and last of the average, and lone targets.
 
@@ -47,6 +55,8 @@ def leave_out_raters(
         Estimates of the contexts.
     weight : array (contexts,)
         Law of the context.
+    tell : callable, optional
+        Told ``"leave out"``, how many raters have been, and of how many.
 
     Returns
     -------
@@ -72,6 +82,8 @@ def leave_out_raters(
         for i, context in enumerate(whole):
             mine = labels[table.context[labels] == i]
             values[rater, i] = context.without(table.target[mine], table.label[mine])
+        if tell is not None:
+            tell("leave out", rater + 1, raters)
     every = np.column_stack([values, values @ weight])
     errors = np.sqrt((raters - 1) / raters * ((every - every.mean(axis=0)) ** 2).sum(axis=0))
     return errors, sum(len(context.alone) for context in whole)
@@ -120,7 +132,12 @@ class _Context:
 
 
 def ends_over_raters(
-    table: RaterTable, counts: FloatArray, each: tuple[ConfusionEstimate, ...], weight: FloatArray, level: float
+    table: RaterTable,
+    counts: FloatArray,
+    each: tuple[ConfusionEstimate, ...],
+    weight: FloatArray,
+    level: float,
+    tell: Tell | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return lower and upper ends of the capacity of each context, and last of their average, shape (contexts + 1,).
 
@@ -136,6 +153,8 @@ def ends_over_raters(
         Law of the context.
     level : float
         Coverage of the interval, in (0, 1).
+    tell : callable, optional
+        Told ``"draw"``, how many draws are done, and of how many.
 
     Returns
     -------
@@ -152,12 +171,17 @@ def ends_over_raters(
     drawn = np.empty((2, _DRAWS, len(counts)))
     for i, (context, one) in enumerate(zip(counts, each, strict=True)):
         cells = _Cells(table, i, context, one)
-        alone, without, ideal = cells.information(gaps, more)
+        told = None if tell is None else partial(_of_all, tell, i * _DRAWS, len(counts) * _DRAWS)
+        alone, without, ideal = cells.information(gaps, more, told)
         # The counted channel lies as far above the raters' own as channels drawn from it lie above it.
         bias = max(float(alone.mean()) - one.plug_in, 0.0)
         drawn[0, :, i], drawn[1, :, i] = without - 2.0 * bias, ideal - 2.0 * bias
     low, high = (np.column_stack([each_end, each_end @ weight]) for each_end in drawn)
     return np.quantile(low, 0.5 - level / 2.0, axis=0), np.quantile(high, 0.5 + level / 2.0, axis=0)
+
+
+def _of_all(tell: Tell, before: int, of: int, done: int) -> None:
+    tell("draw", before + done, of)
 
 
 def _by_content(table: RaterTable, counts: FloatArray) -> RaterTable:
@@ -192,7 +216,9 @@ class _Cells:
         best = np.argmax(spoken, axis=1)
         self.best = np.searchsorted(cells, np.arange(used.size) * counts.shape[1] + best)
 
-    def information(self, gaps: FloatArray, more: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def information(
+        self, gaps: FloatArray, more: FloatArray, told: Callable[[int], None] | None = None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Information of the input law on each drawn channel: of the raters alone, and with the one more of each kind.
 
         Parameters
@@ -201,6 +227,8 @@ class _Cells:
             Weights of the raters.
         more : array (draws,)
             Labels of the rater more, as a multiple of those of the table.
+        told : callable, optional
+            Told how many draws are done.
         """
         alone, useless, ideal = np.empty((3, len(gaps)))
         step = max(1, _AT_ONCE // max(self.row.size, 1))
@@ -215,6 +243,8 @@ class _Cells:
             law *= (1.0 - share)[:, self.row]
             law[:, self.best] += share
             ideal[some] = self._of(law)
+            if told is not None:
+                told(min(start + step, len(gaps)))
         return alone, useless, ideal
 
     def _of(self, law: FloatArray) -> FloatArray:

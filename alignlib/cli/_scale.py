@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -22,6 +20,7 @@ from alignlib._core.safe_text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 from alignlib.cli._options import NUMBER, Output, Whole
+from alignlib.cli._progress import Progress
 
 if TYPE_CHECKING:
     from alignlib.scale import Question, SummaryTable
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["SCALE", "Scale", "scale_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-_EVERY = 10.0  # seconds between lines of progress where nobody sees a line change
 _OF_ROWS = ("prompt", "pool", "sample", "wide", "drop_missing")
 _COLLAPSED = re.compile(r"^([a-z][a-z0-9+.-]+):/(?!/)")  # what pathlib leaves of an address
 
@@ -323,55 +321,6 @@ def place(table: Path) -> Path:
     while not found.exists() and any(c in str(found) for c in "*?["):
         found = found.parent
     return found
-
-
-class Progress:
-    """How far the reading is, on standard error: a line that changes on a terminal, else one now and then."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.monotonic()
-        self._shown = False
-        self._first: dict[str, int] = {}
-
-    def tell(self, what: str, done: int, of: int) -> None:
-        """Say it, if it is time to.
-
-        Parameters
-        ----------
-        what : str
-            ``"read"``, ``"join"``, or ``"kept"`` of what was done before.
-        done : int
-            Parts that are finished.
-        of : int
-            Parts in all.
-        """
-        if what == "kept":
-            click.echo(f"Going on: {done} of {of} parts were done before.", err=True)
-            return
-        now = time.monotonic()
-        first = self._first.setdefault(what, done)
-        live = sys.stderr.isatty()
-        if now - self._last < (0.2 if live else _EVERY):
-            return
-        self._last = now
-        spent, share = now - self._start, done / max(of, 1)
-        left = spent / (done - first) * (of - done) if done > first else float("nan")
-        named = {"read": "Read", "join": "Joined"}[what]
-        said = f"{named} {share:.0%}" + (f", about {_time(left)} left" if left == left else "")
-        click.echo(f"\r{said:<60}" if live else said, err=True, nl=not live)
-        self._shown = live
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._shown:
-            click.echo("\r" + " " * 60 + "\r", err=True, nl=False)
-
-
-def _time(seconds: float) -> str:
-    minutes = seconds / 60.0
-    return (
-        f"{seconds:.0f} s" if minutes < 1.5 else f"{minutes:.0f} min" if minutes < 90.0 else f"{minutes / 60.0:.1f} h"
-    )
 
 
 def _cache(where: str, asked: Question) -> Path:

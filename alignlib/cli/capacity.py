@@ -59,6 +59,7 @@ def command(
     """
     from alignlib.answers.capacity import ask_capacity
     from alignlib.answers.output import capacity
+    from alignlib.cli._progress import Progress
     from alignlib.cli._say import say
     from alignlib.tables import RaterTable
 
@@ -75,5 +76,7 @@ def command(
         item=item,
         bins=bins,
     )
-    found = ask_capacity(ratings, level=level, by_rater=rater is not None)
+    progress = Progress()
+    found = ask_capacity(ratings, level=level, by_rater=rater is not None, tell=progress.tell)
+    progress.end()
     say(form, "capacity", capacity, found, path=str(table))
