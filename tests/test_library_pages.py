@@ -152,6 +152,13 @@ def test_what_chapters_use_has_a_link_or_is_a_constant(of_the_book: ApiPages) ->
     assert set(WITHOUT_DOOR) < set(pages.paths)
 
 
+def test_every_name_that_can_be_linked_stands_on_one_page(of_the_book: ApiPages) -> None:
+    texts = of_the_book.texts()
+    names = json.loads(texts.pop(NAMES_FILE))
+    entries = re.findall(r"\.\. auto(?:class|data|function):: (\S+)", "".join(texts.values()))
+    assert sorted(entry.replace("::", ".") for entry in entries) == sorted(names.values())
+
+
 def test_every_entry_has_an_example(of_the_book: ApiPages) -> None:
     """A class by itself or in one of its methods; constants show their value."""
     lacking, seen = [], 0

@@ -65,7 +65,7 @@ def sample(
     force: bool = False,
     say: Callable[[str], None] = say_on_stderr,
 ) -> SampleSummary:
-    """Draw n responses y ~ π(·|x) to each prompt x and write them with log π(y|x), in nats, as Parquet.
+    """Draw n responses ``y ~ π(·|x)`` to each prompt x and write them with ``log π(y|x)``, in nats, as Parquet.
 
     Columns: ``prompt_id``, ``sample_id``, ``prompt``, ``response``, ``n_tokens`` (the end token among them),
     ``truncated`` (no end token within the largest length), ``log_prob`` and ``token_log_prob`` (under the law that was

@@ -163,7 +163,7 @@ class ApiPages:
 
     def _page(self, title: str, room: str) -> str:
         names = sorted(
-            ((named, path) for named, path in self.paths.items() if self.library.room(named.module) == room),
+            ((named, path) for named, path in self.paths.items() if self._place(named, path) == room),
             key=lambda item: (item[1].count("."), item[1].lower()),
         )
         head = [title, "=" * len(title), "", f".. automodule:: {room}", ""]
@@ -177,6 +177,10 @@ class ApiPages:
                 last = place
             groups.append(self._directive(path, named))
         return "\n".join([*head, *groups])
+
+    def _place(self, named: Named, path: str) -> str:
+        """The room on whose page a name stands: that which offers it, or where it lives, if the front door does."""
+        return self.library.room(path if path.count(".") > 1 else named.module)
 
     def _directive(self, path: str, named: Named) -> str:
         kind = self.library.modules[named.module].kind(named.name)
