@@ -169,10 +169,12 @@ def estimate_pass_at_k(
         if table.score is not None:
             values["picked"] = _picked(table, kept, size)
         if "majority" in values and "picked" in values:
-            values["difference"] = values["picked"] - values["majority"]
+            # One response is chosen by whatever chooses: there they are the same on every prompt there can be.
+            values["difference"] = values["picked"] - values["majority"] if size > 1 else np.zeros(some.size)
         for name, found in values.items():
             low = -1.0 if name == "difference" else 0.0
-            ends = bounded_mean_interval(found, level, low=low, high=1.0)
+            known = name == "difference" and size == 1
+            ends = (0.0, 0.0) if known else bounded_mean_interval(found, level, low=low, high=1.0)
             columns[name].append((float(found.mean()), *ends))
         if not kept.all():
             notes.append(

@@ -205,8 +205,8 @@
             return { kl: lam > 40 ? binaryKl(q, p) : lam * gain - Math.log1p(p * expExcess(lam) + p * lam) + lam * p, gain: Math.min(gain || 1 - p, 1 - p) };
           },
           bestOf(n) {
-            const q = -Math.expm1(n * Math.log1p(-p));
-            return { kl: binaryKl(q, p), gain: q - p };
+            const logLeft = n * Math.log1p(-p), q = -Math.expm1(logLeft);  // of no success in n draws
+            return { kl: binaryKl(q, p), gain: q - p, logLeft };
           },
           bounds: [
             { title: "Hoeffding's bound", at: (kl) => subGaussian(kl, 0.5) },
@@ -266,7 +266,7 @@
       },
     },
     reverse_kl: {
-      title: "reverse KL", unit: "nats", untied: (n) => n - 1 - Math.log(n), ratio: (u, s) => 1 / (u + s), f: (t) => log1pExcess(t - 1), maxOf: () => Infinity,
+      title: "reverse KL", unit: "nats", untied: (n) => n - 1 - Math.log(n), ratio: (u, s) => 1 / (u + s), f: (t, log = Math.log(t)) => (t < 0.9 ? t - 1 - log : log1pExcess(t - 1)), maxOf: () => Infinity,
       level: (table, from, to, lam, share, guess) => powerLevel(table, from, to, lam, 1, 1, share, guess),
     },
     hellinger: {
@@ -378,8 +378,8 @@
     const best = source.bestOf(n, name);
     if (name === "kl" || (source.table && !source.table.mass)) return best;
     if (!source.table) return { ...best, kl: divergences[name].untied(n) };
-    const [p, miss] = source.table.mass, q = p + best.gain, f = divergences[name].f;
-    return { ...best, kl: p * f(q / p) + miss * f((1 - q) / miss) };
+    const [p, miss] = source.table.mass, f = divergences[name].f, left = best.logLeft - Math.log1p(-p);
+    return { ...best, kl: p * f((p + best.gain) / p) + miss * f(Math.exp(left), left) };
   }
 
   // Best-of-n of the table's own law: of the samples at or below a level, F of a prompt's, the best of n lies there with F^n.
@@ -387,13 +387,12 @@
     let kl = 0, gain = 0, gold = 0;
     for (let x = 0; x < table.count; x++) {
       const from = table.start[x], to = table.start[x + 1], m = to - from;
-      let upto = 1;
       for (let i = from, j; i < to; i = j) {
         for (j = i + 1; j < to && table.reward[j] === table.reward[i]; j++);
-        const below = ((to - j) / m) ** n, mass = upto - below;
-        upto = below;
-        if (!(mass > 0)) continue;
-        kl += divergence === divergences.kl ? mass * Math.log((mass * m) / (j - i)) : ((j - i) / m) * divergence.f((mass * m) / (j - i));
+        // With logarithms: the worst level may keep less mass than a number can hold.
+        const here = -Math.expm1(n * Math.log1p(-(j - i) / (to - i))), share = (j - i) / m;
+        const mass = ((to - i) / m) ** n * here, log = n * Math.log((to - i) / m) + Math.log(here / share);
+        kl += divergence === divergences.kl ? mass * log : share * divergence.f(mass / share, log);
         gain += mass * (table.reward[i] - table.mean[x]);
         if (table.gold) gold += mass * (table.goldOfTies[i] - table.goldMean[x]);
       }
