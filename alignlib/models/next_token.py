@@ -22,7 +22,7 @@ _IN_ONE_PASS = {"cpu": 1 << 24, "cuda": 1 << 27}  # logits of one forward pass
 
 @dataclass(frozen=True)
 class SamplingLaw:
-    """Next-token law q(v) ∝ p(v)^{1/T} on the tokens that top-k and top-p leave, as ``transformers`` orders them.
+    """Next-token law ``q(v) ∝ p(v)^{1/T}`` on the tokens that top-k and top-p leave, as ``transformers`` orders them.
 
     With temperature 1 and nothing cut it is the model's law. Any other is another policy, and its log-probabilities
     are those of the tokens as they were drawn, never the model's own.
