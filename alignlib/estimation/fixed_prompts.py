@@ -15,7 +15,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import Cells, student_interval
-from alignlib.rules import RankRule, Rule
+from alignlib.rules import BestOfN, RankRule, Rule
 from alignlib.tables import CountedSamples, RewardTable
 
 __all__ = ["fixed_prompts_half_width", "fixed_prompts_interval", "rank_rule_ends"]
@@ -138,18 +138,22 @@ def _ends_of_one(
     rising = np.sort(rewards)
     found = np.empty((2, draws, len(ranked)))
     step = max(1, _AT_ONCE // (rising.size + 1))
+    ends_of_values = np.array([np.append(rising[:1], rising), np.append(rising, rising[-1:])])
+    rises = np.diff(ends_of_values, axis=1)
     for start in range(0, draws, step):
         gaps = rng.standard_exponential(size=(min(step, draws - start), rising.size + 1))
         gaps /= gaps.sum(axis=1, keepdims=True)
-        for side, values in enumerate((np.append(rising[:1], rising), np.append(rising, rising[-1:]))):
-            upto = np.minimum(np.cumsum(gaps, axis=1), 1.0)
-            upto[:, -1] = 1.0
-            base = gaps @ values
-            for j, k in enumerate(ranked):
-                rule = rules[k]
-                assert isinstance(rule, RankRule)
-                kept = np.diff(rule.cdf(np.column_stack([np.zeros(len(upto)), upto])), axis=1)
-                found[side, start : start + step, j] = kept @ values - base
+        upto = np.minimum(np.cumsum(gaps, axis=1), 1.0)
+        upto[:, -1] = 1.0
+        cdf, before = upto, 1.0
+        for j, k in enumerate(ranked):
+            rule = rules[k]
+            assert isinstance(rule, RankRule)
+            twice = isinstance(rule, BestOfN) and rule.draws == 2.0 * before
+            cdf = np.square(cdf) if twice else rule.cdf(upto)  # a power takes far longer
+            before = rule.draws if isinstance(rule, BestOfN) else 0.0
+            # Σ (F_i - F_{i-1}) v_i, F_n = 1, by parts
+            found[:, start : start + step, j] = ends_of_values[:, -1:] - rises @ cdf[:, :-1].T - ends_of_values @ gaps.T
     ends[0, ranked] = np.quantile(found[0], 0.5 - level / 2.0, axis=0)
     ends[2, ranked] = np.quantile(found[1], 0.5 + level / 2.0, axis=0)
     whole = np.linspace(0.0, 1.0, rising.size + 1)
