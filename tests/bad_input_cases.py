@@ -12,6 +12,7 @@ import datetime
 import gzip
 import json
 import lzma
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -268,6 +269,26 @@ def loop(folder: Path) -> Path:
     return path
 
 
+def pipe(name: str) -> Make:
+    """Return what makes a pipe that nothing is written into; the log is the first part of its name."""
+
+    def make(folder: Path) -> Path:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        os.mkfifo(path)
+        return folder / Path(name).parts[0]
+
+    return make
+
+
+def no_columns(folder: Path) -> Path:
+    """Write a Parquet file of no columns."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({}), folder / "t.parquet")
+    return folder / "t.parquet"
+
+
 def of_version(version: int) -> Make:
     """Return what writes an array whose header names a version of the format."""
 
@@ -370,6 +391,13 @@ def _file() -> list[Case]:
             read=True,
         ),
         Case("the file", "a link to itself", loop, FRONTIER, "a link that leads back to itself"),
+        Case(
+            "the file",
+            "a link to itself, for a report",
+            loop,
+            ("report", FILE, "--reward", "reward", "-o", "FOLDER/new"),
+            "a link that leads back to itself",
+        ),
         Case("the file", "a name of 10,000 characters", lambda folder: folder / _LONG, FRONTIER, "cannot be read"),
         Case("the file", "a truncated gzip file", text(gz[:-9], "t.csv.gz"), FRONTIER, "not a whole gzip file"),
         Case("the file", "text that is called gzip", text(rows(), "t.csv.gz"), FRONTIER, "not a whole gzip file"),
@@ -479,6 +507,7 @@ def _shape() -> list[Case]:
             FRONTIER,
             "did you mean 'rewrad'?",
         ),
+        Case("rows and columns", "a table of no columns", no_columns, FRONTIER, "has no columns; write it again"),
         Case("rows and columns", "columns without a name", text(",\n0,1\n"), FRONTIER, "has no column with a name"),
         Case(
             "rows and columns",
@@ -1126,6 +1155,8 @@ def _logs() -> list[Case]:
             OVERLAY,
             "an integer of 5,000 digits",
         ),
+        Case("training logs", "a pipe for a log", pipe("log"), OVERLAY, "is neither a file nor a folder"),
+        Case("training logs", "a pipe in a run's folder", pipe("run/a.csv"), OVERLAY, "a.csv is neither a file nor"),
         Case("training logs", "brackets without end", text("[" * 100_000, name), OVERLAY, "more than 64 brackets"),
         Case("training logs", "a log cut short", text(state()[:-9], name), OVERLAY, "is not whole JSON"),
         Case("training logs", "another encoding", text(state().encode("utf-16"), name), OVERLAY, "is not UTF-8 text"),

@@ -70,6 +70,21 @@ def test_pipe_instead_of_file(tmp_path):
     refuse(tmp_path / "pipe.csv", "neither a file nor a folder", "write the table to a file first")
 
 
+def test_a_file_of_the_system_that_waits(tmp_path, monkeypatch):
+    """As /proc/kmsg does, which says that it is empty."""
+    (tmp_path / "log.csv").touch()
+    refuse(tmp_path / "log.csv", "is empty")
+    given = [b"a", None]
+
+    def read(*_):
+        if (part := given.pop(0)) is None:
+            raise BlockingIOError
+        return part
+
+    monkeypatch.setattr(os, "read", read)
+    refuse(tmp_path / "log.csv", "is waited for, as a pipe is; write the table to a file first")
+
+
 @pytest.mark.parametrize("name", ["t.xlsx", "t", "t.gz", "t.csv.zip"])
 def test_unknown_extension_lists_the_known(tmp_path, name):
     refuse(

@@ -47,6 +47,9 @@ def test_a_link_is_followed_and_a_long_name_has_room(tmp_path: Path) -> None:
     write_whole(tmp_path / "link", "x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "far").read_text() == "x"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match=r"no regular file.*loop"):
+        write_whole(tmp_path / "loop", "x")
     write_whole(tmp_path / ("é" * 127), "x")  # 254 bytes, the most but one that a name may have
 
 

@@ -10,7 +10,7 @@ import stat
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -19,7 +19,8 @@ from alignlib.models import bounded, folder_checks
 from alignlib.models.batching import computing
 from alignlib.models.folder_checks import _named_code, check_counts, check_files, check_name, check_shards
 from alignlib.models.guest import Guest
-from alignlib.models.loading import _ends
+from alignlib.models.loaded import fingerprint
+from alignlib.models.loading import _ends, _tokenizer
 from alignlib.models.texts import encode_prompts, laid_out
 from alignlib.models.tokenising import check_tokenizer, tokenised
 
@@ -211,6 +212,49 @@ def test_a_damaged_file_of_a_model_is_named(tmp_path: Path, name: str, content: 
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"^{name} of base={tmp_path} {said}.*; copy or save the model again"):
         check_files(str(tmp_path), "base")
+
+
+@pytest.mark.parametrize(
+    ("held", "files", "words", "said"),
+    [
+        ([], ["vocab.json", "merges.txt"], 1, "holds no tokenizer, as where only the weights were saved; save"),
+        (["tokenizer_config.json"], ["vocab.txt"], 5, "holds no tokenizer"),
+        (["tokenizer_config.json"], None, 0, "holds no tokenizer"),  # of some kinds the library makes up none
+        (["tokenizer.json"], ["tokenizer.json"], 1, "has an empty tokenizer"),
+        (["tokenizer.json"], None, 0, r"cannot be loaded as a causal language model \(no backend\)"),
+        (["own.words"], ["own.words"], 9, ""),
+        (["tokenizer_config.json"], [], 9, ""),  # of characters: it needs no file
+        (["spiece.model"], ["vocab.txt"], 9, ""),
+    ],
+)
+def test_a_tokenizer_that_the_library_makes_up_is_none(
+    tmp_path: Path, held: list[str], files: list[str] | None, words: int, said: str
+) -> None:
+    class Made(list[int]):
+        vocab_files_names: ClassVar = dict(enumerate(files or ()))
+        all_special_ids = (0,)
+
+    def load() -> Any:
+        if files is None:
+            raise ValueError("no backend")
+        return Made(range(words))
+
+    for name in ("config.json", "model.safetensors", *held):
+        (tmp_path / name).touch()
+    kind: Any = SimpleNamespace(__name__="AutoModelForCausalLM")
+    with pytest.raises(InputError, match=f"^model={tmp_path} {said}") if said else contextlib.nullcontext():
+        assert len(_tokenizer(load, str(tmp_path), "model", kind)) == words
+
+
+def test_any_name_may_stand_in_a_models_folder(tmp_path: Path) -> None:
+    """Also one that is no UTF-8, and that of a folder."""
+    model: Any = SimpleNamespace(name=str(tmp_path), model=SimpleNamespace(config=None))
+    (tmp_path / "a.json").mkdir()
+    found = {fingerprint(model)}
+    for name in ("b.json", os.fsdecode(b"\xff.json"), os.fsdecode(b"\xfe.json")):
+        (tmp_path / name).write_text("{")
+        found.add(fingerprint(model))
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize("beside", [True, False])

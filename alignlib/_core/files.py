@@ -177,7 +177,7 @@ def whole_file(
     OSError
         With the name of ``path``, not of the passing file.
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))  # Path.resolve ends in an error of its own where a link leads back to itself
     place = folder or target.parent
     try:
         if target.is_dir():

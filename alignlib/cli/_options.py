@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Callable
@@ -69,6 +70,11 @@ class File(click.Path):
             self.fail(f"no file can be called {value!r}, which holds half a character; rename it.", param, ctx)
         if not os.fspath(value):
             self.fail("give the name of a file; got nothing.", param, ctx)
+        try:
+            os.stat(value)
+        except OSError as error:  # of what is not there, whoever opens it says so
+            if error.errno == errno.ELOOP:
+                self.fail(f"{os.fsdecode(value)} is a link that leads back to itself; correct the link.", param, ctx)
         return super().convert(value, param, ctx)
 
 

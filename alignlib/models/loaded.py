@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,10 +120,10 @@ def fingerprint(loaded: Loaded) -> str:
         return loaded.name
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix not in (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt", ".py"):
+        if path.suffix not in (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt", ".py") or path.is_dir():
             continue
         size = path.stat().st_size
-        digest.update(f"{path.name} {size} ".encode())
+        digest.update(os.fsencode(f"{path.name} {size} "))  # a name need not be UTF-8
         with path.open("rb") as file:
             for probe in range(_PROBES):
                 file.seek(max(0, (size - _PROBE) * probe // (_PROBES - 1)))

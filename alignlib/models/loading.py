@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _LAYER = re.compile(r".*?\.\d+(?=\.)")  # the name of a weight, up to the number of its layer
+_VOCABULARIES = (".model", ".tiktoken", ".spm", ".bpe", ".gguf")  # of other libraries
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -219,10 +220,10 @@ def _load(
     check_shards(name, role)
     load = partial(AutoTokenizer.from_pretrained, name, trust_remote_code=remote_code)
     check_tokenizer(load, f"{role}={name}")
+    tokenizer = _tokenizer(load, name, role, kind)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
-            tokenizer = load()
             model, info = kind.from_pretrained(
                 name, dtype=dtype, trust_remote_code=remote_code, output_loading_info=True
             )
@@ -245,10 +246,44 @@ def _load(
             f"The tokenizer of {role}={name} has {quoted(tokenizer.model_max_length)} as its model_max_length; correct "
             "tokenizer_config.json."
         )
-    if len(tokenizer) == 0:
-        raise InputError(f"{role}={name} has an empty tokenizer; save the tokenizer into the folder too.")
     model.config.return_dict = True  # what it gives is taken by name
     return model.to(device).eval(), tokenizer
+
+
+def _tokenizer(
+    load: Callable[[], PreTrainedTokenizerBase], name: str, role: str, kind: type[AutoClass]
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer; where its files are not there, the library makes one up, to which every text is alike."""
+    none = InputError(
+        f"{role}={name} holds no tokenizer, as where only the weights were saved; save the tokenizer into that folder "
+        "too (tokenizer.save_pretrained)."
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tokenizer = load()
+    except Exception as error:  # the libraries below raise errors of every kind, some their own
+        raise (none if _lacks_vocabulary(Path(name)) else _cannot_load(name, role, kind, error)) from error
+    files = set(tokenizer.vocab_files_names.values())  # of characters or bytes alone there are none
+    if files and _lacks_vocabulary(Path(name), files):
+        raise none
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise InputError(f"{role}={name} has an empty tokenizer; save the tokenizer into the folder too.")
+    return tokenizer
+
+
+def _lacks_vocabulary(folder: Path, files: Collection[str] = ()) -> bool:
+    """Whether a folder holds nothing that a tokenizer's vocabulary is kept in; a name on the hub is none.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _lacks_vocabulary(Path(folder)), _lacks_vocabulary(Path(folder, "owner/name"))
+    (True, False)
+    """
+    known = {"tokenizer.json", "tekken.json", "vocab.json", "vocab.txt", *files}
+    held = folder.iterdir() if folder.is_dir() else ()
+    found = (path.name in known or path.suffix in _VOCABULARIES or path.match("tokenizer.*.json") for path in held)
+    return folder.is_dir() and not any(found)
 
 
 def _at_random(tokenizer: PreTrainedTokenizerBase, name: str) -> list[str]:

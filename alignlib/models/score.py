@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def score(
         return _finished(job, target, column, written, folder, say)
     with Parts.begin(folder, job.identity(), len(responses), job.plan) as parts:
         rewards = job.run(parts)
-        with alone_in(target.resolve().parent):  # another job may be adding a column of its own
+        with alone_in(Path(os.path.realpath(target)).parent):  # another job may be adding a column of its own
             if content_hash(*_read(table, settings, None)) != job.content:
                 raise InputError(f"{table} changed while it was scored; score it again.")
             _write(table, target, column, rewards, json.dumps(job.metadata()), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -107,7 +108,7 @@ def open_parts(
     """
     engine = Here() if engine is None else engine
     parts = [one for part in list_parts(location) for one in part.slices()]
-    folder = Path(checkpoint).resolve()  # kernels and workers run elsewhere
+    folder = Path(os.path.realpath(checkpoint))  # kernels and workers run elsewhere
     folder.mkdir(parents=True, exist_ok=True)
     question = replace(question, exact_up_to=exact_up_to)
     widths, held = _first_look(parts, question, skip_corrupt)

@@ -81,7 +81,9 @@ def require_column(file: TableFile, name: str, argument: str) -> str:
             f"{file.path} has {count} columns named {name!r} ({argument}); rename all but one.", column=name
         )
     if not any(file.names):
-        raise InputError(f"{file.path} has no column with a name; write their names into the first row.", column=name)
+        none = "no column with a name" if file.names else "no columns"
+        where = "write their names into the first row" if file.is_text else "write it again, each column with its name"
+        raise InputError(f"{file.path} has {none}; {where}.", column=name)
     folded = {other.strip().lower(): other for other in file.names}
     asked = name[:200].strip().lower()
     begun = [other for other in folded if len(asked) > 1 and other.startswith(asked)]

@@ -284,8 +284,10 @@ def check_file(path: Path) -> None:
     except ValueError as error:  # a NUL in the name
         raise InputError(f"{str(path)!r} is no name of a file ({short(error)}); check it.", argument="path") from error
     if path.is_file():
-        return
-    if path.is_dir():
+        if not _keeps_waiting(path):
+            return
+        said = f"{path} is a file of the system's that is waited for, as a pipe is; write the table to a file first."
+    elif path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if _format_of(p))
         some = ", ".join(map(repr, inside[:5]))
         if len(inside) > 1:  # a table in parts, for all that is known: one of them would be a wrong answer
@@ -304,6 +306,24 @@ def check_file(path: Path) -> None:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
         said = f"There is no file {path}; " + (f"did you mean {near[0]!r}?" if near else "check the path.")
     raise InputError(said, argument="path")
+
+
+def _keeps_waiting(path: Path) -> bool:
+    """Whether a file that says it is empty has its reader wait until something comes, as those of a kernel's log do."""
+    if path.stat().st_size or not hasattr(os, "O_NONBLOCK"):
+        return False
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            while os.read(handle, _PIECE):
+                pass
+        finally:
+            os.close(handle)
+    except BlockingIOError:
+        return True
+    except OSError:  # said by whoever reads it
+        pass
+    return False
 
 
 def _folder_is_gone() -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
-from alignlib.tables import open_table_file, tables_in
+from alignlib.tables import check_file, is_table_name, open_table_file, tables_in
 from alignlib.training.logs.per_prompt import PerPrompt
 
 __all__ = ["LogFormat", "LogQuery", "LogRows", "find_log", "known_formats", "no_length", "register"]
@@ -222,8 +222,9 @@ def find_log(path: Path) -> tuple[Path, LogFormat]:
     Raises
     ------
     InputError
-        For a folder that holds no log of any known format.
+        For a folder that holds no log of any known format, or a pipe in the place of a log.
     """
+    _check_files(path)
     for one in known_formats():
         found = one.find(path)
         if found is not None:
@@ -240,6 +241,17 @@ def find_log(path: Path) -> tuple[Path, LogFormat]:
         f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name the trainer's log, or a table.",
         argument="path",
     )
+
+
+def _check_files(path: Path) -> None:
+    """Refuse a pipe or a device, itself or in a folder: each format looks into it, and would wait without end."""
+    if not path.is_dir():
+        within = [path]
+    else:
+        within = [one for one in path.iterdir() if is_table_name(one) or "tfevents" in one.name]
+    for one in within:
+        if one.exists() and not one.is_dir():
+            check_file(one)
 
 
 def _of_a_table(path: Path) -> tuple[str, ...]:
