@@ -42,6 +42,7 @@ LOG = ROOT / "tests" / "data" / "trl_grpo.json"
 ANY: Any = None
 _, AXES = new()
 plt.close()
+NOBODY = Summary.of(pa.array([], pa.string()), np.array([], dtype=np.int64), {"reward": np.array([])})
 HELD = Summary.of(pa.array(np.arange(4)), np.full(4, 2), {"reward": np.arange(8.0)})
 
 CASES: list[tuple[Callable[[Path], object], str]] = [
@@ -97,6 +98,7 @@ STRANGE: list[tuple[Callable[[], object], str]] = [
     (lambda: curve(AXES, [0.0], [0.0], "a", ha="middle"), "ha must be 'left', 'center' or 'right'; got 'middle'."),
     (lambda: curve(AXES, [0.0], [0.0], "a", offset=np.array(1.5)), "offset must be two numbers, in points; got"),  # type: ignore[arg-type]
     (lambda: SummaryTable([], [Head.of(HELD)], HELD.columns), "pieces must be as many as heads, 1; got 0."),
+    (lambda: SummaryTable([lambda: NOBODY], [Head.of(NOBODY)], NOBODY.columns), "pieces must hold a prompt; got none."),
     (lambda: few_prompts([1, 2]), "n_samples must be a numpy array of whole numbers"),  # type: ignore[arg-type]
     (lambda: narrowed([np.zeros(1)], [np.ones(1)], 2**70), "level must lie in (0, 1); got"),
     (lambda: example_table(3, 10**18, 0.5, rng=RNG), "n_samples is too large to compute with"),

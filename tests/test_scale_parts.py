@@ -337,6 +337,17 @@ def test_a_folder_that_is_given_keeps_what_is_not_ours(folder: Path) -> None:
         assert ([path.name for path in place.iterdir()] if place.exists() else None) == left
 
 
+def test_the_same_question_asked_twice_at_once(folder: Path) -> None:
+    """What one has kept is the other's too: the last clears it away."""
+    kept = folder.parent / "kept"
+    with open_parts(str(folder), ASKED, kept) as first:
+        with open_parts(str(folder), ASKED, kept) as second:
+            means = second.prompt_means("reward")
+        assert kept.is_dir()
+        assert np.array_equal(first.prompt_means("reward"), means)
+    assert not kept.exists()
+
+
 def test_more_prompts_than_pieces_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many pieces: no prompt is lost or doubled, and the answer stays."""
     from alignlib.scale import opening
@@ -478,6 +489,8 @@ def test_a_folder_of_summaries_is_their_sum(folder: Path, tmp_path: Path) -> Non
     assert merged.exit_code == 0, merged.stderr
     assert json.loads(merged.stdout)["reward"] == json.loads(plain.stdout)["reward"]
     assert read_summary(tmp_path / "all.parquet")[0].n_samples == N * PER
+    pq.write_table(pq.read_table(tmp_path / "all.parquet").slice(0, 0), tmp_path / "none.parquet")
+    assert "is a summary of no prompts" in command(tmp_path / "none.parquet", *about).stderr
     (tmp_path / "sums" / "again.parquet").write_bytes((tmp_path / "sums" / "a.parquet").read_bytes())
     assert "hold the same summary" in command(tmp_path / "sums", *about).stderr
     other = ("--bin-width", "0.5", "--summary", tmp_path / "sums" / "again.parquet", "--force")

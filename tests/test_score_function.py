@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -291,16 +292,35 @@ def test_two_jobs_on_one_table_lose_no_column(place: Path, monkeypatch: pytest.M
         target=lambda: score(table, scorer=lambda texts: [2.0] * len(texts), settings=ScoreSettings(name="second"))
     )
 
-    def late(*given: object) -> None:
+    def late(*given: object, **named: bool) -> None:
         if second.ident is None:
             second.start()
             second.join(0.5)  # without a lock it ends within that time, and its column is lost
-        write(*given)
+        write(*given, **named)
 
     monkeypatch.setattr(sys.modules[score.__module__], "write_parquet", late)
     score(table, scorer=lambda texts: [1.0] * len(texts), settings=ScoreSettings(name="first"))
     second.join()
     assert {"reward_first", "reward_second"} <= set(pq.read_schema(table).names)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_is_made_while_a_job_runs_is_replaced_by_force_only(place: Path, force: bool) -> None:
+    output = place / "o.parquet"
+
+    def slow(texts: list[str]) -> list[float]:
+        output.write_bytes(b"of another")
+        return [1.0] * len(texts)
+
+    settings = ScoreSettings(name="x")
+    with contextlib.nullcontext() if force else pytest.raises(InputError, match=r"o\.parquet has been made meanwhile;"):
+        score(place / "t.parquet", scorer=slow, output=output, settings=settings, force=force)
+    assert (output.read_bytes() == b"of another") != force
+    assert (place / "o.parquet.reward_x.parts").is_dir() != force
+    if not force:  # what was done is taken up
+        output.unlink()
+        score(place / "t.parquet", scorer=slow, output=output, settings=settings)
+    assert "reward_x" in pq.read_schema(output).names
 
 
 def test_a_file_may_define_what_is_looked_up_by_module(place: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import platform
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows has no such lock: there nothing is taken for left
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["alone_in", "hold", "hold_at_once", "host_key", "is_left"]
+__all__ = ["alone_in", "beside_others", "hold", "hold_at_once", "host_key", "is_left"]
 
 # A file is taken for left only where nobody holds it *and* the process that made it is gone: whoever has just made a
 # file does not hold it yet.
@@ -85,6 +85,44 @@ def alone_in(folder: Path) -> Iterator[None]:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+@contextlib.contextmanager
+def beside_others(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Make a folder that several processes may work in at once, and yield what tells whether no other is left in it.
+
+    From then on nobody else comes in until the block ends, so that the last may clear the folder away.
+
+    Parameters
+    ----------
+    folder : Path
+        It is made, with those above it, where it is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle: int | None = None
+    while fcntl is not None and handle is None:
+        with contextlib.suppress(FileNotFoundError):
+            handle = _entered(folder)
+        folder.mkdir(parents=True, exist_ok=True)  # where it has been cleared away just now
+    try:
+        yield lambda: handle is None or hold_at_once(handle)
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _entered(folder: Path) -> int | None:
+    """Hold a folder together with others, once whoever clears it is done; None where it is then another."""
+    handle = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # a disk that knows no locks
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    try:
+        if os.path.samestat(os.fstat(handle), folder.stat()):
+            return handle
+    except FileNotFoundError:
+        pass
+    os.close(handle)
+    return None
 
 
 def is_left(path: str | os.PathLike[str], pid: int) -> bool:

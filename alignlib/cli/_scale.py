@@ -254,6 +254,8 @@ class Scale:
                     raise BadInput(
                         f"{paths[0]} and {path} were made with different {option_}; make them anew with the same."
                     )
+        if not any(len(one.sizes) for one in found):
+            raise BadInput(f"{where} is a summary of no prompts; summarise a table that has some.")
         merged, note = with_at_least(Summary.merged(found), drop_below)
         return table_of(merged, (*notes, *filter(None, [note])), dropped)
 

@@ -222,7 +222,9 @@ class Parts:
         _remove(self.folder)
 
 
-def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, folder: Path | None = None) -> None:
+def write_parquet(
+    path: Path, tables: Iterable[pa.Table], schema: pa.Schema, folder: Path | None = None, *, replace: bool = True
+) -> None:
     """Write one row group per table under a passing name, and rename: a reader sees the whole file or none.
 
     The passing name lies in ``folder``, the job's own, so that what a killed job leaves is found and removed.
@@ -237,6 +239,13 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, fol
         Of all of them.
     folder : Path, optional
         Where the passing name lies; beside the file if None.
+    replace : bool
+        Whether a file in its place, which may have appeared while a long job ran, is replaced.
+
+    Raises
+    ------
+    InputError
+        Where one is there that may not be.
 
     Examples
     --------
@@ -247,12 +256,16 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, fol
     ...     pq.read_table(Path(folder) / "t.parquet").num_rows
     4
     """
-    with (
-        whole_file(path, folder=folder, durable=True) as file,
-        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
-    ):
-        for table in tables:
-            writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
+    try:
+        with (
+            whole_file(path, folder=folder, durable=True, replace=replace) as file,
+            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+        ):
+            for table in tables:
+                writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
+    except FileExistsError:
+        kept = "" if folder is None else f": what was done is in {folder}"
+        raise InputError(f"{path} has been made meanwhile; move it away and run this again{kept}.") from None
 
 
 def discard(folder: Path, settings: Mapping[str, object]) -> None:

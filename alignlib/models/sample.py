@@ -124,14 +124,10 @@ def sample(
         if not force and os.path.lexists(output):  # by a job that ended while this one was being prepared
             raise InputError(f"{output} has been made meanwhile; choose another output, or pass force=True.")
         job.run(parts)
-        if not force and os.path.lexists(output):
-            raise InputError(
-                f"{output} has been made meanwhile; move it away and run this again: what was sampled is in {folder}."
-            )
         own = {_KEY.decode(): json.dumps({"settings": job.identity, "plan": parts.plan})}
         described = {name: str(value) for name, value in {**job.metadata(parts), **own}.items()}
         schema = next(job.blocks(parts)).schema.with_metadata(described)
-        write_parquet(output, job.blocks(parts), schema, folder)
+        write_parquet(output, job.blocks(parts), schema, folder, replace=force)
         parts.remove()
     summary = _summarise(output, len(job.prompts))
     for sentence in _remarks(summary, settings, base):

@@ -125,6 +125,7 @@ def score(
     folder = place.with_name(f"{place.name}.{column}.parts")
     written = None if force or not folder.exists() else _said_of(place, column)  # killed before it could tidy up
     target = _target(table, output, force or written is not None)
+    replace = force or _is_one(table, target)
     check_place(folder, folder=True)
     found = None if scorer is None else find_scorer(scorer, settings)
     machine = None if found is not None else _machine(settings)
@@ -143,7 +144,7 @@ def score(
         with alone_in(Path(os.path.realpath(target)).parent):  # another job may be adding a column of its own
             if content_hash(*_read(table, settings, None)) != job.content:
                 raise InputError(f"{table} changed while it was scored; score it again.")
-            _write(table, target, column, rewards, json.dumps(job.metadata()), folder)
+            _write(table, target, column, rewards, json.dumps(job.metadata()), folder, replace)
         parts.remove()
     return _summarise(target, column, rewards, say)
 
@@ -236,8 +237,13 @@ def _target(table: Path, output: str | Path | None, force: bool) -> Path:
             f"{target} cannot take another column: it is {kind}, and rewards are added to Parquet only, in which "
             "nothing of the table changes on the way; give -o NAME.parquet."
         )
-    check_new(target, force or (table.exists() and target.exists() and target.samefile(table)))
+    check_new(target, force or _is_one(table, target))
     return target
+
+
+def _is_one(table: Path, target: Path) -> bool:
+    """Whether a column is added to the table itself."""
+    return table.exists() and target.exists() and target.samefile(table)
 
 
 def _read(table: Path, settings: ScoreSettings, new: str | None) -> tuple[list[Prompt], list[str]]:
@@ -263,7 +269,7 @@ def _read(table: Path, settings: ScoreSettings, new: str | None) -> tuple[list[P
     return [prompt for prompt in prompts if prompt is not None], texts
 
 
-def _write(table: Path, target: Path, column: str, rewards: FloatArray, said: str, folder: Path) -> None:
+def _write(table: Path, target: Path, column: str, rewards: FloatArray, said: str, folder: Path, replace: bool) -> None:
     """Write the table as it is now (it may have gained another column meanwhile) with the new one."""
     file = open_table_file(table)
     whole = file.whole()
@@ -273,7 +279,9 @@ def _write(table: Path, target: Path, column: str, rewards: FloatArray, said: st
     else:
         whole = whole.append_column(column, values)
     schema = whole.schema.with_metadata({**(whole.schema.metadata or {}), _key(column): said})
-    write_parquet(target, (whole.slice(i, _BLOCK) for i in range(0, whole.num_rows, _BLOCK)), schema, folder)
+    write_parquet(
+        target, (whole.slice(i, _BLOCK) for i in range(0, whole.num_rows, _BLOCK)), schema, folder, replace=replace
+    )
 
 
 def _plain_name(reward_model: str | None, scorer: str | ScoringFunction | None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
+from alignlib._core.locks import beside_others
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
 from alignlib.scale.engine import Engine, Here
@@ -109,33 +110,33 @@ def open_parts(
     engine = Here() if engine is None else engine
     parts = [one for part in list_parts(location) for one in part.slices()]
     folder = Path(os.path.realpath(checkpoint))  # kernels and workers run elsewhere
-    folder.mkdir(parents=True, exist_ok=True)
-    question = replace(question, exact_up_to=exact_up_to)
-    widths, held = _first_look(parts, question, skip_corrupt)
-    if bin_width is not None:
-        widths = (check_width(bin_width),) * len(widths)
-    rows = held * sum(_sizes(parts)) / (_BYTES_OF_A_ROW * len(question.rewards))
-    bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
-    stores = [Store.of(folder, replace(question, widths=widths), bits, parts)]
-    done, heads, notes = _joined(stores[0], parts, location, drop_below, skip_corrupt, engine, tell)
-    if bin_width is None and (finer := _finer(list(heads.values()), widths[0], len(widths))) is not None:
-        stores.append(Store.of(folder, replace(question, widths=(finer, *widths[1:])), bits, parts))
-        done, heads, notes = _joined(stores[1], parts, location, drop_below, skip_corrupt, engine, tell)
-    pieces: list[Piece] = [stores[-1].loader(bucket) for bucket in heads]
-    if isinstance(engine, Here) and sum(stores[-1].piece(bucket).stat().st_size for bucket in heads) <= _HELD:
-        pieces = [Held(load()) for load in pieces]
-    notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
-    if question.sample is None:
-        notes += written_twice(pieces[0](), location, stores[-1].first_range(done))
-    dropped = sum(one.dropped for one in done)
-    table = SummaryTable(
-        pieces, list(heads.values()), pieces[0]().columns, dropped=dropped, notes=tuple(notes), engine=engine
-    )
-    del heads, done  # the table has its own arrays: of many prompts these are a good part of the memory
-    yield table
-    if not keep:
-        for store in stores:
-            store.clear(parts)
+    with beside_others(folder) as is_last:  # the same question may be asked twice at once
+        question = replace(question, exact_up_to=exact_up_to)
+        widths, held = _first_look(parts, question, skip_corrupt)
+        if bin_width is not None:
+            widths = (check_width(bin_width),) * len(widths)
+        rows = held * sum(_sizes(parts)) / (_BYTES_OF_A_ROW * len(question.rewards))
+        bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
+        stores = [Store.of(folder, replace(question, widths=widths), bits, parts)]
+        done, heads, notes = _joined(stores[0], parts, location, drop_below, skip_corrupt, engine, tell)
+        if bin_width is None and (finer := _finer(list(heads.values()), widths[0], len(widths))) is not None:
+            stores.append(Store.of(folder, replace(question, widths=(finer, *widths[1:])), bits, parts))
+            done, heads, notes = _joined(stores[1], parts, location, drop_below, skip_corrupt, engine, tell)
+        pieces: list[Piece] = [stores[-1].loader(bucket) for bucket in heads]
+        if isinstance(engine, Here) and sum(stores[-1].piece(bucket).stat().st_size for bucket in heads) <= _HELD:
+            pieces = [Held(load()) for load in pieces]
+        notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
+        if question.sample is None:
+            notes += written_twice(pieces[0](), location, stores[-1].first_range(done))
+        dropped = sum(one.dropped for one in done)
+        table = SummaryTable(
+            pieces, list(heads.values()), pieces[0]().columns, dropped=dropped, notes=tuple(notes), engine=engine
+        )
+        del heads, done  # the table has its own arrays: of many prompts these are a good part of the memory
+        yield table
+        if not keep and is_last():
+            for store in stores:
+                store.clear(parts)
 
 
 def _joined(

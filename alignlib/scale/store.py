@@ -336,9 +336,10 @@ class Store:
             All that was read.
         """
         folder = Path(self.folder)
-        for name in (*map(self.name_of, parts), f"{self.run}-piece"):
-            for path in (folder / f"{name}.json", *folder.glob(f"{name}-*.arrow")):
-                path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another has cleared it, where the disk knows no locks
+            for name in (*map(self.name_of, parts), f"{self.run}-piece"):
+                for path in (folder / f"{name}.json", *folder.glob(f"{name}-*.arrow")):
+                    path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             folder.rmdir()
 

@@ -122,6 +122,7 @@ class SummaryTable(RewardTable):
         as_many = f"pieces must be as many as heads, {len(heads)}; got {len(pieces)}."
         require(len(pieces) == len(heads), as_many, "pieces")
         n_prompts = sum(head.prompts for head in heads)
+        require(n_prompts > 0, "pieces must hold a prompt; got none.", "pieces")
         if (
             len(columns) > 1
             and n_prompts == 1
