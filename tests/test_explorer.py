@@ -211,12 +211,22 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
         ("instruction,reward\nhi,1\nhi,2\nbye,11\nbye,12\n", 'names the prompt ("instruction" repeats itself)'),
         ("qid,reward\n1,1\n1,2\n2,11\n2,12\n", '("qid" repeats'),
         ("a;r\n1,5;2,5\n", 'Line 2: column "a" holds "1,5": write it with a decimal point'),
+        ('p,r\na,"1,000"\na,"2,000"\n', '"1,000": write it without a comma'),
+        ("p r\na 1\na 2\n", "No column holds numbers, such as 0.5 or 1e-3, in fields between commas"),
+        ("p,r\na,10%\na,20%\n", 'Line 2 holds "10%"'),
+        ("p,r\na,9007199254740993\na,9007199254740992\n", 'Line 2: "9007199254740993" in "r" is an integer beyond'),
+        ("prompt_id,sample_id,r\na,0,1\na,1,2\na,0,3\n", 'Line 4: sample_id "0" comes twice in the prompt "a"'),
         ("prompt,reward\na,inf\na,2\n", 'Line 2: column "reward" holds "inf", which is not finite'),
     ],
 )
 def test_bad_tables_are_a_sentence(page: Page, tmp_path: Path, text: str, said: str) -> None:
     """Shown as text, naming the line."""
     assert said in choose(page, tmp_path, text)
+
+
+def test_a_name_in_quotation_marks_may_hold_separators(page: Page, tmp_path: Path) -> None:
+    rows = "".join(f"x;p{i % 2};{i * i % 7}\n" for i in range(80))
+    assert choose(page, tmp_path, f'"a, b, c, d";prompt;reward\n{rows}') == ""
 
 
 def test_text_of_a_table_stays_text(page: Page, tmp_path: Path) -> None:

@@ -204,7 +204,10 @@ def test_a_table_written_several_times_counts_once(tmp_path: Path) -> None:
     assert RewardTable.read(written(tmp_path, "t.csv", "\n".join(["prompt_id,reward", *rows]) + "\n")).notes == ()
     levels = "prompt_id,reward\n" + "".join(f"{i // 8},{i % 2}\n" for i in range(800))  # balanced on purpose
     table = RewardTable.read(written(tmp_path, "t.csv", levels))
-    assert (table.offsets[-1], table.notes) == (800, ())
+    assert (table.offsets[-1], len(table.notes)) == (800, 1)
+    assert "comes 4 times or a multiple of it, as where a table is written 4 times, or is balanced" in table.notes[0]
+    chance = "prompt_id,reward\n" + "".join(f"{i // 8},{i * i % 11 % 2}\n" for i in range(800))
+    assert RewardTable.read(written(tmp_path, "t.csv", chance)).notes == ()
 
 
 def test_no_digit_of_an_identifier_is_lost(tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ def without_repeats(
                 "column that tells them apart (sample)."
             )
             return sizes // times, {name: values[kept] for name, values in columns.items()}, said
+    if times > 1 and not told_apart and counts.size - first.size >= _GROUPS:  # so even by chance once in a million
+        return (
+            sizes,
+            columns,
+            (
+                f"Every prompt and reward of {path} comes {times} times or a multiple of it, as where a table is "
+                f"written {times} times, or is balanced on purpose; all rows count. If equal rows are the same "
+                "response, remove them, or name the column that tells samples apart (sample)."
+            ),
+        )
     repeated = int(counts.sum() - counts.size)
     total = int(counts.sum())
     if repeated >= max(_SOME * total, 2) and repeated > _by_chance(first, some) and _hardly_ties(order, first, counts):

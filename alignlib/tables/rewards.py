@@ -505,7 +505,8 @@ class RewardTable(SameFields):
         sample : str, optional
             Column that tells the samples of a prompt apart; a repeated (prompt, sample) is an error. Where none is
             named and the file has a column ``sample_id``, it is used. Where there is none, a table that holds every
-            row twice is read once, and a note says so.
+            row twice is read once, and a note says so; where rewards have few levels, such as 0 and 1, it is read as
+            it is, and a note says that all counts are even.
         wide : bool
             One row per prompt with the samples side by side. Each entry of ``reward`` is one reward: a pattern
             (``s*``) or a list (``s1,s2,s3``) of columns, which are its samples, or a column whose cells are lists.

@@ -95,6 +95,9 @@ def performance_page(root: Path) -> str:
         f"{_ratio(most['times_faster'])} times ({for_markdown(_spoken(most))}, beside "
         f"{for_markdown(most['peer'])}); in {slower} it is the slower one."
     )
+    reckoned = max((row["times_faster"] for row in compared if row.get("reckoned")), default=0.0)
+    if reckoned > most["times_faster"]:
+        said += f" Where the peer did not end within its time, the rest is reckoned: at most {_ratio(reckoned)} times."
     floors = [row for one in recorded.values() for row in one["rows"] if "times_slower" in row]
     if floors:  # no program computes the same: what is beside is what any program must do
         said += (

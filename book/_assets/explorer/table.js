@@ -40,16 +40,16 @@
     return out;
   }
 
-  // The separator that gives the first line the most fields.
+  // The separator that gives the first line the most fields, those within quotation marks aside.
   function separatorOf(text) {
-    const first = text.slice(0, 65536).split(/\r?\n/, 1)[0];
+    const first = text.slice(0, 65536).split(/\r?\n/, 1)[0].replace(/"[^"]*"/g, '""');
     return [",", ";", "\t", "|"].map((s) => [first.split(s).length, s]).sort((a, b) => b[0] - a[0])[0][1];
   }
 
   function read(text) {
     if (text.length > MOST_BYTES) throw new Refused("The file is larger than 400 MB; use the command instead.");
     if (text.includes("\0")) throw new Refused("This is not a CSV file: it holds null characters.");
-    const all = rows(text, separatorOf(text));
+    const separator = separatorOf(text), all = rows(text, separator);
     if (all.length < 2) throw new Refused("The file has no rows below its header.");
     const header = all[0], body = all.slice(1);
     const twice = header.find((name, i) => header.indexOf(name) !== i);
@@ -57,7 +57,7 @@
     for (const row of body)
       if (row.length !== header.length)
         throw new Refused(`Line ${row.line} has ${row.length} fields, the header ${header.length}.`);
-    return { header, body };
+    return { header, body, separator };
   }
 
   const NUMBER = /^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$/;
@@ -82,14 +82,16 @@
   }
 
   // Why no column holds numbers: the first cell that is one in another spelling.
-  function noNumbers({ header, body }) {
+  function noNumbers({ header, body, separator }) {
     for (const row of body.slice(0, 50))
       for (let j = 0; j < header.length; j++) {
         const text = row[j].trim(), where = `Line ${row.line}: column ${shown(header[j])} holds ${shown(text)}`;
-        if (text.length <= 400 && /^[-+]?\d*,\d+$/.test(text)) return `No column holds numbers. ${where}: write it with a decimal point, or use the command “alignlib frontier”, which reads decimal commas.`;
+        if (text.length <= 400 && /^[-+]?\d*(,\d+)+(\.\d*)?$/.test(text))
+          return `No column holds numbers. ${where}: ` + (separator === "," ? "write it without a comma, which between thousands or before decimals says two things." : "write it with a decimal point, or use the command “alignlib frontier”, which reads decimal commas.");
         if (/^[-+]?inf(inity)?$/i.test(text)) return `No column holds numbers. ${where}, which is not finite.`;
       }
-    return "No column holds numbers.";
+    const cell = body[0].find((text) => /\d/.test(text)) || body[0].find((text) => text.trim()) || "";
+    return `No column holds numbers, such as 0.5 or 1e-3, in fields between commas, semicolons, tabs or bars. Line ${body[0].line} holds ${shown(cell)}.`;
   }
 
   function numbers({ header, body }, name) {
@@ -101,6 +103,8 @@
         throw new Refused(`Line ${body[i].line}: column ${shown(name)} ${what}.`);
       }
       out[i] = Number(text);
+      if (Math.abs(out[i]) > Number.MAX_SAFE_INTEGER && /^[-+]?\d+$/.test(text.trim()) && Math.abs(out[i]) <= MOST)
+        throw new Refused(`Line ${body[i].line}: ${shown(text)} in ${shown(name)} is an integer beyond 2^53, where neighbours cannot be told apart; rescale the column.`);
       if (!Number.isFinite(out[i]) || Math.abs(out[i]) > MOST)
         throw new Refused(`Line ${body[i].line}: ${shown(text)} in ${shown(name)} is too large; divide the column by a constant.`);
     }
@@ -122,6 +126,12 @@
         of[i] = seen.get(key);
       }
       count = seen.size;
+      const sample = cells.header.indexOf("sample_id"), met = new Set();
+      for (let i = 0; sample >= 0 && sample !== j && i < of.length; i++) {
+        const pair = `${of[i]} ${cells.body[i][sample]}`;
+        if (met.has(pair)) throw new Refused(`Line ${cells.body[i].line}: sample_id ${shown(cells.body[i][sample])} comes twice in the prompt ${shown(cells.body[i][j])}.`);
+        met.add(pair);
+      }
     }
     const sizes = new Int32Array(count);
     for (const x of of) sizes[x]++;
