@@ -118,7 +118,7 @@ plotting.save(fig, folder, "overlay")
 # ## Share and waste
 #
 # Two numbers are needed, because either alone can flatter. Far up, the limit is nearly flat: a run may have almost all of the achievable gain and yet spend twice the KL. Near the start it is steep: a small gain in share is much KL. The {term}`share` compares gains at the run's KL, the *waste*
-# compares KLs at its gain. Intervals contain the error of the limit (prompts resampled), of the base's mean reward, and the scatter of the log itself, read from how neighbouring checkpoints differ.
+# compares KLs at its gain. A share below 0 is reward lost; where its interval is as wide as all that there is to gain it is unknown. Intervals contain the error of the limit (prompts resampled), of the base's mean reward, and the scatter of the log itself, read from how neighbouring checkpoints differ.
 
 # %% tags=["hide-input"]
 lines = output.lines(shown)
@@ -142,20 +142,24 @@ def as_text(row, name, scale, form):
     return f"{scale * value:{form}}{ends}"
 
 
-columns = {
-    "KL": ("kl", 1, ".2f"),
-    "gain": ("gain", 1, ".2f"),
-    "share %": ("share", 100, ".0f"),
-    "KL wasted": ("wasted", 1, ".2f"),
-}
+columns = {"KL": ("kl", 1, "z.2f"), "gain": ("gain", 1, "z.2f"), "KL wasted": ("wasted", 1, "z.2f")}
 if found is None:
     columns = {
-        "KL": ("kl", 1, ".2f"),
+        "KL": ("kl", 1, "z.2f"),
         "reward": ("reward", 1, ".3g"),
-        "KL wasted at least": ("wasted_at_least", 1, ".2f"),
+        "KL wasted at least": ("wasted_at_least", 1, "z.2f"),
+    }
+shown_columns = {title: [as_text(row, *how) for row in rows] for title, how in columns.items()}
+if found is not None:
+    shares = [" ".join(output.share_cells(found, i)).strip() for i in range(len(rows))]
+    shown_columns = {
+        "KL": shown_columns.pop("KL"),
+        "gain": shown_columns.pop("gain"),
+        "share %": shares,
+        **shown_columns,
     }
 pd.DataFrame(
-    {title: [as_text(row, *how) for row in rows] for title, how in columns.items()},
+    shown_columns,
     index=[f"{for_terminal(row['run']) + ', ' if several else ''}step {row['step']:g}" for row in rows],
 )
 
@@ -213,7 +217,7 @@ claims.glue(
     used="" if run is None else " (not here)",
     caption="the least concave curve above them is a lower bound on the limit, which base samples would show"
     if found is None
-    else f"gain in {found.measured_in} over the base model, the limit with its {level:.0%} interval as far as the base samples support it (bar: {found.frontier.supported_end:.2f} nats), best-of-N, and the run, {found.width} checkpoints to a point",
+    else f"gain in {found.measured_in} over the base model, the limit with its {level:.0%} interval as far as the base samples support it (bar: {found.frontier.supported_end:z.2f} nats), best-of-N, and the run, {found.width} checkpoints to a point",
     alt="a scatter below a concave curve"
     if found is None
     else "squares with error bars below a rising concave curve, the limit, with best-of-N points between",

@@ -15,7 +15,7 @@
 # :::{admonition} Answer
 # :class: answer
 # Take the exact next-token divergences summed along each response ({term}`Rao–Blackwell <Rao–Blackwell estimator>`) where both models' next-token laws are known, else the mean {term}`log-ratio` $k_1$, negative
-# or not. From {{n:d}} responses at {{kl_large:.2f}} nats the first typically errs by {{rb_error:.0%}}, the second by {{k1_error:.0%}} (one {term}`standard error`). The popular $k_3$ of whole sequences looks steadier than it is: its 95 %
+# or not. From {{n:d}} responses at {{kl_large:z.2f}} nats the first typically errs by {{rb_error:.0%}}, the second by {{k1_error:.0%}} (one {term}`standard error`). The popular $k_3$ of whole sequences looks steadier than it is: its 95 %
 # {term}`intervals <confidence interval>` contain the truth {{k3_coverage:.0%}} of the time.
 # :::
 
@@ -79,7 +79,7 @@ drawn = {
 }
 names = list(reversed([name for name in ESTIMATORS if name in moments[0]]))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates from {{n:d}} responses, relative to the true KL: median and the middle 90 % of {{n_rep:d}} measurements. Top: KL {{kl_small:.3f}} nats, where k1 is negative in {{negative:.0%}} of the measurements. Bottom: KL {{kl_large:.2f}} nats, where k2 by sequence is off and k3 by sequence is skewed: its median falls short.", "name": "fig-kl-estimators"}, "image": {"alt": "Two panels of horizontal ranges around 1 for six estimators. Rao-Blackwell has the shortest range in both; k1 the longest at small KL, reaching below 0; k2 by sequence lies far to the right at large KL; k3 by sequence reaches far to one side."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Estimates from {{n:d}} responses, relative to the true KL: median and the middle 90 % of {{n_rep:d}} measurements. Top: KL {{kl_small:z.3f}} nats, where k1 is negative in {{negative:.0%}} of the measurements. Bottom: KL {{kl_large:z.2f}} nats, where k2 by sequence is off and k3 by sequence is skewed: its median falls short.", "name": "fig-kl-estimators"}, "image": {"alt": "Two panels of horizontal ranges around 1 for six estimators. Rao-Blackwell has the shortest range in both; k1 the longest at small KL, reaching below 0; k2 by sequence lies far to the right at large KL; k3 by sequence reaches far to one side."}}
 fig, axes = plotting.new(rows=2, height=3.0)
 for ax, (which, kl) in zip(axes, [("small", truth[0]), ("large", truth[-1])], strict=True):
     low, middle, high = np.array([np.quantile(drawn[which][name] / kl, [0.05, 0.5, 0.95]) for name in names]).T
@@ -142,9 +142,9 @@ for ax, (which, kl) in zip(axes, [("small", truth[0]), ("large", truth[-1])], st
 #
 # {numref}`fig-kl-spread` shows the standard deviation of one response, relative to the KL; over $\sqrt n$ it is the relative error of an estimate from $n$ responses. That of $k_1$ grows as $\sqrt{2/\mathrm{KL}}$ when the KL
 # shrinks, since $\operatorname{Var}\ell\approx2\,\mathrm{KL}$ for small changes: its mean is right only because it is negative at times; to cut it off at 0 makes it too large on average. $k_3$ and Rao–Blackwell
-# are never negative and have the right mean all the same. The relative spread of Rao–Blackwell hardly changes. At the smallest KL here, $k_1$ needs {{saving:.0f}} times as many responses for the same error.
+# are never negative and have the right mean all the same. The relative spread of Rao–Blackwell hardly changes. At the smallest KL here, $k_1$ needs {{saving:z.0f}} times as many responses for the same error.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Standard deviation of an estimator on one response, relative to the KL, exactly, for policies of {{kl_small:.3f}} to {{kl_large:.2f}} nats. Only estimators whose mean is the KL.", "name": "fig-kl-spread"}, "image": {"alt": "Log-log curves against KL: k1 falls from {{k1_first:.1f}} to {{k1_last:.1f}}; Rao-Blackwell is level near {{rb_last:.1f}}; k3 by sequence rises to {{k3_last:.0f}}; k3 by token lies between."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Standard deviation of an estimator on one response, relative to the KL, exactly, for policies of {{kl_small:z.3f}} to {{kl_large:z.2f}} nats. Only estimators whose mean is the KL.", "name": "fig-kl-spread"}, "image": {"alt": "Log-log curves against KL: k1 falls from {{k1_first:z.1f}} to {{k1_last:z.1f}}; Rao-Blackwell is level near {{rb_last:z.1f}}; k3 by sequence rises to {{k3_last:z.0f}}; k3 by token lies between."}}
 fig, ax = plotting.new()
 places = {
     "k1": (0, (4, 4), "left"),
@@ -177,14 +177,14 @@ plotting.name_axes(ax, "KL (nats per sequence)", "standard deviation / KL")
 # :label: exa-conditioned-policy
 #
 # Let $\pi$ be $p$ conditioned on a set $A$ of responses, as the optimum is at $\lambda=\infty$. Then $\ell=-\log p(A)$ on every response of $\pi$ and $k_1$ has no variance, while $\mathrm{KL}_t$ depends on the prefix. Two tokens, $A$: the second is 1:
-# $k_1={{cond_kl:.4f}}\pm0$, Rao–Blackwell ${{cond_kl:.4f}}\pm{{cond_sd:.4f}}$ (standard deviation on one response).
+# $k_1={{cond_kl:z.4f}}\pm0$, Rao–Blackwell ${{cond_kl:z.4f}}\pm{{cond_sd:z.4f}}$ (standard deviation on one response).
 # ```
 #
 # Near such a policy $k_1$ can vary less than Rao–Blackwell; `alignlib kl` prints both with intervals.
 #
 # ## A heavy tail that a sample hides
 #
-# $k_3$ by sequence is large on responses that the policy has made rare and the base likes. At {{kl_large:.2f}} nats its largest values, of total probability $1/{{n:d}}$, carry {{tail_k3:.0%}} of its mean ({{tail_k3_tokens:.0%}} by token,
+# $k_3$ by sequence is large on responses that the policy has made rare and the base likes. At {{kl_large:z.2f}} nats its largest values, of total probability $1/{{n:d}}$, carry {{tail_k3:.0%}} of its mean ({{tail_k3_tokens:.0%}} by token,
 # {{tail_k1:.0%}} of $k_1$'s). A sample often contains none of them; its estimate is then too small and its interval too narrow. The table says how often 95 % intervals contain the KL in {{n_intervals:d}} measurements, and what part of the mean is *in the tail*:
 
 # %% tags=["hide-input"]
@@ -192,8 +192,8 @@ coverage = interval_coverage(large, base, truth[-1], n, n_intervals, np.random.d
 tails = tail_shares(large, base, n)
 rows = {
     ESTIMATORS[name].label: {
-        "mean": f"{moments[-1][name].mean:.3f}",
-        "standard error": f"{moments[-1][name].sd / np.sqrt(n):.3f}",
+        "mean": f"{moments[-1][name].mean:z.3f}",
+        "standard error": f"{moments[-1][name].sd / np.sqrt(n):z.3f}",
         "interval holds": f"{coverage[name]:.0%}",
         "in the tail": f"{tails[name]:.0%}",
     }
@@ -209,7 +209,7 @@ pd.DataFrame(rows).T
 #
 # $$\begin{aligned}\E T\cdot\E\Big[\tfrac1T\sum_tk_t\Big]&=\mathrm{KL}\\&\quad-\operatorname{Cov}\Big(T,\tfrac1T\sum_tk_t\Big).\end{aligned}$$
 #
-# Here the exact KL of {{kl_large:.3f}} nats comes out as {{over_tokens:.3f}} if the mean is over tokens and as {{over_responses:.3f}} ({{conversion_error:+.1%}}) if it is over responses; responses have {{mean_length:.2f}} tokens on average.
+# Here the exact KL of {{kl_large:z.3f}} nats comes out as {{over_tokens:z.3f}} if the mean is over tokens and as {{over_responses:z.3f}} ({{conversion_error:+.1%}}) if it is over responses; responses have {{mean_length:z.2f}} tokens on average.
 #
 # ## Sampled one way, scored another
 #
@@ -229,10 +229,10 @@ settings = {
 exact = {what: exact_moments(policy, base, writer) for what, (policy, writer) in settings.items()}
 rows = {
     what: {
-        "scored": f"{sequence_kl(policy, base):.3f}",
-        "sampled": f"{sequence_kl(writer, base):.3f}",
+        "scored": f"{sequence_kl(policy, base):z.3f}",
+        "sampled": f"{sequence_kl(writer, base):z.3f}",
         **{
-            short: f"{exact[what][name].mean:.3f}"
+            short: f"{exact[what][name].mean:z.3f}"
             for name, short in {"k1": "k1", "k3": "k3", "k3_tokens": "k3 (t)", "rao_blackwell": "R–B"}.items()
         },
     }
@@ -258,7 +258,7 @@ print("\n\n".join(textwrap.fill(message, 78) for message in said))
 
 # %%
 in_python = KLSamples.from_tokens(policy=[[-1.2, -0.3, -0.1], [-0.8, -0.2]], base=[[-1.5, -0.3, -0.2], [-1.0, -0.1]])
-print(f"{in_python}: {estimate_policy_kl(in_python).best.value:.3f} nats")
+print(f"{in_python}: {estimate_policy_kl(in_python).best.value:z.3f} nats")
 
 # %% [markdown]
 # Of your table:

@@ -595,10 +595,29 @@ def test_a_constant_added_to_right_and_wrong_is_noticed_at_the_start_and_above_1
     rng, kl = np.random.default_rng(5), np.linspace(0.0, 1.0, 12)
     table = RewardTable.from_arrays((rng.random((60, 32)) < rng.random((60, 1))).astype(float))
     reward = np.clip(0.5 + 0.5 * np.sqrt(kl), 0.0, 0.99) + 0.02 * rng.standard_normal(12) + 0.35
-    log, fit = means_of(kl.tolist(), reward.tolist()), fit_frontier(table, n_boot=100)
-    with pytest.raises(InputError, match="that close they can differ by"):
-        overlay(log, fit)
-    assert overlay(log, fit, check=False).above[-1]
+    found = overlay(means_of(kl.tolist(), reward.tolist()), fit_frontier(table, n_boot=100), pool=1)
+    assert found.above[-1]
+    assert found.above[0]
+
+
+GRADES = FiniteLaw([1.0, 2.0, 3.0, 4.0, 5.0], [0.02, 0.02, 0.06, 0.25, 0.65])
+PENALTY = FiniteLaw([-10.0, -0.3, 0.0, 0.3], [0.05, 0.3, 0.35, 0.3])  # rare, and soon unlearnt: then hardly any scatter
+
+
+@pytest.mark.parametrize("law", [GRADES, PENALTY], ids=["grades that are mostly the best", "a rare penalty"])
+def test_a_run_scatters_as_the_responses_of_each_checkpoint_do(law: FiniteLaw) -> None:
+    """Optimum, 128 responses a checkpoint: none is accused, and a KL thirty times too small is found."""
+    rng, lam = np.random.default_rng(7), np.linspace(0.0, 1.5, 12)
+    found_out = 0
+    for _ in range(4):
+        table = RewardTable.from_arrays(rng.choice(law.reward, (60, 32), p=law.prob))
+        weight = [law.prob * np.exp(price * law.reward) for price in lam]
+        reward = [float(rng.choice(law.reward, 128, p=one / one.sum()).mean()) for one in weight]
+        log, fit = means_of([float(law.kl(price)) for price in lam], reward), fit_frontier(table, n_boot=100)
+        honest = overlay(log, fit, pool=1)
+        assert not honest.above.any()
+        found_out += bool(overlay(replace(log, kl=log.kl / 30.0), fit, check=False, pool=1).above.any())
+    assert found_out >= 3
 
 
 def test_a_start_far_from_0_speaks_against_the_kl(made) -> None:

@@ -146,7 +146,7 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None, promise: Promise
         )
     paths = [found for found in (hacking.along_n, hacking.along_lam) if found is not None]
     ends = " and ".join(
-        f"{float(np.max(found.spent[found.supported])):.2f} nats along {found.symbol}" for found in paths
+        f"{float(np.max(found.spent[found.supported])):z.2f} nats along {found.symbol}" for found in paths
     )
     how = f"by {hacking.along_n.name}" + (" and by tilting" if len(paths) > 1 else "")
     return (

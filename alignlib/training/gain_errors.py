@@ -11,6 +11,7 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import EstimatedFrontier, Fit
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.response_scatter import ResponseScatter
 from alignlib.training.run_base import error_of_these
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.strict_ends import few_levels, responses_of
@@ -37,6 +38,8 @@ class GainErrors(SameFields):
         Standard error of the base's mean reward.
     paired : bool
         Whether gains are over the base's mean on the run's own prompts.
+    scatter : ResponseScatter
+        How much means scatter where the log does not hold what they are of.
     """
 
     log: TrainingLog
@@ -44,6 +47,7 @@ class GainErrors(SameFields):
     noise: float | None
     base_error: float
     paired: bool
+    scatter: ResponseScatter
 
     def of(self, points: TrainingLog, width: int) -> tuple[FloatArray, FloatArray]:
         """Return the standard error of the gain of points, and its degrees of freedom, (k,) each.
@@ -75,7 +79,8 @@ class GainErrors(SameFields):
             own, free = self._over_prompts(points, along)
         levels = few_levels(self.fit.table, self.fit.reward)
         if levels is not None:
-            own = np.maximum(own, levels.least_error(points.reward, responses_of(points, levels)))
+            many = responses_of(points)
+            own = own if many is None else np.maximum(own, levels.least_error(points.reward, many))
         return own, free
 
     def _over_prompts(self, points: TrainingLog, along: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -16,14 +16,13 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import NEAR_BASE
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, strict_quantile, student_reach
 
-__all__ = ["far_above", "impossible_points"]
+__all__ = ["above_by_chance", "far_above", "impossible_points"]
 
 _AGREES = 3.0  # standard errors
 _ROUNDING = 1e-9  # of sums of rewards
 _NONE = 1e-6  # nats: no KL, in whatever unit
 _BY_CHANCE = 1e-4  # that the first checkpoints lie where they are, whatever the scatter
 _ONE_PROMPT = 2.6  # standard errors of checkpoints that are each of one response: fewer than one run in a hundred
-_MORE_THAN_PROMPTS = 2.0  # deviations of the table's rewards: no scatter of prompts, and none to be excused by it
 _SCATTERS = np.geomspace(1e-3, 1e3, 121)  # over the distance of neighbours
 
 
@@ -125,25 +124,10 @@ def _above(
     at = fit.at(spent, strict=False)
     usual = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
     most = at.gain + max(z / usual, 1.0) * (at.gain_high - at.gain)
-    levels = few_levels(fit.table, fit.reward)
-    counted = points.per_prompt is not None
-    many = responses_of(points, levels) if counted else np.full(gain.size, responses_of(errors.log, levels)[0] * width)
-    error, free = errors.of(points, width)
-    # Few degrees of freedom tell little; so many responses as any checkpoint has scatter no more than this.
-    alone = float(fit.table.column(fit.reward).std(ddof=1))
-    spread = alone / np.sqrt(np.minimum(many, RESPONSES * width))
-    noise = errors.noise or 0.0
-    # A run that scatters more than so many responses may have them go together, as of one prompt a step, and prompts
-    # differ by whatever law: then only its own scatter tells how far chance goes.
-    cap = spread
-    if not errors.paired and alone / math.sqrt(RESPONSES) < noise < _MORE_THAN_PROMPTS * alone:
-        cap = np.full(gain.size, np.inf)
-    with np.errstate(over="ignore"):
-        reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, cap))
+    levels, counted = few_levels(fit.table, fit.reward), responses_of(points)
+    many = np.full(gain.size, errors.scatter.responses * width) if counted is None else counted
+    reach, chance = _reaches(points, gain, np.minimum(gain, most), many, width, z, errors)
     # A mean beyond every sample of the table is none of its scale, however much the run seems to scatter.
-    chance = z * cap
-    if levels is not None and noise > 0.0 and not errors.paired:  # means near the last level hardly scatter
-        chance = np.minimum(chance, student_reach(z, free) * noise / math.sqrt(width))
     beyond = points.reward - chance > float(fit.table.column(fit.reward).max())
     above = (gain - np.where(beyond & by_table, chance, reach) > most) & bounded
     if levels is None or not above.any():
@@ -157,6 +141,64 @@ def _above(
         below = below + np.maximum(start - fit.base_reward, 0.0)
     top = levels.most_reward(spent, resampled=not errors.paired and not fit.fixed_prompts)
     return above & (~inside | (means - below > top))
+
+
+def _reaches(
+    points: TrainingLog, gain: FloatArray, due: FloatArray, many: FloatArray, width: int, z: float, errors: GainErrors
+) -> tuple[FloatArray, FloatArray]:
+    """Return how far chance goes for each point, and for one beyond every sample of the table, (k,) each.
+
+    ``due`` is the part of the gain that a policy may have, by which responses scatter. Few degrees of freedom tell
+    little of the scatter; so many responses as any checkpoint has scatter no more than they would by themselves.
+    """
+    fit, scatter = errors.fit, errors.scatter
+    if errors.paired:
+        error, free = errors.of(points, width)
+        spread = scatter.base / np.sqrt(np.minimum(many, RESPONSES * width))
+        with np.errstate(over="ignore"):
+            reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, spread))
+        return reach, z * spread
+    deviation = scatter.at(scatter.centre + due)
+    own = scatter.noise_at(deviation) / math.sqrt(width)
+    spread = deviation / math.sqrt(RESPONSES * width)
+    if scatter.noise is None:
+        own = np.zeros(gain.size)
+    elif scatter.noise > scatter.base / math.sqrt(RESPONSES):
+        # Responses go together, as of one prompt a step, and prompts differ by whatever law: only scatter tells.
+        spread = np.full(gain.size, np.inf)
+    error = np.hypot(errors.base_error, own)
+    prompts = float(fit.table.n_prompts - 1) if fit.table.n_prompts > 1 and not fit.fixed_prompts else np.inf
+    with np.errstate(over="ignore"):
+        reach = z * np.maximum(error, spread)
+        if scatter.noise is not None:
+            noise = student_reach(z, scatter.free) * own
+            reach = np.minimum(reach, np.hypot(student_reach(z, prompts) * errors.base_error, noise))
+    chance = z * spread
+    if few_levels(fit.table, fit.reward) is not None and scatter.noise is not None:  # at the last level hardly any
+        chance = np.minimum(chance, student_reach(z, scatter.free) * scatter.noise / math.sqrt(width))
+    return reach, chance
+
+
+def above_by_chance(log: TrainingLog, over: BoolArray) -> list[str]:
+    """Say which points lie above the limit's interval though none is called impossible: their numbers look odd.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The points.
+    over : array of bool (k,)
+        Which are meant.
+    """
+    if not over.any():
+        return []
+    first, several = float(log.step[int(np.argmax(over))]), int(over.sum()) > 1
+    which = f"{int(over.sum())} points lie" if several else "1 point lies"
+    where = f", the first at step {first:g}" if several else f" (step {first:g})"
+    said = (
+        f"{which} above the limit's interval{where}, but so few checkpoints or such scatter may do that by chance: the "
+        "share shown is all of the limit, and what seems wasted lies below 0."
+    )
+    return [said]
 
 
 def impossible_points(

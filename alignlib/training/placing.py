@@ -18,9 +18,10 @@ from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.rules import BestOfN
 from alignlib.training.gain_errors import GainErrors, kl_error, noise_of_distance
-from alignlib.training.impossible import far_above, impossible_points
+from alignlib.training.impossible import above_by_chance, far_above, impossible_points
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.own_limit import OwnLimits, own_limits
+from alignlib.training.response_scatter import response_scatter
 from alignlib.training.run_base import base_of_run, below_base, check_scale, error_of_start
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.strict_ends import student_reach
@@ -230,15 +231,16 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         notes.append(_averaged(log, pooled, frontier, width))
     elif width > 1:
         notes.append(f"Each point is the mean of {width} consecutive checkpoints, more or less.")
+    allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(grid), frontier.gain_high)
+    scatter = response_scatter(log, fit, log.reward - start, allowed, noise)
     if check and base == "table":
-        allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(grid), frontier.gain_high)
-        apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, noise)
+        apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, scatter)
         said, more = check_scale(_furthest(log), log.reward - start, allowed, apart, base_reward, base_error)
         notes, doubt = notes + said, doubt or more
     gain = replace(log, reward=log.reward - start).pooled(width).reward
     z, errors = (
         float(scipy.special.ndtri(0.5 + level / 2.0)),
-        GainErrors(log, fit, noise, base_error, paired is not None),
+        GainErrors(log, fit, noise, base_error, paired is not None, scatter),
     )
     error, free = errors.of(pooled, width)
     reach = student_reach(z, free) * error if paired is not None else z * error
@@ -270,11 +272,12 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
     # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     above = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
-    above = far_above(above, log, pooled, width, start, errors, base == "table")
+    over, above = above, far_above(above, log, pooled, width, start, errors, base == "table")
     share, least, most = (np.where(above, np.nan, np.minimum(one, 1.0)) for one in (share, least, most))
     share, least, most, needed, possible = (
         np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)
     )
+    notes += above_by_chance(pooled, over & ~above & placed)
     notes += impossible_points(_furthest(pooled), fit.table, fit.reward, above, gain, low, limit_high, needed_low)
     return Overlay(
         log=pooled,

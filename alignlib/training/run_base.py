@@ -10,6 +10,7 @@ from alignlib._core.checks import FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib.tables import LARGEST_REWARD, RewardTable
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.response_scatter import ResponseScatter
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, student_reach
 
 __all__ = ["NEAR_BASE", "base_of_run", "below_base", "check_scale", "error_of_start", "error_of_these"]
@@ -108,7 +109,7 @@ def error_of_these(table: RewardTable, reward: str) -> float:
 
 
 def error_of_start(
-    log: TrainingLog, table: RewardTable, reward: str, gain: FloatArray, base_error: float, noise: float | None
+    log: TrainingLog, table: RewardTable, reward: str, gain: FloatArray, base_error: float, scatter: ResponseScatter
 ) -> FloatArray:
     """Return the standard error of each checkpoint's gain, by which a start is called another one, (k,).
 
@@ -126,18 +127,21 @@ def error_of_start(
         Gain over the base.
     base_error : float
         Standard error of the base's mean.
-    noise : float, optional
-        Scatter of a checkpoint; None for short logs.
+    scatter : ResponseScatter
+        How much the run scatters, at the start as the base does.
     """
-    if noise is None:
-        noise = float(table.column(reward).std(ddof=1)) / math.sqrt(RESPONSES)
+    few = scatter.base / math.sqrt(RESPONSES)
+    noise = float(scatter.noise_at(np.array([scatter.base]))[0]) if scatter.noise is not None else few
+    # Few checkpoints that scatter tell little of it; so many responses as any has scatter no more than this.
+    noise = max(noise, min(noise * float(student_reach(_SURE, scatter.free)) / _SURE, few))
     found = np.full(gain.size, math.hypot(base_error, noise))
     levels = few_levels(table, reward)
     if levels is None:
         return found
-    values = table.column(reward)
+    values, counted = table.column(reward), responses_of(log)
+    many = np.full(gain.size, scatter.responses) if counted is None else counted
     inside = levels.within(log.reward)
-    own = levels.arms(log.reward, responses_of(log, levels), _SURE)
+    own = levels.arms(log.reward, many, _SURE)
     of_table = levels.arms(np.array([values.mean()]), np.array([float(values.size)]), _SURE)
     risen = gain > 0.0
     arm = np.hypot(np.where(risen, own[0], own[1]), np.where(risen, of_table[1], of_table[0]))

@@ -193,24 +193,14 @@ def few_levels(table: RewardTable, column: str) -> Levels | None:
     return Levels(level, count.reshape(table.n_prompts, level.size).astype(np.float64))
 
 
-def responses_of(log: TrainingLog, levels: Levels | None) -> FloatArray:
-    """Return how many responses each mean reward is of, (k,): counted, or so few as its scatter along the run allows.
+def responses_of(log: TrainingLog) -> FloatArray | None:
+    """Return how many responses each mean reward is of, (k,), where the log holds them; else None.
 
     Parameters
     ----------
     log : TrainingLog
-        Rewards on the scale of the table.
-    levels : Levels, optional
-        Of the reward, if few.
+        The runs.
     """
-    if log.per_prompt is not None:
-        counts = np.bincount(log.per_prompt.checkpoint, log.per_prompt.count, log.kl.size)
-        return np.asarray(counts, dtype=np.float64)
-    noise, most = log.noise(), float(RESPONSES)
-    if levels is not None and noise is not None and noise > 0.0:
-        part = (log.reward - levels.level[0]) / (levels.level[-1] - levels.level[0])
-        inside = levels.within(log.reward)  # beyond the levels no number of responses has its mean
-        part = part[inside] if inside.any() else np.array([0.5])
-        scatter = noise / float(levels.level[-1] - levels.level[0])
-        most = max(most, float(np.mean(part * (1.0 - part))) / scatter**2)
-    return np.full(log.kl.size, most)
+    if log.per_prompt is None:
+        return None
+    return np.asarray(np.bincount(log.per_prompt.checkpoint, log.per_prompt.count, log.kl.size), dtype=np.float64)

@@ -150,7 +150,7 @@ def block(table: RewardTable, answer: Answer) -> list[str]:
         said.append(f"{unit:>8} {what:>10}  {ends:<22} {more:>12} {'λ = 1/β':>9}")
         for i in range(limit.spent.size):
             free = 0.0 if answer.without_ties is None else 0.5 + answer.without_ties[i]
-            last = f"{free:.4f}" if answer.win_rate else beside(limit.reward[i], limit.gain[i])
+            last = f"{free:z.4f}" if answer.win_rate else beside(limit.reward[i], limit.gain[i])
             said.append(
                 f"{limit.spent[i]:>8.4g} {limit.gain[i] + shift:>10.4g}  "
                 f"{_span(limit, i, shift):<22} {last:>12} {limit.lam[i]:>9.4g}"

@@ -75,7 +75,7 @@ def lines(found: CapacityAnswer) -> list[str]:
     if few.label_floor > 0.0:
         said.append(
             f"{counted(found.labels, 'label')} name at most {found.labels} of {few.targets} targets: every decoder "
-            f"errs at least {few.label_floor:.3f} of the time, whatever the capacity."
+            f"errs at least {few.label_floor:z.3f} of the time, whatever the capacity."
         )
     below = [f"{row.context!r} ({row.capacity:.2g})" for row in found.rows if row.capacity < 0.0]
     if below:
@@ -99,10 +99,10 @@ def _table(found: CapacityAnswer) -> list[str]:
     head = f"{'context':<{width}}  {'labels':>7}  {'capacity':>8}  {percent:>17}  {'uncorrected':>11}  "
     said = [f"{head}{'floor':>15}  {'best decoder':>15}"]
     for name, row in zip(names, found.rows, strict=True):
-        interval = f"{row.low:.4f} … {row.high:.4f}"
-        floor = f"{row.floor_low:.3f} … {row.floor_high:.3f}"
-        decoder = f"{row.decoder_error:.3f} … {row.decoder_error_held_out:.3f}"
+        interval = f"{row.low:z.4f} … {row.high:z.4f}"
+        floor = f"{row.floor_low:z.3f} … {row.floor_high:z.3f}"
+        decoder = f"{row.decoder_error:z.3f} … {row.decoder_error_held_out:z.3f}"
         mark = "" if row.supported else " *"
-        cells = f"{row.labels:>7}  {max(row.capacity, 0.0):>8.4f}  {interval:>17}  {row.plug_in:>11.4f}"
+        cells = f"{row.labels:>7}  {max(row.capacity, 0.0):>z8.4f}  {interval:>17}  {row.plug_in:>z11.4f}"
         said.append(Row(f"{name:<{width}}  {cells}  {floor:>15}  {decoder:>15}{mark}"))
     return said

@@ -127,13 +127,20 @@ def _shares(found: Comparison, r: int, j: int) -> str:
     """Return the shares of both at the last KL, or at the last at which the samples show the limit."""
     if found.share is None:
         return ""
-    known = np.flatnonzero(np.isfinite(found.share[[0, r]]).all(axis=0))
+    known = np.flatnonzero([_told(found, 0, j) and _told(found, r, j) for j in range(found.kl.size)])
     if not known.size:
         return ""
     i = int(known[-1])
     mine, first = (percent(float(np.clip(found.share[row, i], 0.0, 1.0))) for row in (r, 0))
-    where = "" if i == j else f"at {found.kl[i]:.3g} nats, the last that the base samples support, "
+    where = "" if i == j else f"at {found.kl[i]:.3g} nats, the last at which base samples tell both shares, "
     return f" ({where}{mine} of the limit against {first})"
+
+
+def _told(found: Comparison, r: int, j: int) -> bool:
+    """Whether a share is told: as in `overlay`, an interval from nothing to all tells nothing."""
+    if found.share is None or found.share_low is None or found.share_high is None:
+        return False
+    return bool(np.isfinite(found.share[r, j]) and not found.share_high[r, j] - found.share_low[r, j] >= 1.0)
 
 
 def _headline(found: Comparison, r: int, j: int) -> str:
@@ -183,7 +190,7 @@ def _table(found: Comparison) -> list[str]:
     ]
     for j in range(found.kl.size):
         for r, name in enumerate(found.names):
-            said.append(Row(f"{found.kl[j]:>7.3f}  {name:<{width}} {_row(found, r, j)}"))
+            said.append(Row(f"{found.kl[j]:>z7.3f}  {name:<{width}} {_row(found, r, j)}"))
     return said
 
 
@@ -192,10 +199,9 @@ def _row(found: Comparison, r: int, j: int) -> str:
     share, ends = "", ""
     if found.share is not None and found.share_low is not None and found.share_high is not None:
         least, most = 100.0 * found.share_low[r, j], min(100.0 * found.share_high[r, j], 100.0)
-        # As in `overlay`: an interval from nothing to all tells nothing.
-        known = np.isfinite(found.share[r, j]) and not found.share_high[r, j] - found.share_low[r, j] >= 1.0
-        share = f"{min(100.0 * found.share[r, j], 100.0):.1f}" if known else "unknown"
-        ends = f"[{least:.1f}, {most:.1f}]" if known else f"at least {least:.1f}" if least > 0.0 else ""
+        known = _told(found, r, j)
+        share = f"{min(100.0 * found.share[r, j], 100.0):z.1f}" if known else "unknown"
+        ends = f"[{least:z.1f}, {most:z.1f}]" if known else f"at least {least:z.1f}" if least > 0.0 else ""
         if known and np.isnan(least):
             ends = "unknown"
     apart = ""

@@ -111,7 +111,7 @@ def lines(found: PromiseAnswer) -> list[str]:
         said.append(
             Row(
                 f"{name:<{width}}  {promise.spent[i]:>7.3g} {promise.chi_squared[i]:>8.3g} "
-                f"{promise.proxy_gain[i]:>10.3f}  {exact:<18} {sure}"
+                f"{promise.proxy_gain[i]:>z10.3f}  {exact:<18} {sure}"
             )
         )
     said.append(

@@ -216,7 +216,7 @@ def unclaimed_sentence(gold: str, stop: Hedge, level: float, found: Unclaimed | 
     known = "" if found.n == stop.parameter else ", as far as the samples support the limit,"
     return (
         f"At N = {found.n:g} ({found.spent:.3g} nats){known} picking by the proxy leaves {found.value:.3g} of {gold!r} "
-        f"unclaimed ({interval_name(level)} {found.low:.3g} to {found.high:.3g}): {100.0 * found.share:.0f} % of "
+        f"unclaimed ({interval_name(level)} {found.low:.3g} to {found.high:.3g}): {100.0 * found.share:z.0f} % of "
         "what a method could gain at that KL."
     )
 
@@ -312,7 +312,7 @@ def split_sentence(split: ErrorSplit, *, alike: bool = True) -> str:
     if split.shared_low <= 0.0:
         seen = "The samples do not tell an error that the members share from none"
         return f"{seen}: as far as is seen, each one more still helps." if alike else f"{seen}."
-    part = f"{100.0 * split.shared_part:.0f} % of their error in common"
+    part = f"{100.0 * split.shared_part:z.0f} % of their error in common"
     said = f"The members have {part}, which no number of members removes"
     if not alike:
         return said + "."

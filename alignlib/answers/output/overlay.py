@@ -15,7 +15,7 @@ from alignlib.training import TrainingLog
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 
-__all__ = ["COLUMNS", "headlines", "lines", "of_log", "points", "record"]
+__all__ = ["COLUMNS", "headlines", "lines", "of_log", "points", "record", "share_cells"]
 
 _ROUNDING = 1e-9  # of the KL, of what is wasted
 _SHOWN = 12  # vertices of the floor that lines name
@@ -158,6 +158,42 @@ def lines(found: Overlay | Floor) -> list[str]:
     return _overlay_lines(found) if isinstance(found, Overlay) else _floor_lines(found)
 
 
+def share_cells(found: Overlay, i: int) -> tuple[str, str]:
+    """Write the share of the limit at a point in per cent, and its interval, for a table; below 0 reward was lost.
+
+    An interval as wide as all that there is tells nothing.
+
+    Parameters
+    ----------
+    found : Overlay
+        Runs beside their limit.
+    i : int
+        Which point.
+
+    Returns
+    -------
+    share, interval : str
+        Or words where it is not known.
+
+    Examples
+    --------
+    >>> from alignlib.training import overlay
+    >>> from alignlib.training.example_run import example_run
+    >>> from alignlib.estimation import fit_frontier
+    >>> log, table = example_run(20, 16, np.random.default_rng(0))
+    >>> share_cells(overlay(log, fit_frontier(table, n_boot=100)), 0)[0]
+    'unknown'
+    """
+    # More than all of it is the noise of run and limit, or a run that is marked as above the limit.
+    share, low, high = (min(100.0 * one[i], 100.0) for one in (found.share, found.share_low, found.share_high))
+    if found.above[i]:
+        return "over 100", ""
+    narrow = bool(found.share_high[i] - found.share_low[i] < 1.0)
+    if narrow and (found.supported[i] or np.isnan(found.share[i])):
+        return "between" if np.isnan(share) else f"{share:z.1f}", f"[{low:z.1f}, {high:z.1f}]"
+    return "unknown", f"at least {low:z.1f}" if low > 0.0 else ""
+
+
 def _overlay_lines(found: Overlay) -> list[str]:
     log, best = found.log, found.rules
     interval, size = interval_name(found.frontier.level), counted(found.gain.size, "point")
@@ -170,28 +206,20 @@ def _overlay_lines(found: Overlay) -> list[str]:
         f"{head}  {interval}",
     ]
     for i in range(found.gain.size):
-        # More than all of it is the noise of run and limit, or a run that is marked as above the limit.
-        ends = [min(100.0 * end, 100.0) for end in (found.share[i], found.share_low[i], found.share_high[i])]
-        share = f"{ends[0]:>8.1f}  [{ends[1]:.1f}, {ends[2]:.1f}]"
-        if found.above[i]:
-            share = f"{'over 100':>8}"
-        elif np.isnan(found.share[i]) and found.share_high[i] - found.share_low[i] < 1.0:
-            share = f"{'between':>8}  [{ends[1]:.1f}, {ends[2]:.1f}]"
-        elif not found.supported[i] or not found.share_high[i] - found.share_low[i] < 1.0:
-            bound = f"at least {min(100 * found.share_low[i], 100.0):.1f}" if found.share_low[i] > 0.0 else ""
-            share = f"{'unknown':>8}  {bound}"
+        part, ends = share_cells(found, i)
+        share = f"{part:>8}  {ends}"
         needs = f"{'unknown':>8}"
-        bounds = f"[{found.wasted_low[i]:.3f}, {found.wasted_high[i]:.3f}]"
+        bounds = f"[{found.wasted_low[i]:z.3f}, {found.wasted_high[i]:z.3f}]"
         if np.isfinite(found.wasted[i]):
-            needs = f"{found.needed[i]:>8.3f} {found.wasted[i]:>7.3f}  {bounds}"
+            needs = f"{found.needed[i]:>z8.3f} {found.wasted[i]:>z7.3f}  {bounds}"
         elif np.isfinite(found.needed[i]) and log.kl_low is not None:
-            needs = f"{found.needed[i]:>8.3f} {'unknown':>7}"
+            needs = f"{found.needed[i]:>z8.3f} {'unknown':>7}"
             if np.isfinite(found.wasted_high[i]) and found.wasted_high[i] >= 0.0:
-                bounds = f"[{max(found.wasted_low[i], 0.0):.3f}, {found.wasted_high[i]:.3f}]"
-                needs = f"{found.needed[i]:>8.3f} {'between':>7}  {bounds}"
+                bounds = f"[{max(found.wasted_low[i], 0.0):z.3f}, {found.wasted_high[i]:z.3f}]"
+                needs = f"{found.needed[i]:>z8.3f} {'between':>7}  {bounds}"
         mark = "  above the limit" if found.above[i] else ""
         name = f"  {log.run[i]}" if len(log.runs) > 1 else ""
-        kl = f"{log.kl[i]:>7.3f}" if log.kl_low is None else f"{_cell(found, i):>{wide}}"
+        kl = f"{log.kl[i]:>z7.3f}" if log.kl_low is None else f"{_cell(found, i):>{wide}}"
         where = f"{log.step[i]:>7.5g} {kl} {found.gain[i]:>8.3g}"
         said.append(Row(f"{where} {share:<26} {needs}{mark}{name}"))
     said += ["", f"For comparison, {best.rules.name}: {_compared(best)}."] if best.share is not None else []

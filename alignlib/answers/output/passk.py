@@ -125,7 +125,7 @@ def _explained(found: PassEstimate) -> list[str]:
         if span[at] > _TIES_MATTER:
             said.append(
                 f"Ties matter: maj@{found.k[at]} is {found.ties_lost[at]:.4f} if every tie with a wrong answer is lost "
-                f"and {found.ties_won[at]:.4f} if every one is won."
+                f"and {found.ties_won[at]:z.4f} if every one is won."
             )
     if found.vote_error is not None and found.vote_error.any():
         said.append(

@@ -266,7 +266,9 @@ def _table(one: Pick) -> list[str]:
         head += "  over best-of-N"
     said = [head.rstrip()]
     for i in show.tolist():
-        kl = f"{one.kl[i]:.3f}" if one.kl_low is None else _nats(one, i).replace("at least", ">=").replace(" to ", "..")
+        kl = (
+            f"{one.kl[i]:z.3f}" if one.kl_low is None else _nats(one, i).replace("at least", ">=").replace(" to ", "..")
+        )
         row = f"{one.step[i]:>7.5g} {kl:>{wide}}"
         if one.gold is not None:
             row += f" {one.gold[i]:>8.4g}"

@@ -162,7 +162,7 @@ def messages(found: PolicyKL) -> tuple[str, ...]:
             )
         elif one.largest_share > _HEAVY and found.n_samples >= 5 / _HEAVY:
             said.append(
-                f"{one.about.label}: one response of {found.n_samples} carries {100 * one.largest_share:.0f} % of "
+                f"{one.about.label}: one response of {found.n_samples} carries {100 * one.largest_share:z.0f} % of "
                 "it, so its interval is not to be trusted."
             )
     best = found.best
@@ -174,7 +174,7 @@ def messages(found: PolicyKL) -> tuple[str, ...]:
         and best.largest_prompt_share > max(_ONE_PROMPT, 3.0 / found.n_prompts)
     ):
         said.append(
-            f"{best.about.label}: one prompt of {found.n_prompts} carries {100 * best.largest_prompt_share:.0f} % of "
+            f"{best.about.label}: one prompt of {found.n_prompts} carries {100 * best.largest_prompt_share:z.0f} % of "
             "it; prompts as far out may be missing, so the KL may lie above its interval more often than "
             f"{100 * (1 - found.level) / 2:.2g} % of the time. Sample more prompts."
         )

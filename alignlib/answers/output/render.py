@@ -102,7 +102,7 @@ def percent(share: float) -> str:
     >>> percent(0.9873)
     '98.7 %'
     """
-    return f"{100.0 * share:.1f} %"
+    return f"{100.0 * share:z.1f} %"
 
 
 def interval_name(level: float) -> str:

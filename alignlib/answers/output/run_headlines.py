@@ -78,7 +78,7 @@ def nats(found: Overlay | Floor, i: int) -> str:
         Which point.
     """
     low, high = (float(one[i]) for one in found.log.ends)
-    return f"{low:.2f}" if found.log.kl_low is None else between(low, high, ".2g")
+    return f"{low:z.2f}" if found.log.kl_low is None else between(low, high, ".2g")
 
 
 def _ends_of_share(found: Overlay, i: int) -> str:
@@ -136,8 +136,8 @@ def _place(found: Overlay, i: int) -> str:
         return f"{has}, which cannot be told from the most that any method can gain there (at least {least} of it)."
     wasted = ""
     if np.isfinite(found.wasted[i]):
-        bounds = f"{found.wasted_low[i]:.2f} to {found.wasted_high[i]:.2f}"
-        wasted = f"; {found.needed[i]:.2f} nats would do for that gain, {found.wasted[i]:.2f} ({bounds}) are wasted"
+        bounds = f"{found.wasted_low[i]:z.2f} to {found.wasted_high[i]:z.2f}"
+        wasted = f"; {found.needed[i]:z.2f} nats would do for that gain, {found.wasted[i]:z.2f} ({bounds}) are wasted"
     share = f"{percent(found.share[i])} ({_ends_of_share(found, i)}) of what any method can gain there"
     return f"{has}, {share}{wasted}."
 
@@ -154,10 +154,10 @@ def _between(found: Overlay, i: int, has: str) -> str:
         said += ", so what share of the limit that is cannot be told"
     if found.wasted_low[i] > 0.0:
         said += f"; {between(found.wasted_low[i], found.wasted_high[i], '.2g')} nats of it are wasted"
-    same = f"est-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:.2f}"
+    same = f"est-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:z.2f}"
     known = np.isfinite(found.equal_n_kl[i]) and found.equal_n[i] > 1.0
     if np.isfinite(found.needed[i]):
-        said += f". {found.needed[i]:.2f} nats would do for that gain{f' (b{same})' if known else ''}"
+        said += f". {found.needed[i]:z.2f} nats would do for that gain{f' (b{same})' if known else ''}"
     elif known:
         said += f". B{same} nats"
     return f"{said}; {found.log.remedy}."
@@ -168,10 +168,10 @@ def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
     least = f", at least {percent(min(found.share_low[i], 1.0))} of it" if found.share_low[i] > 0.0 else ""
     said = f"{has}, beyond the {end:.3g} nats to which the base samples show the limit{least}."
     if np.isfinite(found.wasted[i]):
-        bounds = f"{max(found.wasted_low[i], 0.0):.2f} to {found.wasted_high[i]:.2f}"
-        said += f" {found.needed[i]:.2f} nats would do for that gain: {found.wasted[i]:.2f} ({bounds}) are wasted"
+        bounds = f"{max(found.wasted_low[i], 0.0):z.2f} to {found.wasted_high[i]:z.2f}"
+        said += f" {found.needed[i]:z.2f} nats would do for that gain: {found.wasted[i]:z.2f} ({bounds}) are wasted"
     elif found.wasted_low[i] > 0.0:
-        said += f" At least {found.wasted_low[i]:.2f} of its nats are wasted"
+        said += f" At least {found.wasted_low[i]:z.2f} of its nats are wasted"
     else:
         most = int(found.largest_n)
         return (
@@ -179,5 +179,5 @@ def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
             "known; draw more samples per prompt, or give the bounds of the reward (bounded)."
         )
     if np.isfinite(found.equal_n_kl[i]) and found.equal_n[i] > 1.0:
-        said += f" (best-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:.2f})"
+        said += f" (best-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:z.2f})"
     return f"{said}."

@@ -1,0 +1,129 @@
+"""How much a checkpoint's mean reward scatters: by the spread of responses under the law that has it, along the run.
+
+Responses do not scatter alike along a run: where a rare penalty is unlearnt, or all are right in the end, hardly at
+all; at the start as those of the base. What a run scatters on average tells how many responses its means are of.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
+from alignlib.estimation import Fit
+from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.strict_ends import RESPONSES
+
+__all__ = ["ResponseScatter", "response_scatter"]
+
+_PRICES = np.geomspace(0.02, 50.0, 24)  # λ times the deviation of the reward
+_MOST = 1 << 16  # samples on which deviations are found
+_LEAST = 1e-3  # of the base's deviation: no law that a policy has is all of one reward for sure
+_NEIGHBOURS = 1.94  # second differences of noise go together: so many tell as much as one by itself
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseScatter(SameFields):
+    """Deviations of single responses, and what a run's scatter tells of their number.
+
+    Attributes
+    ----------
+    mean, deviation : array (L,)
+        Of tilted laws, the means rising.
+    base : float
+        The deviation under the base.
+    noise : float, optional
+        Scatter of a checkpoint on average; None for short logs.
+    typical : float
+        The root mean square of the deviations along the run.
+    free : float
+        Degrees of freedom of the noise.
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+    base: float
+    noise: float | None
+    typical: float
+    free: float
+
+    def at(self, reward: FloatArray) -> FloatArray:
+        """Return the deviation of a response where their mean is ``reward``, (k,).
+
+        Parameters
+        ----------
+        reward : array (k,)
+            Mean rewards.
+        """
+        return np.maximum(np.interp(reward, self.mean, self.deviation), _LEAST * self.base)
+
+    def noise_at(self, deviation: FloatArray) -> FloatArray:
+        """Return the scatter of a checkpoint's mean where responses have these deviations, (k,); 0 where not known.
+
+        Parameters
+        ----------
+        deviation : array (k,)
+            Of a response.
+        """
+        return np.asarray((self.noise or 0.0) / self.typical * deviation)
+
+    @property
+    def centre(self) -> float:
+        """The mean under the base."""
+        return float(self.mean[self.mean.size // 2])
+
+    @property
+    def responses(self) -> float:
+        """How many responses a mean is of, at least sixteen."""
+        return max(float(RESPONSES), (self.typical / self.noise) ** 2) if self.noise else float(RESPONSES)
+
+
+def response_scatter(
+    log: TrainingLog, fit: Fit, gain: FloatArray, allowed: FloatArray, noise: float | None
+) -> ResponseScatter:
+    """Return how much the means of a run scatter.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The runs.
+    fit : Fit
+        Their limit.
+    gain, allowed : array (k,)
+        Gain of each checkpoint, and the most that a policy gains at its KL: no more is due to a policy.
+    noise : float, optional
+        Scatter of a checkpoint on average; None for short logs.
+    """
+    mean, deviation, base = _tilted(fit)
+    own = np.interp(mean[mean.size // 2] + np.minimum(gain, allowed), mean, deviation)
+    square = np.maximum(own, _LEAST * base) ** 2
+    second = sum(max(int((log.run == name).sum()) - 2, 0) for name in log.runs)
+    even = float(square.sum() ** 2 / (square**2).sum()) / square.size if square.any() else 1.0
+    typical = math.sqrt(float(square.mean())) if square.any() else 1.0
+    return ResponseScatter(mean, deviation, base, noise, typical, max(second * even / _NEIGHBOURS, 1.0))
+
+
+def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, float]:
+    """Return mean and deviation over all responses to all prompts under tilted laws, the base's in the middle."""
+    table = fit.table
+    every = max(math.ceil(int(table.n_samples.sum()) / _MOST), 1)
+    sizes, start = table.n_samples[::every], table.offsets[:-1][::every]
+    rows = np.concatenate(
+        [np.arange(one, one + size) for one, size in zip(start.tolist(), sizes.tolist(), strict=True)]
+    )
+    values, first = table.column(fit.reward)[rows], np.append(0, np.cumsum(sizes)[:-1])
+    base = float(values.std())
+    prices = np.concatenate([-_PRICES[::-1], [0.0], _PRICES]) / (base or 1.0)
+    mean, deviation = np.empty(prices.size), np.empty(prices.size)
+    for i, price in enumerate(prices.tolist()):
+        top = np.maximum.reduceat(price * values, first)
+        weight = np.exp(price * values - np.repeat(top, sizes))
+        total = np.add.reduceat(weight, first)
+        each = np.add.reduceat(weight * values, first) / total
+        mean[i] = each.mean()
+        square = np.add.reduceat(weight * (values - mean[i]) ** 2, first) / total
+        deviation[i] = math.sqrt(float(square.mean()))
+    return np.maximum.accumulate(mean), deviation, base
