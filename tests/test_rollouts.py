@@ -93,6 +93,27 @@ def test_a_resume_at_the_step_last_written_replaces_it_and_other_prompts_and_spl
     assert any("those of training are taken" in note for note in samples.notes)
 
 
+@pytest.mark.parametrize(
+    ("begun", "reward"),
+    [
+        pytest.param([[0, 1], [0]], [0.5, 0.5, 10.0, 10.0], id="one of two does not come back"),
+        pytest.param([[0], [0, 1]], [0.0, 0.0, 10.5, 10.5], id="one more comes"),
+        pytest.param([[0, 1], [0], [0, 1]], [0.5, 20.5, 20.5, 20.5], id="one is away and comes back"),
+    ],
+)
+def test_a_resume_on_other_processes_replaces_what_all_had_written(
+    tmp_path: Path, begun: list[list[int]], reward: list[float]
+) -> None:
+    for time, ranks in enumerate(begun):
+        for rank in ranks:
+            with Rollouts(tmp_path, rank) as rollouts:
+                for step in ([0, 10, 20, 30], [20, 30], [10, 20, 30])[time]:
+                    rollouts.write(step, prompt_id=[f"p{rank}"], reward=[10.0 * time + rank], n_tokens=[4],
+                                   log_prob=[-5.0], base_log_prob=[-5.0 - 0.01 * step])  # fmt: skip
+    np.testing.assert_allclose(read_training_log(tmp_path).reward, reward)
+    assert read_kl_samples(tmp_path).log_ratio.size == len(begun[-1])
+
+
 def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
     with Rollouts(tmp_path), pytest.raises(InputError, match=r"is being written by another .* rank"):
         Rollouts(tmp_path)

@@ -25,7 +25,7 @@ from alignlib.training.policy_kl.response_names import (
     first_of,
     known_pair,
 )
-from alignlib.training.policy_kl.sample_table import Responses, read_responses
+from alignlib.training.policy_kl.sample_table import Responses, latest_of, read_responses
 from alignlib.training.policy_kl.samples_of_table import KLColumns
 
 __all__ = ["find_rollouts", "read_rollouts"]
@@ -81,8 +81,7 @@ def read_rollouts(path: Path, query: LogQuery) -> LogRows:
     read = [read_responses(one, columns, reward) for one in tables]
     lost = 0
     parts: list[Responses] = []
-    for one in read:
-        kept = one.latest()
+    for one, kept in zip(read, latest_of(read), strict=True):
         assert kept is not None
         lost += int((~kept).sum())
         parts.append(one.take(np.flatnonzero(kept)) if not kept.all() else one)

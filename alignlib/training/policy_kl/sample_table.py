@@ -27,7 +27,7 @@ from alignlib.training.policy_kl.response_names import ADVANTAGES, OPENED, SPLIT
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
-__all__ = ["Responses", "latest", "read_kl_samples", "read_responses"]
+__all__ = ["Responses", "latest", "latest_of", "read_kl_samples", "read_responses"]
 
 _MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
 _CUTS = ("temperature", "top_p", "top_k", "min_p")  # of the law that was sampled from, where it is not the model's
@@ -185,11 +185,16 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
             f"{path} has no column of steps (step); name it, or leave out the step.",
             "step",
         )
-    alive = [one.latest() for one in read]
+    alive = latest_of(read)
     every = np.unique(np.concatenate([np.zeros(0), *(one.step for one in read if one.step is not None)]))
     held = [one.step[rows] for one, rows in zip(read, alive, strict=True) if one.step is not None and rows is not None]
     steps = np.unique(np.concatenate([np.zeros(0), *held]))  # less what a resume has written anew or not reached again
-    if step == "all" or (step is None and every.size < 2):
+    if step is None and every.size < 2:
+        return [
+            one if rows is None or rows.all() else one.take(np.flatnonzero(rows))
+            for one, rows in zip(read, alive, strict=True)
+        ]
+    if step == "all":
         return read
     chosen = float(steps[-1]) if step is None else float(step)
     if chosen not in steps:
@@ -229,6 +234,53 @@ def latest(step: FloatArray) -> BoolArray:
         return np.ones(step.size, dtype=bool)
     least = np.append(np.minimum.accumulate(blocks[::-1])[::-1][1:], np.inf)
     return np.asarray(np.repeat(blocks < least, np.diff(np.append(first, step.size))))
+
+
+def latest_of(parts: Sequence[Responses]) -> list[BoolArray | None]:
+    """Tell which rows of each of several files are not written anew after a resume, in its own file or another's.
+
+    A process that does not come back after a resume leaves what it wrote before: that is of a policy that was trained
+    on anew as well. Which part of a file belongs to which start of training is told by the steps where it begins.
+
+    Parameters
+    ----------
+    parts : sequence of Responses
+        The files of one run, such as of its processes.
+    """
+    kept = [one.latest() for one in parts]
+    begun = [_begun(one, rows) for one, rows in zip(parts, kept, strict=True)]
+    most = max(begun, key=lambda one: 0 if one is None else one[1].size, default=None)
+    if most is None or most[1].size < 2 or len(parts) < 2:
+        return kept
+    found: list[BoolArray | None] = []
+    for one, rows, own in zip(parts, kept, begun, strict=True):
+        if one.step is None or rows is None or own is None:
+            found.append(rows)
+            continue
+        start, at = np.empty(own[1].size, dtype=np.int64), -1
+        for place, step in enumerate(own[1].tolist()):
+            same = np.flatnonzero(most[1][at + 1 :] == step)
+            at = min(at + 1 + (int(same[0]) if same.size else 0), most[1].size - 1)
+            start[place] = at
+        later = np.append(np.minimum.accumulate(most[1][::-1])[::-1][1:], np.inf)  # least step of later starts
+        found.append(np.asarray(rows & (one.step < later[start[own[0]]])))
+    return found
+
+
+def _begun(one: Responses, kept: BoolArray | None) -> tuple[IntArray, FloatArray] | None:
+    """Return how often training had been begun anew before each row, and the step of each beginning; None if unknown.
+
+    Where the rows are not in the order of training it is not known.
+    """
+    if one.step is None or kept is None or one.step.size == 0:
+        return None
+    again = np.diff(one.step, prepend=one.step[0]) < 0.0
+    if again.any() and kept.all():
+        return None
+    if one.opened is not None:
+        again |= np.diff(one.opened, prepend=one.opened[0]) > 0.0
+    first = np.append(0, np.flatnonzero(again))
+    return np.cumsum(again).astype(np.int64), np.asarray(one.step[first], dtype=np.float64)
 
 
 def read_responses(path: str | Path, names: KLColumns, reward: str | None = None) -> Responses:
