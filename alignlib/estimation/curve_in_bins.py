@@ -78,11 +78,11 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     Examples
     --------
     >>> from alignlib.tables import CountedBins
-    >>> ends = np.array([1.0, 0.0])  # two bins of one sample each
-    >>> bins = CountedBins(np.ones(2), ends, ends, ends, np.zeros(2))
-    >>> samples = CountedSamples(ends, np.ones(2), bins, lambda lam: (lam, lam))
+    >>> ends, count = np.array([1.0, 0.0]), np.full(2, 2.0)  # two bins of two samples each
+    >>> bins = CountedBins(count, ends, ends, ends, np.zeros(2))
+    >>> samples = CountedSamples(ends, count, bins, lambda lam: (lam, lam))
     >>> found = curve_in_bins(samples, np.array([1.0]), 0.0, 1.0).found
-    >>> abs(float(found.plug_in[0, 0]) - np.log((np.e + 1.0) / 2.0)) < 1e-15
+    >>> bool(abs(found.plug_in[0, 0] - np.log((np.e + 1.0) / 2.0)) < 1e-15)
     True
     """
     its, top = _means(samples, unit), float(samples.bins.most[0])
