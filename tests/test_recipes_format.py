@@ -1,6 +1,5 @@
 """The recipe "a table format" of CONTRIBUTING.md: one new file, and every reader of tables reads it."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -28,13 +27,15 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     sys.modules.pop("alignlib.tables.formats.toy", None)
 
 
-def test_a_format_is_one_file(toy: Path) -> None:
+def test_a_format_is_one_file_estimated_printed_and_drawn(toy: Path) -> None:
     table = RewardTable.read(toy)
     assert table.n_prompts == 40
     assert table.column("reward")[:3].tolist() == [0.0, 1600 % 17, 6400 % 17]
-    done = CliRunner().invoke(main, ["frontier", str(toy), "--reward", "reward", "--json"])
+    picture = toy.with_suffix(".svg")
+    done = CliRunner().invoke(main, ["frontier", str(toy), "--reward", "reward", "-o", str(picture)])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.output)
+    assert "40 prompts" in done.output
+    assert picture.read_text(encoding="utf-8").count("<path") > 5
     toy.write_text("prompt_id|reward\n0\n")
     refused = CliRunner().invoke(main, ["frontier", str(toy), "--reward", "reward"])
     assert refused.exit_code == 2
