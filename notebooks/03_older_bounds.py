@@ -15,7 +15,7 @@
 # :class: answer
 # For a Gaussian reward the square root is exact. For a 0/1 reward that the base model gets right {{success_percent:g}} % of the time, the best-known
 # bound, $\sqrt{\Delta/2}$, is {{hoeffding_ratio:.2f}} times the largest possible gain at {{kl_shown:g}} nats, and it keeps growing beyond
-# {{kl_max:.2f}} nats, where every response is already right.
+# {{kl_max:.3g}} nats, where every response is already right.
 # :::
 
 # %% tags=["parameters"]
@@ -74,7 +74,7 @@ relaxed = {
     "mean and range": bounds.two_point(kl, success),
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Exact limit of a 0/1 reward with success rate {{success:g}} and three bounds on it. The bound from mean and range coincides with the limit; Hoeffding's ignores the mean and does not notice that the reward is exhausted at {{kl_max:.2f}} nats.", "name": "fig-zero-one-bounds"}, "image": {"alt": "Gain against KL: the exact limit rises and becomes flat at {{kl_max:.1f}} nats; Bennett's bound leaves it upwards, Hoeffding's starts steeper and keeps growing."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Exact limit of a 0/1 reward with success rate {{success:g}} and three bounds on it. The bound from mean and range coincides with the limit; Hoeffding's ignores the mean and does not notice that the reward is exhausted at {{kl_max:.3g}} nats.", "name": "fig-zero-one-bounds"}, "image": {"alt": "Gain against KL: the exact limit rises and becomes flat at {{kl_max:.2g}} nats; Bennett's bound leaves it upwards, Hoeffding's starts steeper and keeps growing."}}
 fig, ax = plotting.new()
 ax.set_ylim(0, 1.75 * (1 - success))
 plotting.curve(

@@ -15,7 +15,7 @@
 # :class: answer
 # For each base law, $N>1$ and order of the responses there is exactly one, up to scale and shift. With two responses every reward is of this kind; with
 # more, a reward almost never is. On this chapter's base model, raising the coinciding reward to the power {{power:.2f}} moves best-of-{{n:d}} away from every tilt, by at least
-# {{distance:.4f-}} nats, and it then misses {{missed:.4f}} of the reward's range.
+# {{distance:.3g-}} nats, and it then misses {{missed:.3g}} of the reward's range.
 # :::
 
 # %% tags=["parameters"]
@@ -104,7 +104,7 @@ plotting.name_axes(ax, "bending of the reward (log of the exponent)", "KL of bes
 # ## What it means
 #
 # Best-of-$N$ sees ranks, the optimum sees values. They agree for one reward, given the base law and $N$. Another $N$ usually asks for another reward: on
-# this base model with the one that fits $N={{n:d}}$, best-of-{{twice:d}} is {{other:.5f}} nats from the nearest tilt. But not always. With three responses of base masses
+# this base model with the one that fits $N={{n:d}}$, best-of-{{twice:d}} is {{other:.3g}} nats from the nearest tilt. But not always. With three responses of base masses
 # .02, .1715 and .8085 and rewards 0, .577 and 1 (the exact numbers are in the cell of claims), best-of-2 *and* best-of-8 are both exact tilts, while
 # best-of-4 is not: on the range from 0 to 1 the middle reward that $N$ asks for falls with $N$ and rises again. This happens for {{turning:.0%}} of {{n_laws:d}} random laws of three responses.
 #

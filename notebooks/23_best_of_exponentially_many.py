@@ -292,10 +292,10 @@ claims.glue(
 claims.record(
     claims.at_most(
         "rewards-equal",
-        r"rewards per token agree asymptotically: gap at the largest $m$ below a tenth of the gap at $m\le m_{\max}/100$, four models",
+        r"rewards per token agree asymptotically: gap at the largest $m$ as a share of the gap at $m\le m_{\max}/100$, four models",
         "Y24",
-        [last[name].reward_gap for name in models],
-        [0.1 * early[name][-1].reward_gap for name in models],
+        [last[name].reward_gap / early[name][-1].reward_gap for name in models],
+        0.1,
         must_hold=far,
     ),
     claims.at_most(
