@@ -426,6 +426,10 @@ def test_numbers_are_compared_one_by_one(project: Project) -> None:
         *((f"claim, {part}", "far") for part in ("value", "expected", "tolerance", "points", "holds")),
     }
     assert {row.name for row in compare(record, other, 1e-8) if not row.same} == {"law", "square", "far"}
+    record["numbers"]["end"] = other["numbers"]["end"] = 10**400
+    assert {row.name: row.same for row in compare(record, other, 1e-8)}["end"]
+    other["numbers"]["end"] += 1
+    assert not {row.name: row.same for row in compare(record, other, 1e-8)}["end"]
 
 
 def test_a_rerun_runs_our_notebook_with_the_recorded_parameters(
@@ -481,6 +485,8 @@ def test_what_cannot_be_run_again_is_said(project: Project) -> None:
     (found,) = rerun({"01_roots": {**record, "parameters": {"n": 0}}}, ["01_roots"], project, tolerance=0.0, scripts={})
     assert found.failed == "n must be >= 2; got 0."
     assert not found.good
+    (found,) = rerun({"01": record}, ["01"], project, tolerance=0.0, scripts={})
+    assert str(found.failed).startswith("it is called '01' in the bundle, and 01_roots here; get the bundle again")
     assert Rerun("a").good
 
 

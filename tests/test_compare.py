@@ -338,6 +338,13 @@ def test_the_command_answers_in_every_form(tmp_path: Path) -> None:
     assert said.stdout.splitlines()[-1].startswith("At 1.")
     assert "'better' has 0." in said.stdout.splitlines()[-1]
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    both = pd.concat([pd.read_csv(path).assign(which=name) for path, name in ((a, "a"), (b, "better"))])
+    both.to_csv(tmp_path / "both.csv", index=False)
+    assert run(tmp_path / "both.csv", "--run", "which", *options).stdout == said.stdout  # runs of one log
+    two = json.loads(
+        run(tmp_path / "both.csv", f"y={tmp_path}/both.csv", "--run", "which", *options[-2:], "--json").stdout
+    )
+    assert [one["name"] for one in two["runs"]] == ["both: a", "both: better", "y: a", "y: better"]
     document = json.loads(run(a, f"better={b}", *options, "--json").stdout)
     assert [one["name"] for one in document["runs"]] == ["a", "better"]
     assert document["headlines"] == [said.stdout.splitlines()[-1]]

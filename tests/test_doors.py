@@ -171,4 +171,13 @@ def test_what_a_door_leaves_alone() -> None:
         once(lambda: 1 / 0)
     with pytest.raises(InputError, match="times must be a whole number; got None"):
         once(lambda: 1.0, None)  # type: ignore[arg-type]
+
+    @guarded
+    def each(*parts: float, **named: int) -> float:
+        return [1.0, *parts].index(named["place"])
+
+    with pytest.raises(ValueError, match="is not in list"):  # a fault of ours, where each is what it should be
+        each(2.0, 3.0, place=4)
+    with pytest.raises(InputError, match="parts must be a finite number; got 'x'"):
+        each(2.0, "x", place=4)  # type: ignore[arg-type]
     assert pickle.loads(pickle.dumps(alignlib.fit_frontier)) is alignlib.fit_frontier

@@ -606,7 +606,19 @@ NAMES = [
     ["report", "t.csv", "--reward", "x", "-o", "z" * 300],
     ["run", "best_of_n", "-o", "z" * 300 + ".ipynb"],
     ["kl", os.fsdecode(b"\xff\xfe.csv")],
+    ["frontier", "t.csv", "--reward", "x", "--checkpoint", "s3://bucket/kept"],
+    ["frontier", "t.csv", "--reward", "x", "--summary", "file:///x/s.parquet"],
 ]
+
+
+@pytest.mark.parametrize("said", ["x", "", "-1", "9" * 40])
+def test_a_time_of_builds_that_is_none(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Numpy would fail over it in the middle of the work."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", said)
+    result = CliRunner().invoke(main, ["frontier", "t.csv", "--reward", "x"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"SOURCE_DATE_EPOCH must be a whole number of seconds since 1970; got '{said}'" in result.stderr
+    assert CliRunner().invoke(main, ["frontier", "--help"]).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,16 @@ def test_names_are_texts_and_one_number_in_two_spellings_is_said(tmp_path: Path)
         f"{task},{truth},{score},{who}"
         for task in ("1e+07", "10000000")
         for truth in "ab"
-        for score in ("4", "4.0", "5")
+        for score in ("4", "4.0", "5", "+5")
         for who in ("1.1", "1.10")
     ]
     file = write(tmp_path / "a.csv", "\n".join(["task,truth,score,who", *rows, ""]))
     table = RaterTable.read(file, target="truth", label="score", context="task", rater="who")
-    assert (table.contexts, table.labels, table.raters) == (("10000000", "1e+07"), ("4", "5"), ("1.1", "1.10"))
-    assert "'4' and '4.0' in column 'score' are one number, and read as one." in table.notes
+    assert (table.contexts, table.labels, table.raters) == (("10000000", "1e+07"), ("4", "+5", "5"), ("1.1", "1.10"))
+    assert (
+        "'4' and '4.0' in column 'score' are one number, and read as one. '+5' and '5' in column 'score' are one "
+        "number, and read as two; spell them alike if they are one."
+    ) in table.notes
     assert any(
         note.startswith("'1.1' and '1.10' in column 'who' are one number, and read as two") for note in table.notes
     )

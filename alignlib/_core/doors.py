@@ -22,7 +22,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -152,7 +152,12 @@ def _explained(
         given = inspect.signature(function).bind(*args, **kwargs)
     except TypeError:
         return None  # too many, too few, or a name that there is not: Python says so
-    names = [(name, value) for name, value in given.arguments.items() if name not in ("self", "cls")]
+    names = [
+        (name, one)
+        for name, value in given.arguments.items()
+        if name not in ("self", "cls")
+        for one in _each(given.signature.parameters[name].kind, value)
+    ]
     known, types_of = getattr(function, "__globals__", {}), getattr(function, "__annotations__", {})
     hints = {name: meant(types_of[name], known) for name, _ in names if name in types_of}
     for closely in (False, True):
@@ -170,6 +175,13 @@ def _explained(
         if shapes:
             return _sentence(f"The shapes of {', '.join(shapes)} do not go together; give arrays that match.")
     return _of_extent(names, error)
+
+
+def _each(kind: object, value: Any) -> Iterable[Any]:
+    """Return what an annotation speaks of: of ``*values`` and ``**named`` each, else the argument."""
+    if kind is inspect.Parameter.VAR_POSITIONAL:
+        return tuple(value)
+    return value.values() if kind is inspect.Parameter.VAR_KEYWORD else (value,)
 
 
 def _is_number(hint: Any, value: Any) -> bool:

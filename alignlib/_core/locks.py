@@ -106,6 +106,11 @@ def beside_others(folder: Path) -> Iterator[Callable[[], bool]]:
         folder.mkdir(parents=True, exist_ok=True)  # where it has been cleared away just now
     try:
         yield lambda: handle is None or hold_at_once(handle)
+    except BaseException:
+        if handle is None or hold_at_once(handle):  # what failed before it began leaves no folder
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
     finally:
         if handle is not None:
             os.close(handle)

@@ -19,6 +19,7 @@ from alignlib.cli._memory import check_memory
 
 __all__ = ["Command", "Option", "command", "naming", "option", "options_of", "refuse_typed"]
 
+_DATE = "SOURCE_DATE_EPOCH"  # numpy makes a number of it as it is imported, pictures later
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -104,6 +105,7 @@ class Command(click.Command):
         if not ctx.resilient_parsing:
             if not {"-h", "--help"} & set(args):
                 check_memory(self.name or "")
+                _check_date()
             _refuse_contradictions(self, ctx, args)
         return super().parse_args(ctx, args)
 
@@ -205,6 +207,13 @@ def _refuse_contradictions(command: click.Command, ctx: click.Context, args: Seq
             name, _, value = setting.partition("=")
             if value == "None" and name in given:
                 raise click.UsageError(f"{given[one.name]} contradicts {given[name]}; leave out one of them.", ctx)
+
+
+def _check_date() -> None:
+    """Refuse a time of builds that is none: libraries read it wherever they are first imported."""
+    said = os.environ.get(_DATE, "0")
+    if not (said.isascii() and said.isdecimal() and len(said) < 12):
+        raise BadInput(f"{_DATE} must be a whole number of seconds since 1970; got {said!r}. Correct or unset it.")
 
 
 def refuse_typed(*names: str, remedy: str) -> None:

@@ -98,6 +98,8 @@ def refused(error: OSError) -> BadInput:
     if len(place) > _LONGEST:
         place = f"{place[: _LONGEST // 2]}…{place[-_LONGEST // 2 :]}"
     place = place and f" ({place})"
+    if not place and error.errno in (errno.ENOSPC, errno.EDQUOT):  # as a rule said of what lies where nobody named it
+        place = f", as it may be where temporary files lie (TMPDIR={os.environ.get('TMPDIR', '/tmp')})"
     remedy = _REMEDIES.get(error.errno or 0, "try again, or choose another place")
     return BadInput(f"{error.strerror or error}{place}; {remedy}.")
 

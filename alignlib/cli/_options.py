@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ __all__ = [
     "seed_option",
 ]
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -100,10 +102,12 @@ class Output(File):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse another kind of file, and a place where none can be."""
+        typed = "--output" if param is None else max(param.opts, key=len)
+        if _ADDRESS.match(os.fsdecode(value)):
+            raise BadInput(f"{typed} is written to a disk of this machine; got the address {value}. Give a path.")
         path = super().convert(value, param, ctx)
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             *others, last = self.suffixes
-            typed = "--output" if param is None else max(param.opts, key=len)
             raise BadInput(f"{typed} must end in {' or '.join(filter(None, [', '.join(others), last]))}; got {path}.")
         from alignlib._core.files import check_place  # here, since help does without what it imports
 

@@ -53,8 +53,9 @@ def command(
 ) -> None:
     """Compare training RUNs at equal KL: the first with each of the others, with intervals.
 
-    RUN is a log as `alignlib overlay` reads it, or NAME=LOG; logs of one NAME are seeds of one method. Where the logs
-    hold single responses, intervals are over prompts, those in common paired.
+    RUN is a log as `alignlib overlay` reads it, or NAME=LOG; logs of one NAME are seeds of one method. Runs within one
+    log are compared with each other. Where the logs hold single responses, intervals are over prompts, those in common
+    paired.
     """
     named = [_named(run) for run in runs]
     check_picture(picture, force, [path for _, path in named] + ([] if table is None else [table]))
@@ -79,7 +80,9 @@ def command(
 
     logs: dict[str, list[TrainingLog]] = {}
     for name, path in named:
-        logs.setdefault(name, []).append(read_run(path, asked, one_of_several=True))
+        log = read_run(path, asked, one_of_several=True)
+        for title, part in [(name, log)] if asked["splits"] else _each_run(name, log, alone=len(named) == 1):
+            logs.setdefault(title, []).append(part)
     base = number_or_name(asked["run_base"])
     fit = None if table is None else base_fit(table, [asked["reward"]], asked, path="--table")
     with naming(runs="RUN"):
@@ -96,6 +99,13 @@ def command(
     say(form, "compare", comparison, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         wrote(picture)
+
+
+def _each_run(name: str, log: TrainingLog, alone: bool) -> list[tuple[str, TrainingLog]]:
+    """Return the runs that one log holds, by their own names where no other log is compared."""
+    if len(log.runs) == 1:
+        return [(name, log)]
+    return [(run if alone else f"{name}: {run}", log.keep(log.run == run)) for run in log.runs]
 
 
 def _named(run: str) -> tuple[str, Path]:

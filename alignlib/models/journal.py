@@ -21,6 +21,7 @@ from alignlib._core.files import write_whole
 __all__ = ["JOURNAL", "SCHEMA", "Journal", "Plan"]
 
 JOURNAL = "journal.jsonl"
+_LARGEST = 1 << 28  # bytes: lines of a million shards
 SCHEMA = 1
 
 
@@ -101,6 +102,8 @@ class Journal:
         path = folder / JOURNAL
         if not path.exists():
             return None
+        if path.stat().st_size > _LARGEST:
+            raise InputError(f"{path} is larger than any journal; delete the folder {folder} and start again.")
         content = path.read_bytes()
         whole, _, half = content.rpartition(b"\n")
         lines = whole.split(b"\n") if whole else []

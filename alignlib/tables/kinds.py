@@ -154,15 +154,16 @@ def categories(column: str, cells: pa.ChunkedArray, *, measured: bool = False) -
 
 
 def _spellings(column: str, values: list[str], numbers: list[str], read: list[str]) -> str:
-    """Say the first two texts that spell one number, and whether they are read as one."""
+    """Say the first two texts that spell one number and are read as one, and the first two that are read as two."""
     first: dict[str, int] = {}
+    found: dict[str, str] = {}
     for at, number in enumerate(numbers):
         before = first.setdefault(number, at)
         if before != at:
             one, other = sorted([values[before], values[at]])
             how = "one" if read[before] == read[at] else "two; spell them alike if they are one"
-            return f"{one!r} and {other!r} in column {column!r} are one number, and read as {how}."
-    return ""
+            found.setdefault(how, f"{one!r} and {other!r} in column {column!r} are one number, and read as {how}.")
+    return " ".join(found[how] for how in sorted(found))
 
 
 def renumbered(names: tuple[str, ...], codes: IntArray) -> tuple[tuple[str, ...], IntArray]:

@@ -116,6 +116,8 @@ def rerun(
     for name in names:
         try:
             notebook = project.find(name)
+            if notebook.name != name:
+                raise BundleError(f"it is called {name!r} in the bundle, and {notebook.name} here")
             same[name] = scripts.get(name) in _digests(notebook)
             jobs.append(_job(notebook, records[name]["parameters"]))
         except (ParameterError, BundleError) as error:
@@ -188,4 +190,7 @@ def _number(value: Any) -> float | None:
         return None
     if isinstance(value, str):
         return float(value) if value in ("inf", "-inf", "nan") else None
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # compared digit by digit
+        return None
