@@ -101,6 +101,7 @@ def test_names(project: Project, name: str) -> None:
         (["pairs", "--n", "7", "-o", "out.ipynb"], "Error: --n must be below top, 5; got 7.\n"),
         (["pairs", "--top", "1", "-o", "out.ipynb"], "Error: n must be below --top, 1; got 1.\n"),
         (["roots"], "Say where to: alignlib run roots -o out.ipynb"),
+        (["roots", "--foo", "3"], "Unknown parameter '--foo'"),
         ([], "Say which notebook and where to"),
         (["roots", "-o", "out.html"], "--output must end in .ipynb"),
         (["roots", "-o", "notebooks/01_roots.ipynb"], "lies among the sources"),

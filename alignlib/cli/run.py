@@ -110,10 +110,10 @@ def command(
     if name is None:
         raise BadInput("Say which notebook and where to: alignlib run NAME -o out.ipynb, or --list.")
     notebook = project.find(name)
-    if output is None:
-        raise BadInput(f"Say where to: alignlib run {name} -o out.ipynb, or --list.")
     check_names(notebook, more)
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
+    if output is None:
+        raise BadInput(f"Say where to: alignlib run {name} -o out.ipynb, or --list.")
     check_output(output, project, ".ipynb")
     notebook.check(values)
     # Here, not above: Jupyter takes a second that `--list` need not wait for.
