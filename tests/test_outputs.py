@@ -101,7 +101,14 @@ def refused(folder: Path, name: str, option: str, place: str) -> None:
     assert (done.exit_code, done.stdout) == (2, ""), done.exception
     assert "gone" not in done.stderr
     assert done.stderr.count("\n") == 1
-    remedies = ("must end in", "choose another", "make it first", "give the name", "holds half a character")
+    remedies = (
+        "must end in",
+        "choose another",
+        "make it first",
+        "give the name",
+        "holds half a character",
+        "correct the link",
+    )
     assert any(remedy in done.stderr for remedy in remedies)
     assert sorted(folder.rglob("*")) == before
 
