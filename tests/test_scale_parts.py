@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -21,7 +22,17 @@ from alignlib import InputError
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.rules import BestOfN
-from alignlib.scale import Question, SummaryTable, engine_for, list_parts, open_parts, parts, read_summary, sql
+from alignlib.scale import (
+    EXACT_UP_TO,
+    Question,
+    SummaryTable,
+    engine_for,
+    list_parts,
+    open_parts,
+    parts,
+    read_summary,
+    sql,
+)
 from alignlib.scale import store as stored
 from alignlib.tables import RewardTable, pieces
 
@@ -777,3 +788,22 @@ def test_half_of_a_part_that_was_written_twice_is_said(tmp_path: Path, levels: i
             (folder / f"{name}.csv").write_text("prompt_id,r\n" + "".join(some))
         with open_parts(str(folder), Question("prompt_id", ("r",)), tmp_path / "kept") as table:
             assert any(note.startswith(said.format(folder)) for note in table.notes) == is_said
+
+
+@pytest.mark.parametrize("prompts", [1, 20])
+def test_gold_of_prompts_in_bins_has_the_limit_of_its_samples(prompts: int, tmp_path: Path) -> None:
+    size = EXACT_UP_TO + 16
+    rng = np.random.default_rng(prompts)
+    reward = rng.standard_normal(prompts * size)
+    gold = 0.6 * reward + 0.8 * rng.standard_normal(reward.size)  # of unit variance
+    names = np.repeat(np.arange(prompts), size)
+    pq.write_table(pa.table({"prompt_id": names, "reward": reward, "gold": gold}), tmp_path / "a.parquet")
+    table = opened(tmp_path, Question("prompt_id", ("reward", "gold")))
+    assert (table.n_prompts, table.all_held) == ((50, True) if prompts == 1 else (20, False))
+    assert ("dealt at random into 50 groups" in table.notes[0]) == (prompts == 1)
+    fit = fit_frontier(table, "gold", n_boot=100)
+    limit, best = fit.at(0.5), fit.share([BestOfN(4)], "reward")
+    assert limit.gain_low[0] < 1.0 < limit.gain_high[0]  # of the normal law
+    assert best.gain_low[0] < 0.6 * 1.0294 < best.gain_high[0]
+    assert best.share is not None
+    assert best.share[0] == pytest.approx(0.6 * 1.0294 / math.sqrt(2.0 * 0.6363), abs=0.02)

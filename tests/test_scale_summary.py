@@ -510,6 +510,16 @@ def test_gold_of_a_table_in_bins_is_that_of_its_samples() -> None:
         assert of_bins.spent == pytest.approx(of_held.spent, abs=1e-3)
         widths = (of_bins.gold_high - of_bins.gold_low)[1:] / (of_held.gold_high - of_held.gold_low)[1:]
         assert ((widths > 0.7) & (widths < 2.5)).all()  # what wide bins leave open of best of two is as wide as chance
+    turned = as_table(summarised(names, dict(reversed(columns.items())), 10))
+    aside = SummaryTable(binned.table._pieces, [Head.of(binned.table._pieces[0]())], ("r", "g"), aside={"g": turned})
+    limits = [fit_frontier(table, "g", n_boot=100) for table in (held.table, aside)]
+    at_held, at_aside = (fit.at([0.1, 0.5]) for fit in limits)
+    assert at_aside.gain == pytest.approx(at_held.gain, abs=1e-4)
+    of_held, of_aside = (fit.share(BestOfN.along([2, 16]), "r") for fit in limits)
+    assert of_aside.gain == pytest.approx(of_held.gain, abs=2e-3)
+    assert of_aside.spent == pytest.approx(of_held.spent, abs=1e-3)
+    assert (of_aside.gain_low < of_held.gain_low).all()  # what bins leave open is in it
+    assert (of_aside.gain_high > of_held.gain_high).all()
     few = as_table(summarised(names[: 2 * size], {name: one[: 2 * size] for name, one in columns.items()}))
     with pytest.raises(InputError, match="too few for that"):
         fit_frontier(few, "r", n_boot=100).gold("g")
@@ -584,13 +594,10 @@ def test_few_prompts_in_bins_are_these_very_prompts_as_in_memory(prompts: int) -
     assert ((widths > 0.6) & (widths < 1.6)).all()
 
 
-def test_one_prompt_in_bins_with_gold_is_dealt_into_groups() -> None:
+def test_one_prompt_in_bins_is_answered_in_its_reward_and_not_in_gold() -> None:
     values = np.random.default_rng(9).standard_normal(60_000)
-    table = as_table(summarised(np.zeros(60_000, dtype=int), {"r": values, "g": values}, exact=10))
-    assert table.n_prompts == 50
-    assert int(table.n_samples.sum()) == 60_000
-    mean = float(table.n_samples @ table.prompt_means("r")) / 60_000
-    assert mean == pytest.approx(values.mean(), abs=1e-4)  # odd samples move
-    assert "dealt at random into 50 groups" in table.notes[-1]
-    found = fit_frontier(table, "r", n_boot=100).at(0.5)
+    fit = fit_frontier(as_table(summarised(np.zeros(60_000, dtype=int), {"r": values, "g": values}, exact=10)), "r")
+    found = fit.at(0.5)
     assert found.gain_low[0] < 1.0 < found.gain_high[0]
+    with pytest.raises(InputError, match="too few for that"):
+        fit.gold("g")

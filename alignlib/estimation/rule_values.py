@@ -18,6 +18,7 @@ from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence, Renyi
 from alignlib.estimation.best_of_n_in_bins import counted_rules
 from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.gold_in_bins import gold_of_counted_rules
 from alignlib.estimation.in_groups import in_groups
 from alignlib.rules import BestOfN, Prepared, Rule, ThresholdStopping, prepare
 from alignlib.tables import CountedSamples, RewardTable
@@ -28,7 +29,8 @@ _BLOCK = 1 << 18  # samples in work at a time
 _FEW_SAMPLES, _ENOUGH_PROMPTS = 16, 20_000
 _MOST_OFF = 1.0 / 3.0  # of what a rule spends: an estimate that may be off by more says nothing
 _NEEDS_EVERY_SAMPLE = (
-    "gold needs every sample of a prompt, and some prompts have theirs in bins; pass a larger exact_up_to to keep them."
+    "gold of fewer than twenty prompts needs every sample of each, and some have theirs in bins; pass a larger "
+    "exact_up_to to keep them."
 )
 _HIGH_ORDER = 2.0  # of Rényi divergences: beyond it few samples of rewards that tie do not tell the moments
 
@@ -100,8 +102,9 @@ def cell_values(
     for _, (some,) in table.each(work, columns, _BLOCK, index, add=True):
         values += some
     of_bins = np.zeros((4, len(rules)))
-    require(counted == picking or table.all_held, _NEEDS_EVERY_SAMPLE, "gold")
-    of_counted = partial(_of_counted, rules=rules, divergence=divergence, bounds=bounds)
+    other = None if counted == picking else counted
+    require(other is None or table.all_held or not cells.fixed_prompts, _NEEDS_EVERY_SAMPLE, "gold")
+    of_counted = partial(_of_counted, rules=rules, divergence=divergence, bounds=bounds, gold=other)
     off = np.abs(values[3:].sum(axis=1)) / table.n_prompts
     values = values[:3]
     for where, found in table.each_counted(of_counted, picking):
@@ -176,9 +179,19 @@ def samples_tell(
     return told
 
 
-def _of_counted(samples: CountedSamples, *, rules: Sequence[Rule], divergence: Divergence, bounds: bool) -> FloatArray:
-    """Return what `CountedRules.rows` does of one prompt whose samples are in bins."""
-    return counted_rules(samples, rules, divergence, bounds=bounds).rows()
+def _of_counted(
+    samples: CountedSamples, *, rules: Sequence[Rule], divergence: Divergence, bounds: bool, gold: str | None
+) -> FloatArray:
+    """Return what `CountedRules.rows` does of one prompt whose samples are in bins, with gains in gold where it counts.
+
+    What the picking reward spends and wins stays.
+    """
+    if gold is None:
+        return counted_rules(samples, rules, divergence, bounds=bounds).rows()
+    found = counted_rules(samples, rules, divergence).rows()
+    of_gold = gold_of_counted_rules(samples, rules, gold)
+    found[1], found[4:6] = of_gold[0], of_gold[3:5]
+    return found
 
 
 def _of_cells(*blocks: Any, rules: Sequence[Rule], divergence: Divergence, size: int) -> tuple[FloatArray]:

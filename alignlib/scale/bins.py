@@ -205,47 +205,6 @@ class Bins(SameFields):
         return bins.take(np.flatnonzero(count)).carried()
 
     @classmethod
-    def of_atoms(
-        cls,
-        row: IntArray,
-        value: FloatArray,
-        count: IntArray,
-        width: float,
-        others: tuple[Further, ...],
-    ) -> Bins:
-        """Put rewards that come several times each into bins.
-
-        Parameters
-        ----------
-        row : array of int (atoms,)
-            The prompt of each.
-        value : array (atoms,)
-            The rewards.
-        count : array of int (atoms,)
-            How often each comes.
-        width : float
-            Width of the bins, a power of two.
-        others : tuple of Further
-            What is known of further columns.
-        """
-        index, u = _placed(value, width)
-        square = u * u
-        atoms = cls(
-            row,
-            index,
-            count,
-            u * count,
-            (square >> STEPS) * count,
-            (square & _MASK) * count,
-            value + 0.0,
-            value + 0.0,
-            others,
-        )
-        half = len(row) // 2
-        parts = [atoms.take(np.arange(half)), atoms.take(np.arange(half, len(row)))]
-        return cls.merged(parts, len(others))
-
-    @classmethod
     def merged(cls, parts: Sequence[Bins], others: int) -> Bins:
         """Add up bins of the same place; the order of ``parts`` makes no difference.
 

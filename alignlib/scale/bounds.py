@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
 from alignlib._core.tilted_weights import Weights
 from alignlib.scale.bins import STEPS, Bins
@@ -25,7 +25,6 @@ from alignlib.tables import CountedBins, CountedFurther, CountedSamples
 
 __all__ = [
     "Atoms",
-    "arranged",
     "counted_samples",
     "inside_bins",
     "log_partition_bounds",
@@ -170,7 +169,7 @@ def counted_samples(bins: Bins, width: float, further: Mapping[str, float] | Non
         Names of further columns, in their order, and the widths of their bins.
     """
     inside = inside_bins(bins, width)
-    value, count, _ = arranged(bins, width, inside)
+    value, count = _arranged(bins, width, inside)
     _, _, _, m, v = inside
     slack = width * 2.0**-STEPS
     mean = np.clip(width * (bins.index + m) + 0.5 * slack, bins.least, bins.most)
@@ -212,26 +211,9 @@ def _further(bins: Bins, width: float, further: Further, its: float) -> CountedF
     )
 
 
-def arranged(bins: Bins, width: float, inside: Inside | None = None) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Return atoms of several prompts, from the bottom of each up: value, count, and the bin of each.
-
-    Parameters
-    ----------
-    bins : Bins
-        Bins of any prompts.
-    width : float
-        Their width.
-    inside : tuple of array, optional
-        What `inside_bins` says of them.
-
-    Returns
-    -------
-    value, count : array (atoms,)
-        In the order of the bins, rising in each.
-    place : array of int (atoms,)
-        The bin of each.
-    """
-    least, most, others, m, v = inside_bins(bins, width) if inside is None else inside
+def _arranged(bins: Bins, width: float, inside: Inside) -> tuple[FloatArray, FloatArray]:
+    """Return atoms, from the bottom up: value and count."""
+    least, most, others, m, v = inside
     arm, up = np.sqrt(v), m - least
     even = arm <= np.minimum(up, most - m)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -246,7 +228,7 @@ def arranged(bins: Bins, width: float, inside: Inside | None = None) -> tuple[Fl
     count = np.column_stack([*counts, np.where(alone | (n < 2.0), none, 1.0)]).reshape(-1)
     kept = np.flatnonzero(count > 0.0)
     value = np.column_stack([bins.least, low, high, bins.most]).reshape(-1)[kept]
-    return value, count[kept], kept // 4
+    return value, count[kept]
 
 
 def log_partition_bounds(

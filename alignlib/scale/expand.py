@@ -1,20 +1,17 @@
-"""From bins back to samples: of prompts with few of them, and shares of one prompt that has many."""
+"""From bins back to samples, of prompts with few of them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray
 from alignlib.scale.bins import STEPS, Bins
-from alignlib.scale.bounds import arranged, inside_bins
-from alignlib.scale.further import Further
-from alignlib.scale.keys import keys_of
+from alignlib.scale.bounds import inside_bins
 from alignlib.scale.summary import Summary
 
-__all__ = ["expanded", "shared"]
+__all__ = ["expanded"]
 
 
 def expanded(summary: Summary, most: int) -> Summary:
@@ -71,67 +68,3 @@ def _samples(bins: Bins, width: float) -> FloatArray:
     two = bins.count > 1
     found[starts[two] + 1] = bins.most[two]
     return np.asarray(found)
-
-
-def shared(summary: Summary, groups: int, rng: np.random.Generator) -> Summary:
-    """Return a summary whose prompts are groups among which the samples of the one prompt in bins are dealt at random.
-
-    Samples are where `arranged` has them; sums of further columns go with the numbers.
-
-    Parameters
-    ----------
-    summary : Summary
-        Of one prompt, in bins.
-    groups : int
-        Prompts of the result.
-    rng : Generator
-        Source of randomness.
-    """
-    bins, width = summary.bins, summary.widths[0]
-    value, exact_count, place = arranged(bins, width)
-    left = np.floor(exact_count).astype(np.int64)
-    odd = np.flatnonzero(exact_count > left)  # shares of a bin that are not whole: one more to the first
-    short = np.round(np.bincount(place[odd], (exact_count - left)[odd], len(bins.row))).astype(np.int64)
-    first = odd[np.unique(place[odd], return_index=True)[1]]
-    left[first] += short[place[first]]
-    rows, atoms, counts = [], [], []
-    for group in range(groups):
-        taken = rng.binomial(left, 1.0 / (groups - group))
-        left -= taken
-        held = np.flatnonzero(taken)
-        rows.append(np.full(len(held), group))
-        atoms.append(held)
-        counts.append(taken[held])
-    row, atom, count = (np.concatenate(parts) for parts in (rows, atoms, counts))
-    of_bin = bins.count[place[atom]]
-
-    def part(values: IntArray) -> IntArray:
-        whole, rest = np.divmod(values[place[atom]], of_bin)
-        return np.asarray(whole * count + (rest / of_bin * count).astype(np.int64))
-
-    names = pa.array([f"group {k + 1}" for k in range(groups)])
-    keys = keys_of(names)
-    order = np.argsort(keys)
-    rank = np.empty(groups, dtype=np.int64)
-    rank[order] = np.arange(groups)
-    others = tuple(
-        Further(
-            part(its.high),
-            part(its.low),
-            part(its.cross_high),
-            part(its.cross_low),
-            its.least[place[atom]],
-            its.most[place[atom]],
-        )
-        for its in bins.others
-    )
-    sizes = np.bincount(row, count, groups).astype(np.int64)[order]
-    return replace(
-        summary,
-        names=names.take(pa.array(order)).cast(pa.large_string()),
-        keys=keys[order],
-        sizes=sizes,
-        binned=np.ones(groups, dtype=bool),
-        bins=Bins.of_atoms(rank[row], value[atom], count, width, others),
-        values=(np.empty(0),) * len(summary.columns),
-    )

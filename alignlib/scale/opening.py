@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,11 @@ __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
 Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 _ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
+_GROUPS = 50  # of the samples of a single prompt
+_DEALT = (
+    "The {:,} samples of the one prompt are dealt at random into {} groups that count as prompts: what differs between "
+    "them is chance."
+)
 _FEW_BINS = 128  # over the rewards of a prompt: of fewer a word is said
 _FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
@@ -117,26 +122,105 @@ def open_parts(
             widths = (check_width(bin_width),) * len(widths)
         rows = held * sum(_sizes(parts)) / (_BYTES_OF_A_ROW * len(question.rewards))
         bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
-        stores = [Store.of(folder, replace(question, widths=widths), bits, parts)]
-        done, heads, notes = _joined(stores[0], parts, location, drop_below, skip_corrupt, engine, tell)
-        if bin_width is None and (finer := _finer(list(heads.values()), widths[0], len(widths))) is not None:
-            stores.append(Store.of(folder, replace(question, widths=(finer, *widths[1:])), bits, parts))
-            done, heads, notes = _joined(stores[1], parts, location, drop_below, skip_corrupt, engine, tell)
-        pieces: list[Piece] = [stores[-1].loader(bucket) for bucket in heads]
-        if isinstance(engine, Here) and sum(stores[-1].piece(bucket).stat().st_size for bucket in heads) <= _HELD:
-            pieces = [Held(load()) for load in pieces]
-        notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
+        reading = _Reading(parts, location, folder, bits, drop_below, skip_corrupt, engine, tell)
+        found = plain = reading.of(replace(question, widths=widths), finer=bin_width is None)
+        stores, notes, aside = plain.stores, plain.notes, dict[str, SummaryTable]()
+        if len(question.rewards) == len(widths) == 2 and plain.in_bins:
+            # Bins by the one reward do not tell the law of the other, which has bins of its own.
+            asked = plain.question
+            if sum(head.prompts for head in plain.heads.values()) == 1:
+                reading, asked = replace(reading, drop_below=0), replace(asked, groups=_GROUPS)
+                found = reading.of(asked, finer=False)
+                stores = [*stores, *found.stores]
+                notes = [*notes, _DEALT.format(sum(one.samples for one in found.done), _GROUPS)]
+            if found.in_bins:
+                turned = replace(asked, rewards=asked.rewards[::-1], widths=asked.widths[::-1])
+                other = reading.of(turned, finer=bin_width is None)
+                stores, its = [*stores, *other.stores], other.pieces(engine)
+                columns = its[0]().columns
+                aside[columns[0]] = SummaryTable(its, list(other.heads.values()), columns, engine=engine)
+        done, heads, pieces = plain.done, found.heads, found.pieces(engine)
+        notes += [*_coarse(list(heads.values()), found.question.widths[0]), _ORDER]
         if question.sample is None:
-            notes += written_twice(pieces[0](), location, stores[-1].first_range(done))
+            notes += written_twice(plain.first(), location, plain.stores[-1].first_range(done))
         dropped = sum(one.dropped for one in done)
         table = SummaryTable(
-            pieces, list(heads.values()), pieces[0]().columns, dropped=dropped, notes=tuple(notes), engine=engine
+            pieces,
+            list(heads.values()),
+            pieces[0]().columns,
+            dropped=dropped,
+            notes=tuple(notes),
+            engine=engine,
+            aside=aside,
         )
-        del heads, done  # the table has its own arrays: of many prompts these are a good part of the memory
+        del (
+            heads,
+            done,
+            found,
+            plain,
+        )  # the table has its own arrays: of many prompts these are a good part of the memory
         yield table
         if not keep and is_last():
             for store in stores:
                 store.clear(parts)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was read of parts: the last of the stores holds the pieces."""
+
+    stores: list[Store]
+    done: list[Done]
+    heads: dict[int, Head]
+    notes: list[str]
+
+    @property
+    def question(self) -> Question:
+        """What was asked, with the widths of bins that suit."""
+        return self.stores[-1].question
+
+    @property
+    def in_bins(self) -> bool:
+        """Whether a prompt has more samples than are put back from bins."""
+        return any(bool((head.binned & (head.sizes > EXACT_UP_TO)).any()) for head in self.heads.values())
+
+    def first(self) -> Summary:
+        """Return the first piece."""
+        return self.stores[-1].loader(next(iter(self.heads)))()
+
+    def pieces(self, engine: Engine) -> list[Piece]:
+        """Return what loads the pieces, or those that are in memory where they are small."""
+        store = self.stores[-1]
+        pieces: list[Piece] = [store.loader(bucket) for bucket in self.heads]
+        if isinstance(engine, Here) and sum(store.piece(bucket).stat().st_size for bucket in self.heads) <= _HELD:
+            pieces = [Held(load()) for load in pieces]
+        return pieces
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How parts are read."""
+
+    parts: Sequence[Part]
+    location: str
+    folder: Path
+    bits: int
+    drop_below: int
+    skip_corrupt: bool
+    engine: Engine
+    tell: Tell
+
+    def of(self, question: Question, *, finer: bool) -> _Found:
+        """Read the parts, again where the bins turn out to be far too wide and ``finer`` ones may be taken."""
+        stores = [Store.of(self.folder, question, self.bits, self.parts)]
+        more = self.drop_below, self.skip_corrupt, self.engine, self.tell
+        done, heads, notes = _joined(stores[0], self.parts, self.location, *more)
+        width = _finer(list(heads.values()), question.widths[0], len(question.widths)) if finer else None
+        if width is not None:
+            asked = replace(question, widths=(width, *question.widths[1:]))
+            stores.append(Store.of(self.folder, asked, self.bits, self.parts))
+            done, heads, notes = _joined(stores[1], self.parts, self.location, *more)
+        return _Found(stores, done, heads, notes)
 
 
 def _joined(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib._core.checks import BoolArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib.scale.parts import Part, opened
 from alignlib.scale.responses import Responses
@@ -67,6 +68,7 @@ class Question:
     drop_missing: bool = False
     widths: tuple[float, ...] = ()
     exact_up_to: int = 0
+    groups: int = 0
 
 
 @dataclass(frozen=True)
@@ -244,13 +246,28 @@ def _of_piece(file: TableFile, question: Question) -> Reading:
         )
         return Reading(replace(none, exact_up_to=question.exact_up_to), samples.size)
     kept = samples.without_gaps(question.drop_missing)
-    prompts, sizes = _runs(kept.identifiers)
     columns = {name: np.asarray(values) for name, values in kept.rewards.items()}
+    if question.groups:
+        return Reading(_dealt(file, columns, question), samples.size - kept.size)
+    prompts, sizes = _runs(kept.identifiers)
     widths = question.widths or None
     found = Summary.of(prompts, sizes, columns, widths=widths, exact_up_to=question.exact_up_to)
     responses = None if kept.told_apart is None else Responses.of(prompts, sizes, kept.told_apart)
     kind = "" if question.prompt is None else _kind(prompts, file.is_text)
     return Reading(found, samples.size - kept.size, responses, kind, _truths(file, question))
+
+
+def _dealt(file: TableFile, columns: dict[str, FloatArray], question: Question) -> Summary:
+    """Return the samples of a piece dealt into groups, by chance that the place of the piece decides."""
+    place = hashlib.blake2b(f"{file.path} {file.first_row}".encode(), digest_size=8).digest()
+    size = len(next(iter(columns.values())))
+    of = np.random.default_rng(int.from_bytes(place, "big")).integers(0, question.groups, size)
+    order, sizes = np.argsort(of, kind="stable"), np.bincount(of, minlength=question.groups)
+    held = np.flatnonzero(sizes)
+    dealt = {name: values[order] for name, values in columns.items()}
+    names = pa.array([f"group {k + 1}" for k in held.tolist()])
+    widths = question.widths or None
+    return Summary.of(names, sizes[held], dealt, widths=widths, exact_up_to=question.exact_up_to)
 
 
 def _runs(names: pa.Array) -> tuple[pa.Array, IntArray]:

@@ -15,16 +15,14 @@ from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.scale.engine import Engine, Here
-from alignlib.scale.expand import shared
 from alignlib.scale.heads import Head, measured, once, together
-from alignlib.scale.passes import Held, PassOverBins, PassOverBlocks, Piece, blocks_of
+from alignlib.scale.passes import PassOverBins, PassOverBlocks, Piece, blocks_of
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.tables import RewardTable
 
 __all__ = ["SummaryTable"]
 
 
-_GROUPS = 50  # of a single prompt in bins
 _AT_ONCE = 32  # pieces that a worker gets together, at most
 _MOST_GATHERED = 1 << 26  # samples that are put together in memory for what asks for all of them at once
 
@@ -92,6 +90,8 @@ class SummaryTable(RewardTable):
         Sentences on how the tables were read.
     engine : Engine
         Who does the passes; they add up to the same whoever does.
+    aside : mapping of str to SummaryTable, optional
+        The same samples in bins by another of the columns.
 
     Raises
     ------
@@ -117,19 +117,12 @@ class SummaryTable(RewardTable):
         dropped: int = 0,
         notes: tuple[str, ...] = (),
         engine: Engine | None = None,
+        aside: Mapping[str, SummaryTable] | None = None,
     ) -> None:
         require(len(heads) > 0, "heads must hold at least one; got none.", "heads")
         as_many = f"pieces must be as many as heads, {len(heads)}; got {len(pieces)}."
         require(len(pieces) == len(heads), as_many, "pieces")
-        n_prompts = sum(head.prompts for head in heads)
-        require(n_prompts > 0, "pieces must hold a prompt; got none.", "pieces")
-        if (
-            len(columns) > 1
-            and n_prompts == 1
-            and any(head.prompts and bool(head.binned.any()) and int(head.sizes.max()) > EXACT_UP_TO for head in heads)
-        ):
-            pieces, heads, note = _dealt(pieces, heads)
-            notes = (*notes, note)
+        require(any(head.prompts for head in heads), "pieces must hold a prompt; got none.", "pieces")
         numbers = [head.prompts for head in heads]
         sizes = together([head.sizes for head in heads], numbers)
         ends = np.cumsum(numbers)
@@ -147,6 +140,7 @@ class SummaryTable(RewardTable):
         put("_apart", together([once(head.binned & (head.sizes > EXACT_UP_TO)) for head in heads], numbers))
         put("_engine", Here() if engine is None else engine)
         put("_kept", {})
+        put("_aside", dict(aside or {}))
 
     _sizes: IntArray
     _pieces: list[Piece]
@@ -157,6 +151,7 @@ class SummaryTable(RewardTable):
     _apart: BoolArray
     _engine: Engine
     _kept: dict[str, FloatArray]
+    _aside: dict[str, SummaryTable]
 
     @property
     def offsets(self) -> IntArray:
@@ -278,6 +273,9 @@ class SummaryTable(RewardTable):
         place = self._place(column)
         if not self._apart.any():
             return
+        if column in self._aside:
+            yield from self._aside[column].each_counted(work, column, *arrays)
+            return
         if place > 0:
             self._check_held(column)
         tasks, starts = [], []
@@ -322,14 +320,3 @@ class SummaryTable(RewardTable):
     def with_at_least(self, n: int) -> RewardTable:
         """Refuse: prompts are left out where the parts are read."""
         raise InputError("drop_below is taken where the parts are read; pass it there.", argument="drop_below")
-
-
-def _dealt(pieces: Sequence[Piece], heads: Sequence[Head]) -> tuple[list[Piece], list[Head], str]:
-    """Deal the bins of a single prompt into groups, which then count as prompts: their spread is its error."""
-    summary = next(piece() for piece, head in zip(pieces, heads, strict=True) if head.prompts)
-    groups = shared(summary, _GROUPS, np.random.default_rng(0))
-    note = (
-        f"The {summary.n_samples:,} samples of the one prompt are in bins, dealt at random into {_GROUPS} groups that "
-        "count as prompts: what differs between them is chance."
-    )
-    return [Held(groups)], [Head.of(groups)], note
