@@ -54,6 +54,8 @@ class Question:
         Width of the bins of each reward, powers of two.
     exact_up_to : int
         The most samples of a prompt that are kept one by one.
+    groups : int
+        Groups among which all samples are dealt at random, in place of prompts; 0 for none.
 
     Examples
     --------
