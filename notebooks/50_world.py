@@ -21,7 +21,7 @@
 # %% tags=["parameters"]
 kl_mid: float = 1.0  # budget that the text quotes, in nats, in [0.1, 2]
 n_mid: int = 8  # best-of-N that the text quotes, >= 2
-n_list: list[int] = [2, 4, 8, 16, 64]  # best-of-N shown, >= 1
+n_list: list[int] = [2, 4, 8, 16, 64]  # best-of-N shown, >= 2
 soft_n: int = 16  # draws of soft best-of-n, in [2, 256]
 shift: float = 1000.0  # size of the constants added to a reward model prompt by prompt, in [0, 1e6]
 seed: int = 0  # seed of those constants, >= 0

@@ -31,7 +31,7 @@ estimator: str | None = None  # k1, k2 or k3: how the trainer estimated the KL o
 evaluation: bool = False  # take trl's evaluations instead of its training steps
 base: str = "table"  # what gains are measured from: table, first or a number, any
 level: float = 0.95  # coverage of the intervals, in [1e-6, 0.999999999]
-n_boot: int = 1000  # bootstrap replicates, in [100, 100000]
+n_boot: int = 1000  # bootstrap replicates, in [100, 20000]
 seed: int = 0  # seed of what is made up and of the intervals, >= 0
 folder: str | None = None  # folder in which to leave pictures and numbers, new folder
 
