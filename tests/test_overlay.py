@@ -34,7 +34,7 @@ from alignlib.tables import RewardTable
 from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_prompts, example_run
-from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from tests import awkward
 
 pytestmark = pytest.mark.xdist_group("overlay")  # what is made once is made in one process
@@ -618,6 +618,18 @@ def test_a_run_scatters_as_the_responses_of_each_checkpoint_do(law: FiniteLaw) -
         assert not honest.above.any()
         found_out += bool(overlay(replace(log, kl=log.kl / 30.0), fit, check=False, pool=1).above.any())
     assert found_out >= 3
+
+
+def test_a_quiet_run_beside_a_noisy_one_takes_nothing_from_its_intervals() -> None:
+    rng, kl = np.random.default_rng(11), np.linspace(0.0, 0.8, 12)
+    table, course = RewardTable.from_arrays(rng.standard_normal((60, 32))), 0.8 * np.sqrt(2.0 * kl)
+    logs = [means_of(kl.tolist(), (course + noise * rng.standard_normal(12)).tolist()) for noise in (0.3, 0.005)]
+    fit = fit_frontier(table, n_boot=100)
+    alone, both = overlay(logs[0], fit), overlay(joined_logs(logs, ["noisy", "quiet"], "both"), fit)
+    mine = both.log.run == "noisy"
+    for name in ("share_low", "share_high", "wasted_low", "wasted_high", "gain_low"):
+        np.testing.assert_array_equal(getattr(both, name)[mine], getattr(alone, name))
+    assert both.own is None
 
 
 def test_a_start_far_from_0_speaks_against_the_kl(made) -> None:

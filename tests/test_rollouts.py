@@ -114,6 +114,18 @@ def test_a_resume_on_other_processes_replaces_what_all_had_written(
     assert read_kl_samples(tmp_path).log_ratio.size == len(begun[-1])
 
 
+def test_cut_responses_are_counted_among_those_taken_and_a_step_without_rewards_is_named(tmp_path: Path) -> None:
+    with Rollouts(tmp_path) as rollouts:
+        for step, reward in ((0, 0.5), (10, np.nan), (20, 0.7)):
+            rollouts.write(step, prompt_id=["a", "b"], reward=[reward, reward], n_tokens=[4, 4],
+                           log_prob=[-5.0, -6.0], base_log_prob=[-5.5, -6.5], truncated=[1, int(step > 0)])  # fmt: skip
+    notes = read_training_log(tmp_path).notes
+    assert any("2 of 6 responses without a number" in note and "of step 10 none has one" in note for note in notes)
+    assert any(note.startswith("3 of 4 responses were cut") for note in notes)
+    for step, told in ((0, "1 of 2"), (20, "2 of 2")):
+        assert any(note.startswith(f"{told} responses were cut") for note in read_kl_samples(tmp_path, step=step).notes)
+
+
 def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
     with Rollouts(tmp_path), pytest.raises(InputError, match=r"is being written by another .* rank"):
         Rollouts(tmp_path)

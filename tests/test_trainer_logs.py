@@ -988,6 +988,35 @@ def test_whole_passes_may_be_training_begun_anew_or_processes_and_both_are_said(
         assert any("6 earlier ones" in note and "several runs or processes instead" in note for note in found.notes)
 
 
+def test_verls_console_line_cut_within_is_left_out(tmp_path: Path) -> None:
+    rows = [f"step:{k} - actor/kl_loss:{0.01 * k} - critic/score/mean:{0.1 * k} - response_length/mean:100.0 - x/end:1"
+            for k in range(1, 5)]  # fmt: skip
+    path = tmp_path / "run.log"
+    for end, steps in ((rows[-1][:48], 3), (rows[-1], 4)):  # a whole line without its end is no cut one
+        path.write_text("\n".join([*rows[:-1], end]))
+        found = read_training_log(path, estimator="k1")
+        assert found.step.size == steps
+        assert any("last line" in note for note in found.notes) == (steps == 3)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["pp.db", "qq.db"], "databases, as trackio's: 'pp.db', 'qq.db'"),
+        (["a/events.out.tfevents.1.host", "b/events.out.tfevents.2.host"], "TensorBoard's events: 'a', 'b'"),
+        (["x/trainer_state.json"], "runs of trl: 'x'"),
+    ],
+)
+def test_a_folder_of_logs_is_refused_with_what_lies_in_it(tmp_path: Path, names: list[str], words: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"SQLite format 3\0" if name.endswith(".db") else b"{}")
+    with pytest.raises(InputError) as error:
+        read_training_log(tmp_path)
+    assert words in str(error.value)
+    assert f"alignlib overlay {tmp_path / Path(names[0]).parts[0]}" in str(error.value)
+
+
 def test_a_column_of_runs_tells_them_apart_without_being_named(tmp_path: Path) -> None:
     rows = [f"{name},{k},{0.1 * k},{0.2 * k + place}" for k in range(5) for place, name in enumerate("AB")]
     (tmp_path / "run.csv").write_text("\n".join(["run,step,kl,reward", *rows]) + "\n")

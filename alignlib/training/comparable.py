@@ -13,12 +13,14 @@ from alignlib._core.errors import InputError
 from alignlib._core.shown import between
 from alignlib.training.kl_course import kl_course
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.strict_ends import NEIGHBOURS, student_reach
 
 __all__ = ["common_kls", "unlike_starts"]
 
 _SHOWN = 4  # budgets, where none are named
 _AT_BASE = 0.02  # nats: so near the base a run has the base's reward
 _SURE = 4.0  # standard errors
+_EARLY = 5  # checkpoints, which tell a scatter
 
 
 def common_kls(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None) -> tuple[FloatArray, list[str]]:
@@ -103,6 +105,22 @@ def _widest(log: TrainingLog) -> tuple[float, float]:
     return float(log.ends[0][i]), float(log.ends[1][i])
 
 
+def _at_start(log: TrainingLog) -> float | None:
+    """Return the scatter of a checkpoint at the start, a quarter of how far chance goes; None for short logs.
+
+    A run may scatter less later, as where it unlearns a rare penalty, and few checkpoints tell little.
+    """
+    noise, early, free = log.noise(), np.zeros(log.kl.size, dtype=bool), 0
+    for name in log.runs:
+        mine = np.flatnonzero(log.run == name)
+        early[mine[: max(mine.size // 2, _EARLY)]] = True
+        free += max(mine.size - 2, 0)
+    first = log.keep(early).noise()
+    if noise is None or first is None:
+        return None
+    return max(noise * float(student_reach(_SURE, max(free / NEIGHBOURS, 1.0))) / _SURE, first)
+
+
 def unlike_starts(every: Sequence[tuple[str, TrainingLog]], remedy: str | None) -> list[str]:
     """Point out runs that differ at the base itself, where methods cannot: by prompts, base or reward.
 
@@ -117,7 +135,7 @@ def unlike_starts(every: Sequence[tuple[str, TrainingLog]], remedy: str | None) 
     """
     known = []
     for title, log in every:
-        i, noise = int(np.argmin(np.abs(log.kl))), log.noise()
+        i, noise = int(np.argmin(np.abs(log.kl))), _at_start(log)
         if noise is not None and abs(log.kl[i]) <= _AT_BASE:
             moved = float(np.ptp(log.reward)) * math.sqrt(max(float(log.kl[i]), 0.0) / float(log.kl.max()))
             known.append((title, float(log.reward[i]), float(log.kl[i]), noise, moved))

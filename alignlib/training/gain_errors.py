@@ -14,12 +14,11 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.response_scatter import ResponseScatter
 from alignlib.training.run_base import error_of_these
 from alignlib.training.run_prompts import pair_prompts
-from alignlib.training.strict_ends import few_levels, responses_of
+from alignlib.training.strict_ends import NEIGHBOURS, few_levels, responses_of
 
 __all__ = ["GainErrors", "kl_error", "noise_of_distance"]
 
 _TOLD = 0.1  # of the largest KL: of less the scatter is another
-_NEIGHBOURS = 1.94  # second differences of noise go together: so many tell as much as one by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +94,7 @@ class GainErrors(SameFields):
     @property
     def _freedom(self) -> float:
         second = sum(max(int((self.log.run == name).sum()) - 2, 0) for name in self.log.runs)
-        return max(second / _NEIGHBOURS, 1.0)
+        return max(second / NEIGHBOURS, 1.0)
 
 
 def kl_error(log: TrainingLog, points: TrainingLog, width: int) -> FloatArray:

@@ -30,6 +30,7 @@ __all__ = ["Overlay", "overlay"]
 
 _GRID = 160
 _POINTS = 12
+_NAMED = 3  # runs
 _PER_POINT = (
     "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
     "wasted", "wasted_low", "wasted_high", "supported", "above", "equal_n", "equal_n_kl",
@@ -187,27 +188,65 @@ def overlay(
     longest = max(int((log.run == name).sum()) for name in log.runs)
     width = min(pool or math.ceil(longest / _POINTS), longest)
     own = own_limits(log, fit)
-    parts = [
-        _placed(log.keep(np.isin(log.run, np.array(names, dtype=object))), one, base, width, check, own.mixed)
-        for names, one in own.fits
-    ]
+    parts = []
+    for names, one in own.fits:
+        group = log.keep(np.isin(log.run, np.array(names, dtype=object)))
+        limit = _Limit.of(one, group)
+        # Each run scatters in its own way: a quiet one beside it says nothing of that.
+        parts += [_placed(group.keep(group.run == name), group, limit, base, width, check, own.mixed) for name in names]
     found = parts[0] if len(parts) == 1 else _joined(log, parts, own, base)
-    return replace(found, notes=(*found.notes, *own.notes), doubted=found.doubted or bool(own.mixed))
+    notes = [*found.notes, *_averaged(log, found, width)]
+    return replace(found, notes=(*notes, *own.notes), doubted=found.doubted or bool(own.mixed))
 
 
-def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bool, mixed: frozenset[str]) -> Overlay:
-    """Put runs on the same prompts on their limit."""
+@dataclass(frozen=True, eq=False)
+class _Limit(SameFields):
+    """The limit of runs on the same prompts, as far as they go.
+
+    Attributes
+    ----------
+    fit : Fit
+        The reward.
+    end : float
+        Where the samples' support ends.
+    within, far : EstimatedFrontier
+        Up to there, and as far as the runs go.
+    """
+
+    fit: Fit
+    end: float
+    within: EstimatedFrontier
+    far: EstimatedFrontier
+
+    @classmethod
+    def of(cls, fit: Fit, log: TrainingLog) -> _Limit:
+        """Estimate it."""
+        most = log.ends[1]
+        furthest = float(max(np.maximum(log.kl, 0.0).max(), most[np.isfinite(most)].max(initial=0.0)))
+        end = fit.frontier.supported_end
+        if not math.isfinite(end):  # known bounds: the limit is asked for as far as the run goes, and beyond its gains
+            end = max(2.0 * furthest, float(fit.frontier.spent[-1]))
+        grid = np.linspace(0.0, 1.0, _GRID) ** 2
+        return cls(fit, end, fit.at(grid * end), fit.at(grid * max(end, furthest), strict=False))
+
+
+def _placed(
+    log: TrainingLog,
+    group: TrainingLog,
+    limit: _Limit,
+    base: float | str,
+    width: int,
+    check: bool,
+    mixed: frozenset[str],
+) -> Overlay:
+    """Put a run on the limit of its prompts, ``group`` being all runs on them."""
+    fit, end, frontier, far = limit.fit, limit.end, limit.within, limit.far
     curve, level = fit.frontier, fit.level
     pooled = log.pooled(width)
     known = pooled.ends[0] == pooled.ends[1]
     least_kl, most_kl = (np.maximum(one, 0.0) for one in pooled.ends)
     spent = np.maximum(pooled.kl, 0.0)
-    furthest = float(max(spent.max(), most_kl[np.isfinite(most_kl)].max(initial=0.0)))
-    end = curve.supported_end
-    if not math.isfinite(end):  # known bounds: the limit is asked for as far as the run goes, and beyond its gains
-        end = max(2.0 * furthest, float(curve.spent[-1]))
-    grid = np.linspace(0.0, 1.0, _GRID) ** 2 * end
-    frontier, at = fit.at(grid), fit.at(spent, strict=False)
+    at = fit.at(spent, strict=False)
     limit_low, limit_high = at.gain_low, at.gain_high
     if not known.all():
         limit_low = fit.at(least_kl, strict=False).gain_low
@@ -215,6 +254,8 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         limit_high = np.where(np.isfinite(most_kl), limit_high, math.inf)
     base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base, fit.fixed_prompts)
     notes, noise = list(log.notes), noise_of_distance(log, log.reward - start, frontier)
+    if noise is None and len(group.runs) > 1:  # too short to tell its own
+        noise = noise_of_distance(group, group.reward - base_reward, frontier)
     paired, said, doubt = pair_prompts(log, fit.table, fit.reward) if base == "table" else (None, [], False)
     notes += said
     if paired is not None:
@@ -227,11 +268,7 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         )
     if noise is None and paired is None:
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
-    if width > 1 and known.all():
-        notes.append(_averaged(log, pooled, frontier, width))
-    elif width > 1:
-        notes.append(f"Each point is the mean of {width} consecutive checkpoints, more or less.")
-    allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(grid), frontier.gain_high)
+    allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(frontier.spent), frontier.gain_high)
     scatter = response_scatter(log, fit, log.reward - start, allowed, noise)
     if check and base == "table":
         apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, scatter)
@@ -253,7 +290,6 @@ def _placed(log: TrainingLog, fit: Fit, base: float | str, width: int, check: bo
         lower = np.where(limit_low > 0.0, limit_low, 0.0)
         least = np.where(placed, low / np.where(low > 0.0, limit_high, lower), np.nan)
         most = np.where(placed, high / np.where(high > 0.0, lower, limit_high), np.nan)
-    far = fit.at(np.linspace(0.0, 1.0, _GRID) ** 2 * max(end, furthest), strict=False)
     needed, needed_low, needed_high = _least_kl_of(frontier, far, gain, low, high)
     equal_n, equal_n_kl, enough = _best_of_n_of(fit, gain, high)
     needed_high = np.fmin(needed_high, enough)
@@ -322,8 +358,14 @@ def _joined(log: TrainingLog, parts: list[Overlay], own: OwnLimits, base: float 
     pooled = joined_logs([part.log for part in parts], [str(i) for i in range(len(parts))], log.path)
     pooled = replace(pooled, run=np.array(runs, dtype=object), notes=log.notes).keep(order)
     notes = list(log.notes)
-    for part, (names, _) in zip(parts, own.fits, strict=True):
-        notes += [f"{names[0]}: {note}" for note in part.notes if note not in log.notes]
+    said: dict[str, list[str]] = {}
+    for part in parts:
+        for note in dict.fromkeys(part.notes):
+            if note not in log.notes:
+                said.setdefault(note, []).append(part.log.runs[0])
+    for note, of_runs in said.items():
+        some = ", ".join(of_runs[:_NAMED]) + (f" and {len(of_runs) - _NAMED} more" if len(of_runs) > _NAMED else "")
+        notes.append(note if len(of_runs) == len(parts) else f"{some}: {note}")
     base_reward, base_error, _ = base_of_run(log, own.whole.table, own.whole.reward, base, own.whole.fixed_prompts)
     noises = [part.noise for part in parts if part.noise is not None]
     return replace(
@@ -337,7 +379,7 @@ def _joined(log: TrainingLog, parts: list[Overlay], own: OwnLimits, base: float 
         frontier=own.whole.frontier,
         rules=own.whole.share(),
         notes=tuple(notes),
-        own={name: part.frontier for part in parts for name in part.log.runs},
+        own={name: part.frontier for part in parts for name in part.log.runs} if len(own.fits) > 1 else None,
         **of_points,
     )
 
@@ -347,19 +389,25 @@ def _furthest(log: TrainingLog) -> TrainingLog:
     return log if log.kl_high is None else replace(log, kl=log.kl_high)
 
 
-def _averaged(log: TrainingLog, pooled: TrainingLog, frontier: EstimatedFrontier, width: int) -> str:
+def _averaged(log: TrainingLog, found: Overlay, width: int) -> list[str]:
     """Say how many checkpoints a point is the mean of, and what that takes from its share: the limit is concave."""
+    if width == 1:
+        return []
+    said = f"Each point is the mean of {width} consecutive checkpoints, more or less."
+    if found.log.kl_low is not None:
+        return [said]
+    frontier = found.frontier
 
     def limit(kl: FloatArray) -> FloatArray:
         return np.interp(np.sqrt(np.maximum(kl, 0.0)), np.sqrt(frontier.spent), frontier.gain)
 
-    whole, parts = limit(pooled.kl), replace(log, reward=limit(log.kl)).pooled(width).reward
+    whole, parts = limit(found.log.kl), replace(log, reward=limit(log.kl)).pooled(width).reward
     lost = float(np.max(1.0 - parts / np.where(whole > 0.0, whole, np.inf), initial=0.0, where=whole > 0.0))
-    return (
-        f"Each point is the mean of {width} consecutive checkpoints, more or less. The limit bends, so the limit at a "
-        "mean KL lies above the mean of the limits: a share is understated by that, here by at most "
-        f"{100.0 * lost:.2g} % of itself (pool=1 averages nothing)."
+    said += (
+        " The limit bends, so the limit at a mean KL lies above the mean of the limits: a share is understated by "
+        f"that, here by at most {100.0 * lost:.2g} % of itself (pool=1 averages nothing)."
     )
+    return [said]
 
 
 def _least_kl_of(

@@ -15,14 +15,13 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.strict_ends import RESPONSES
+from alignlib.training.strict_ends import NEIGHBOURS, RESPONSES
 
 __all__ = ["ResponseScatter", "response_scatter"]
 
 _PRICES = np.geomspace(0.02, 50.0, 24)  # λ times the deviation of the reward
 _MOST = 1 << 16  # samples on which deviations are found
 _LEAST = 1e-3  # of the base's deviation: no law that a policy has is all of one reward for sure
-_NEIGHBOURS = 1.94  # second differences of noise go together: so many tell as much as one by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +102,7 @@ def response_scatter(
     second = sum(max(int((log.run == name).sum()) - 2, 0) for name in log.runs)
     even = float(square.sum() ** 2 / (square**2).sum()) / square.size if square.any() else 1.0
     typical = math.sqrt(float(square.mean())) if square.any() else 1.0
-    return ResponseScatter(mean, deviation, base, noise, typical, max(second * even / _NEIGHBOURS, 1.0))
+    return ResponseScatter(mean, deviation, base, noise, typical, max(second * even / NEIGHBOURS, 1.0))
 
 
 def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, float]:

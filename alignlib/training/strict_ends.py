@@ -19,8 +19,9 @@ from alignlib._core.same import SameFields
 from alignlib.tables import RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 
-__all__ = ["RESPONSES", "Levels", "few_levels", "responses_of", "strict_quantile", "student_reach"]
+__all__ = ["NEIGHBOURS", "RESPONSES", "Levels", "few_levels", "responses_of", "strict_quantile", "student_reach"]
 
+NEIGHBOURS = 1.94  # second differences of noise go together: so many tell as much as one by itself
 RESPONSES = 16  # of a checkpoint at least, where the log does not tell
 _ACCUSED = 1e-3  # chance that an honest run is accused
 _FEW = 16  # levels of a reward, of which samples may well be all alike

@@ -66,8 +66,12 @@ def read_console(path: Path, query: LogQuery) -> LogRows:
 
 
 def _is_cut(text: str) -> bool:
-    """Tell whether the last line, without an end, breaks off within an object."""
-    last = re.split(r"[\r\n]", text)[-1]
+    """Tell whether the last line, without an end, breaks off within an object, or before the last key of verl's."""
+    *before, last = re.split(r"[\r\n]", text)
+    if " - " in last and "step:" in last:
+        like = next((line for line in reversed(before) if " - " in line and "step:" in line), "")
+        keys = [[match["key"] for match in _OF_VERL.finditer(line)] for line in (like, last)]
+        return bool(keys[0]) and keys[0][-1] not in keys[1]
     return "{" in last and last.count("{") > last.count("}")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,15 @@ from alignlib.tables import check_file, is_table_name, open_table_file, tables_i
 from alignlib.training.logs.per_prompt import PerPrompt
 
 __all__ = ["LogFormat", "LogQuery", "LogRows", "find_log", "known_formats", "no_length", "register"]
+
+
+_SHOWN, _LOOKED_AT = 4, 200  # logs in a folder
+_KINDS = {
+    "trl": "runs of trl",
+    "trackio": "databases, as trackio's",
+    "tensorboard": "folders or files of TensorBoard's events",
+    "mlflow": "runs of MLflow",
+}
 
 
 @dataclass(frozen=True)
@@ -237,10 +247,39 @@ def find_log(path: Path) -> tuple[Path, LogFormat]:
             "'reward'. Add them, or sample from the run's checkpoints with `alignlib sample`, naming the base.",
             argument="path",
         )
+    inside = _logs_in(path)
+    if inside:
+        some = ", ".join(f"{one.name!r}" for one, _ in inside[:_SHOWN]) + (", …" if len(inside) > _SHOWN else "")
+        kinds = " and ".join(dict.fromkeys(_KINDS.get(kind, "logs") for _, kind in inside))
+        beside = f" --also {quote(str(inside[1][0]))}" if len(inside) > 1 else ""
+        raise InputError(
+            f"{path} is no log but holds {kinds}: {some}. Name one, as in `alignlib overlay "
+            f"{quote(str(inside[0][0]))}{beside}`.",
+            argument="path",
+        )
     raise InputError(
         f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name the trainer's log, or a table.",
         argument="path",
     )
+
+
+def _logs_in(path: Path) -> list[tuple[Path, str]]:
+    """Return what lies in a folder, or one deeper, and is a log by itself, with its format; tables apart."""
+    try:
+        near = sorted(path.iterdir())[:_LOOKED_AT] if path.is_dir() else []
+        deeper = [sorted(one.iterdir())[:_LOOKED_AT] if one.is_dir() else [] for one in near]
+    except OSError:
+        return []
+    for level in (near, [one for some in deeper for one in some][:_LOOKED_AT]):
+        found = []
+        for one in level:
+            asked = (form for form in known_formats() if form.name in _KINDS and (form.name != "trl" or one.is_dir()))
+            kind = next((form.name for form in asked if form.find(one) is not None), None)
+            if kind is not None:
+                found.append((one, kind))
+        if found:
+            return found
+    return []
 
 
 def _check_files(path: Path) -> None:

@@ -25,7 +25,7 @@ from alignlib.training.policy_kl.response_names import (
     first_of,
     known_pair,
 )
-from alignlib.training.policy_kl.sample_table import Responses, latest_of, read_responses
+from alignlib.training.policy_kl.sample_table import Responses, latest_of, of_cut, read_responses
 from alignlib.training.policy_kl.samples_of_table import KLColumns
 
 __all__ = ["find_rollouts", "read_rollouts"]
@@ -107,6 +107,8 @@ def _averaged(
         keep, more = _of_split(path, split, query)
         notes += more
     rows = np.flatnonzero(keep)
+    held_cut = [np.zeros(one.samples.size, dtype=bool) if one.cut is None else one.cut for one in parts]
+    notes += of_cut([np.concatenate(held_cut)[rows]])
     split = None if split is None else split[rows]
     step, kl, reward = step[rows], kl[rows], reward[rows]
     names = np.arange(step.size).astype(object) if prompt is None else prompt[rows]

@@ -27,7 +27,7 @@ from alignlib.training.policy_kl.response_names import ADVANTAGES, OPENED, SPLIT
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
-__all__ = ["Responses", "latest", "latest_of", "read_kl_samples", "read_responses"]
+__all__ = ["Responses", "latest", "latest_of", "of_cut", "read_kl_samples", "read_responses"]
 
 _MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
 _CUTS = ("temperature", "top_p", "top_k", "min_p")  # of the law that was sampled from, where it is not the model's
@@ -54,6 +54,8 @@ class Responses(SameFields):
         Sentences on how it was read.
     opened : array (n,), optional
         How often the file had been opened again when the row was written.
+    cut : array of bool (n,), optional
+        Whether the response was cut at the largest length.
     """
 
     samples: KLSamples
@@ -64,6 +66,7 @@ class Responses(SameFields):
     notes: tuple[str, ...]
     advantage: FloatArray | None = None
     opened: FloatArray | None = None
+    cut: BoolArray | None = None
 
     def latest(self) -> BoolArray | None:
         """Tell which rows are not written anew after a resume; None without steps.
@@ -101,6 +104,7 @@ class Responses(SameFields):
             self.notes,
             None if self.advantage is None else self.advantage[rows],
             None if self.opened is None else self.opened[rows],
+            None if self.cut is None else self.cut[rows],
         )
 
 
@@ -145,6 +149,7 @@ def read_kl_samples(
     read = [read_responses(part, names) for part in parts]
     read = _of_step(read if step == "all" else _of_training(read), step, ", ".join(map(str, parts)))
     samples = _joined([one.samples for one in read], [str(part) for part in parts], [one.prompt for one in read])
+    samples = replace(samples, notes=(*samples.notes, *of_cut([one.cut for one in read])))
     prompts = [one.prompt for one in read if one.prompt is not None]
     if not prompts:
         alone = (
@@ -321,7 +326,7 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     notes = (*told, *samples.notes)
     advantage = None if reward is None else _advantages(file)
     opened = _opened(file) if step is not None else None
-    found = Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage, opened)
+    found = Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage, opened, _cut(file))
     if rewards is None or not np.isnan(rewards).any():
         return found
     scored = np.flatnonzero(~np.isnan(rewards))
@@ -329,7 +334,12 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     require(
         bool(scored.size), f"column {reward!r} of {path} holds no number; name that of the reward (reward).", "reward"
     )
-    note = f"Left out: {lost} without a number in {reward!r}, as where a reward could not be told."
+    note = f"Left out: {lost} without a number in {reward!r}, as where a reward could not be told"
+    gone = [] if step is None else np.setdiff1d(step, step[scored]).tolist()
+    if gone:
+        some = ", ".join(f"{one:g}" for one in gone[:5]) + (", …" if len(gone) > 5 else "")
+        note += f"; of step{'s' if len(gone) > 1 else ''} {some} none has one, and no checkpoint is made of it"
+    note += "."
     return replace(found.take(scored), notes=(*notes, note))
 
 
@@ -377,17 +387,36 @@ def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[
     return KLSamples.joined(parts, tuple(notes))
 
 
+def _cut(file: TableFile) -> BoolArray | None:
+    """Tell which responses were cut at the largest length."""
+    if _TRUNCATED not in file.names:
+        return None
+    table = load(file, [_TRUNCATED], "one row per response")
+    return np.asarray(numbers(file, _TRUNCATED, table.column(_TRUNCATED)) > 0.0)
+
+
+def of_cut(cut: Sequence[BoolArray | None]) -> list[str]:
+    """Say how many responses were cut at the largest length, of those that are taken.
+
+    Parameters
+    ----------
+    cut : sequence of array, optional
+        Whether each was, file by file; None where a file does not tell.
+    """
+    told = [one for one in cut if one is not None]
+    many = sum(int(one.sum()) for one in told)
+    if not many:
+        return []
+    said = (
+        f"{many} of {sum(one.size for one in told)} responses were cut at the largest length: the KL is that of "
+        "responses up to there, and longer ones have more."
+    )
+    return [said]
+
+
 def _with_notes(samples: KLSamples, file: TableFile) -> KLSamples:
     """Add what the file itself says of how it was sampled."""
     notes = [*file.notes, *samples.notes]
-    if _TRUNCATED in file.names:
-        table = load(file, [_TRUNCATED], "one row per response")
-        cut = int((numbers(file, _TRUNCATED, table.column(_TRUNCATED)) > 0.0).sum())
-        if cut:
-            notes.append(
-                f"{cut} of {samples.size} responses were cut at the largest length: the KL is that of responses up to "
-                "there, and longer ones have more."
-            )
     cuts = [name for name in _CUTS if name in file.names]
     if cuts:
         table = load(file, cuts, "one row per response")
