@@ -305,7 +305,23 @@ def test_moods_that_move_all_prompts_are_pointed_out() -> None:
     for size, said in ((0.0, False), (0.3, True)):
         gold = own + size * mood
         found = pick(log, RunGold("judge", log.step, log.kl, gold.mean(axis=1), gold, ()))
-        assert any("moods that move all prompts" in note for note in found.notes) == said
+        assert any("judge or policy have moods" in note for note in found.notes) == said
+    few = pick(log, RunGold("judge", log.step[:6], log.kl[:6], gold[:6].mean(axis=1), gold[:6], ()))
+    assert any("6 checkpoints are too few to show whether judge or policy have moods" in note for note in few.notes)
+    assert "if no mood of judge or policy moves all prompts together" in lines_of(few)
+
+
+def test_gold_or_reward_of_another_scale_than_the_tables_is_said() -> None:
+    rng = np.random.default_rng(4)
+    log = example_run(2, 3, np.random.default_rng(0))[0]
+    level = rng.standard_normal((60, 16))
+    table = RewardTable.from_arrays({"reward": level, "gold": 0.7 * level + 0.5 * rng.standard_normal((60, 16))})
+    fit = fit_frontier(table, "reward", n_boot=100)
+    for times, plus, said in ((1.0, 0.0, False), (10.0, 5.0, True)):
+        gold = RunGold("gold", log.step, log.kl, plus + times * 0.5 * log.reward, None, ())
+        notes = pick(log, gold, fit=fit, column="gold").notes
+        assert any("of 'gold', and the base samples average" in note for note in notes) == said
+        assert not any("of 'reward', and the base samples" in note for note in notes)
 
 
 def test_the_error_spent_never_exceeds_what_was_stated() -> None:

@@ -1017,6 +1017,13 @@ def test_a_folder_of_logs_is_refused_with_what_lies_in_it(tmp_path: Path, names:
     assert f"alignlib overlay {tmp_path / Path(names[0]).parts[0]}" in str(error.value)
 
 
+def test_another_column_that_may_be_the_kl_is_named_in_a_table_of_ones_own(tmp_path: Path) -> None:
+    rows = [f"{k},{0.1 * k},{0.2 * k},{0.1 * k},{0.3 * k}" for k in range(5)]
+    (tmp_path / "run.csv").write_text("\n".join(["step,kl,kl_ref,same_kl,reward", *rows]) + "\n")
+    notes = read_training_log(tmp_path / "run.csv", kl_unit="sequence").notes
+    assert [note.split()[0] for note in notes if "may be meant as well" in note] == ["'kl_ref'"]
+
+
 def test_a_column_of_runs_tells_them_apart_without_being_named(tmp_path: Path) -> None:
     rows = [f"{name},{k},{0.1 * k},{0.2 * k + place}" for k in range(5) for place, name in enumerate("AB")]
     (tmp_path / "run.csv").write_text("\n".join(["run,step,kl,reward", *rows]) + "\n")

@@ -20,6 +20,7 @@ from alignlib.training.run_gold import RunGold, gold_of_log
 
 __all__ = ["Pick", "pick"]
 
+_NEAR_BASE, _FEW, _SURE = 0.1, 16, 4.0  # nats, responses of a checkpoint at least, standard errors
 _SCATTER = 8  # checkpoints that show how much they scatter
 _POINTS = 24  # of a log whose gold is predicted only
 
@@ -208,6 +209,11 @@ def pick(
             looks=looks,
         )
         notes += _mood(gold)
+    if fit is not None:
+        notes += _unlike_base(log.kl, log.reward, log.noise(), fit, fit.reward)
+        if gold is not None and column is not None and predicted is not None:
+            error = _noise(gold.gold) if gold.per_prompt is None else None
+            notes += _unlike_base(gold.kl, gold.gold, error, fit, column)
     with np.errstate(invalid="ignore"):
         near = (behind <= apart) | (np.arange(step.size) == best)
     near = np.flatnonzero(near & possible if (near & possible).any() else near)
@@ -259,8 +265,14 @@ def _by_measurement(gold: RunGold) -> tuple[int, FloatArray, FloatArray, str]:
 
 def _mood(gold: RunGold) -> list[str]:
     """Say so where checkpoints scatter more around their course than their prompts explain."""
-    if gold.per_prompt is None or len(gold.per_prompt) < _SCATTER:
+    if gold.per_prompt is None:
         return []
+    if len(gold.per_prompt) < _SCATTER:
+        few = (
+            f"{len(gold.per_prompt)} checkpoints are too few to show whether judge or policy have moods that move all "
+            "prompts together, as a fall would; errors over prompts do not hold them."
+        )
+        return [few]
     second = np.diff(gold.per_prompt, 2, axis=0)
     expected = float((second.var(axis=1, ddof=1) / second.shape[1]).mean())
     ratio = float(np.mean(second.mean(axis=1) ** 2)) / expected if expected > 0.0 else 0.0
@@ -270,6 +282,26 @@ def _mood(gold: RunGold) -> list[str]:
         f"From one checkpoint to the next gold moves {math.sqrt(ratio):.2g} times as much as its prompts explain: "
         "judge or policy have moods that move all prompts together. A fall between two checkpoints may be such a mood; "
         "give the mean of each checkpoint alone (run_gold), whose scatter counts them."
+    )
+    return [said]
+
+
+def _unlike_base(kl: FloatArray, values: FloatArray, noise: float | None, fit: Fit, column: str) -> list[str]:
+    """Say so where a run has another mean near the base than the table's samples, further apart than its KL allows."""
+    i = int(np.argmin(np.where(kl >= 0.0, kl, np.inf)))
+    table = fit.table
+    base = table.column(column)
+    spread = float(base.std())
+    means = np.add.reduceat(base, table.offsets[:-1]) / table.n_samples
+    error = spread / math.sqrt(_FEW) if noise is None else noise
+    error = math.hypot(error, float(means.std()) / math.sqrt(means.size))
+    apart = abs(float(values[i]) - float(means.mean()))
+    if not 0.0 <= kl[i] <= _NEAR_BASE or apart <= spread * math.sqrt(2.0 * kl[i]) + _SURE * error:
+        return []
+    said = (
+        f"At {kl[i]:.2g} nats from the base the run has {values[i]:.4g} of {column!r}, and the base samples average "
+        f"{means.mean():.4g}: further apart than that KL and chance allow. Its {column!r}, base or prompts are not the "
+        "table's, and what is predicted from the table, or set beside it, is not this run's."
     )
     return [said]
 

@@ -210,6 +210,8 @@ def _turned(one: Pick, turn: GoldTurn) -> str:
     looks = f"chance of a false alarm at any of the looks: {percent(turn.error)}"
     if turn.told_by == "checkpoints":
         looks += ", if the checkpoints' noise is independent and has one law"
+    else:
+        looks += ", if no mood of judge or policy moves all prompts together"
     if turn.looks == 0:
         needs = "six checkpoints" if turn.told_by == "checkpoints" else "prompts that differ"
         return f"Whether gold has fallen cannot be tested; it takes {needs}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -278,6 +279,8 @@ def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, cho
         return []
     before = prefixes(query.evaluation)
     names = dict.fromkeys(prefix + one.name for one in trainer.kl if one.unit == chosen.unit for prefix in before)
+    if not trainer.marks:  # nobody's: any column that is called a KL
+        names = dict.fromkeys(name for name in columns.names if "kl" in re.split(r"[^a-z]+", name.lower()))
     taken, said = columns.bounded(chosen.kl), list[str]()
     for name in names:
         if name == chosen.kl or name not in columns.names:

@@ -313,7 +313,7 @@ def sure_tokens(policy: FloatArray, base: FloatArray) -> list[str]:
     if share < _SURE_SHARE or int(sure.sum()) < _SURE_TOKENS:
         return []
     said = (
-        f"The policy gives probability 1 exactly to {100.0 * share:.2g} % of the tokens, of which the base is not "
+        f"The policy gives probability 1 exactly to {100.0 * share:.3g} % of the tokens, of which the base is not "
         "sure: its log-probabilities look like those of a law cut by top-k or top-p, and the KL is that of this law, "
         "not of the model itself."
     )
