@@ -35,7 +35,7 @@ __all__ = [
     "seed_option",
 ]
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # fsspec takes file:/x too
 F = TypeVar("F", bound=Callable[..., Any])
 
 
