@@ -255,6 +255,14 @@ def _source_messages(found: PolicyKL) -> list[str]:
             "another engine than scored them, and the KL here is not that of the policy."
         )
         off = True
+    reach = found.checks.get("out_of_reach")
+    if reach is not None and surprise is None and not off and reach[1] > 0.0:
+        said.append(
+            f"Over the tokens of a response, {reach[0]:.3g} ({reach[1]:.3g} to {reach[2]:.3g}) of the base's mass is "
+            "never drawn, more than chance: the policy is nearly sure where the base is not, or its log-probabilities "
+            "are of a law cut by top-k or top-p, or the responses were drawn at a lower temperature than scored, and "
+            "the KL is not that of the policy. Sums of entropies (entropy) tell the last from the others."
+        )
     weight = found.checks.get("mean_weight")
     if weight is not None and not off and weight[1] > 1.0:
         said.append(

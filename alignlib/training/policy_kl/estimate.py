@@ -84,7 +84,8 @@ class PolicyKL:
     checks : mapping of str to Interval
         99.9 % intervals that tell whether the samples come from whom they are said to: ``log_ratio`` (policy to base
         over the policy's samples, base to policy over the base's) is not negative on average, ``mean_weight`` not above
-        1, ``martingale`` and ``surprise`` are 0.
+        1, ``martingale`` and ``surprise`` are 0; ``out_of_reach``, the base's mass that the policy never draws summed
+        over the tokens of a response, is 0 unless the policy's law is cut or nearly sure.
     notes : tuple of str
         Sentences on what was left out.
     effective_samples : float, optional
@@ -247,6 +248,8 @@ def _checks(
         found["mean_weight"] = interval(np.exp(exponent))
     if "rao_blackwell" in values:
         found["martingale"] = interval(values["k1"] - values["rao_blackwell"])
+    elif "k1" in values and samples.token_log_ratio is not None and samples.token_log_ratio.min() > -_LARGEST_EXPONENT:
+        found["out_of_reach"] = interval(samples.sum_tokens(-np.expm1(-samples.token_log_ratio)))
     return found
 
 
