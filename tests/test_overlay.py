@@ -580,6 +580,13 @@ def test_a_run_that_falls_is_not_one_that_scatters(first: list[float], impossibl
     assert ("above the limit, where no policy can be" in headlines(found)[0]) == impossible
 
 
+def test_a_mean_far_beyond_every_response_is_impossible_however_much_the_run_scatters() -> None:
+    table = RewardTable.from_arrays(np.random.default_rng(0).uniform(-1.0, 1.0, (30, 16)))
+    found = overlay(means_of([0.05, 0.3, 8.0, 14.0, 19.0, 22.0, 24.0, 23.0], [11.0, -4.0, *FALLEN[:6]]),
+                    fit_frontier(table, n_boot=100), check=False, pool=1)  # fmt: skip
+    assert found.above.tolist() == [True] + [False] * 7
+
+
 @pytest.mark.parametrize("steps", [10, 30])
 def test_one_prompt_a_step_accuses_no_honest_run(steps: int) -> None:
     """Each step's reward is that of other responses to a single new prompt: it scatters as prompts do."""

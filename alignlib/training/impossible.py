@@ -173,7 +173,7 @@ def _reaches(
         if scatter.noise is not None:
             noise = student_reach(z, scatter.free) * own
             reach = np.minimum(reach, np.hypot(student_reach(z, prompts) * errors.base_error, noise))
-    chance = z * spread
+    chance = z * np.where(np.isfinite(spread), spread, scatter.base / math.sqrt(width))  # of single responses at most
     if few_levels(fit.table, fit.reward) is not None and scatter.noise is not None:  # at the last level hardly any
         chance = np.minimum(chance, student_reach(z, scatter.free) * scatter.noise / math.sqrt(width))
     return reach, chance
