@@ -113,7 +113,7 @@ for (m, law), style in zip(best.items(), [":", "-.", (0, (5, 1)), "-"], strict=F
 beyond = np.where(s <= lam, 0.0, np.asarray(token.log_partition(s)) + delta - s * mean)
 ax.plot(s, beyond, "--", color=plotting.BASE, linewidth=1.4, label="its limit")
 plotting.legend(ax, loc="upper center", fontsize=9)
-plotting.name_axes(ax, "s", r"$\frac{1}{m}\log\mathbb{E}\,e^{sS}-sR$ (nats per token)")
+plotting.name_axes(ax, "s", r"$\frac{1}{m}\log\mathrm{E}\,e^{sS}-sR$ (nats per token)")
 # %% [markdown]
 # ## Cumulants one by one
 

@@ -173,11 +173,11 @@ for name, channels in at_fixed.items():
     learnt[name] = np.array([one.risk(counting_decoder(one, draw_counts(one, n_labels, rng))) for one in mixtures])
 floor, weak = fano_floor(capacity_fixed, sizes), fano_floor(capacity_fixed, sizes, sharp=False)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Error rate against the number of values at a capacity of {{capacity_fixed:g}} {{nat_word}}. The best decoder of the symmetric channel (circles) attains the sharp floor, that of a rater with marks (squares) lies above it; learners that count {{n_labels:d}} labels err more often (crosses).", "name": "fig-fixed-capacity"}, "image": {"alt": "Rising error rates against the number of values on a logarithmic axis, up to {{risk_last:.2f}}: circles on the floor, squares above it, crosses above each, and a weak floor that starts at zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Error rate against the number of values at a capacity of {{capacity_fixed:g}} {{nat_word}}. The best decoder of the symmetric channel (circles) attains the sharp floor, that of a rater with marks (squares) lies above it; learners that count {{n_labels:d}} labels (crosses) err as often as the best decoder, or more.", "name": "fig-fixed-capacity"}, "image": {"alt": "Rising error rates against the number of values on a logarithmic axis, up to {{risk_last:.2f}}: circles on the floor, squares above it, crosses on or above each, and a weak floor that starts at zero."}}
 fig, ax = plotting.new(height=3.8)
 for (name, found), color, marker in zip(best.items(), (plotting.LIMIT, plotting.BEST_OF_N), "os", strict=True):
     ax.plot(sizes, found, marker, color=color, label=name)
-    ax.plot(sizes, learnt[name], "x", color=plotting.BASE, markersize=5)
+    ax.plot(sizes, learnt[name], "x", color=plotting.BASE, markersize=5, label=f"_{name}, learners that count")
 ax.plot([], [], "x", color=plotting.BASE, markersize=5, label="learners that count")
 middle = float(sizes[len(sizes) // 2])
 plotting.curve(

@@ -334,7 +334,7 @@ gained = np.array([table[n_most]["soft best-of-n"] / table[n_most]["particles"] 
 n_list, doubled = np.arange(2, 40), 2.0 ** np.arange(1, 7)
 claims.glue(
     win_best=draws / (draws + 1.0),
-    win_threshold=1.0 - 0.5 / draws,
+    win_threshold=shown["known threshold"][0].on(law).mean_reward,
     win_learnt=learnt(draws, 1.0).win_rate_formula(),
     saved=1.0 - needed / draws,
     whole=whole,

@@ -56,12 +56,14 @@ class PageParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.ids: set[str] = set()
+        self.repeated: set[str] = set()
         self.links: set[str] = set()
         self.resources: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note one element."""
         values = {name: value or "" for name, value in attrs}
+        self.repeated |= {values["id"]} & self.ids if values.get("id") != values.get("name") else set()
         self.ids |= {values[name] for name in ("id", "name") if values.get(name)}
         leads = tag == "link" and values.get("rel") in ("index", "search", "next", "prev")
         if leads or (tag == "a" and "href" in values):

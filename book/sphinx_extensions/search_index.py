@@ -17,6 +17,8 @@ from sphinx.util import logging
 
 from alignbook.search_entries import PageEntries, entries, script
 
+_SHARED = {"proof", "proof-content"}  # of sphinx-proof
+
 logger = logging.getLogger(__name__)
 
 
@@ -27,10 +29,20 @@ def name_rows(app: Sphinx, tree: nodes.document) -> None:
     for row in tree.findall(nodes.row):
         symbol = next(iter(row.findall(nodes.math)), None)
         if isinstance(row.parent, nodes.tbody) and symbol is not None and symbol.parent.parent is row.children[0]:
-            name = f"symbol-{nodes.make_id(symbol.astext().replace(chr(92), ' '))}"
-            taken = sum(name == known.rstrip("-0123456789") for known in tree.ids)
-            row["ids"].append(f"{name}-{taken + 1}" if taken else name)
-            tree.ids[row["ids"][0]] = row
+            name = plain = f"symbol-{nodes.make_id(symbol.astext().replace(chr(92), ' '))}"
+            number = 1
+            while name in tree.ids:
+                number += 1
+                name = f"{plain}-{number}"
+            row["ids"].append(name)
+            tree.ids[name] = row
+
+
+def drop_shared_anchors(_: Sphinx, tree: nodes.document, __: str) -> None:
+    """Take away the anchors that all theorems and proofs of a page share: they lead to none of them."""
+    for node in tree.findall(nodes.Element):
+        if node.get("ids") and set(node["ids"]) <= _SHARED:
+            node["ids"] = []
 
 
 def collect(app: Sphinx, tree: nodes.document, page: str) -> None:
@@ -74,6 +86,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("builder-inited", no_other_index)
     app.connect("doctree-read", name_rows)
+    app.connect("doctree-resolved", drop_shared_anchors)
     app.connect("doctree-resolved", collect, priority=900)  # when nothing more is changed
     app.connect("html-collect-pages", search_page)
     app.connect("build-finished", write)
