@@ -74,7 +74,9 @@ def test_pages_do_not_name_the_machine_they_were_built_on(pages: list[Path]) -> 
 
 def test_link_check_notices_a_broken_link(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    page.write_text('<p id="here"><b id="here"></b><a href="#gone">x</a><img src="http://a.example/b.png"></p>', encoding="utf-8")
+    page.write_text(
+        '<p id="here"><b id="here"></b><a href="#gone">x</a><img src="http://a.example/b.png"></p>', encoding="utf-8"
+    )
     found = parse(page)
     assert found.repeated == {"here"}
     assert (found.ids, found.links, found.resources) == ({"here"}, {"#gone"}, {"http://a.example/b.png"})

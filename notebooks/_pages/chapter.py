@@ -306,7 +306,10 @@ def near_from(shares: npt.ArrayLike, tried: Sequence[int], near: float) -> Claim
     """Claim that best-of-N has a share of the limit from some N on; where from none, the number is past the largest."""
     far = [n for n, share in zip(tried, np.asarray(shares), strict=True) if not share >= near]
     after = [n for n in tried if n > max(far, default=0)]
-    statement = f"best-of-N is nearly on the limit, at {near:.0%} of it or more, from some N on, of {tried[0]} to {max(tried)} as tried"
+    statement = (
+        f"best-of-N is nearly on the limit, at {near:.0%} of it or more, from some N on, "
+        f"of {', '.join(map(str, tried))}"
+    )
     return claims.at_most(
         "best-near-limit-from", statement, "after P26", min(after, default=max(tried) + 1), max(tried), must_hold=False
     )
