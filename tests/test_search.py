@@ -24,6 +24,9 @@ pytestmark = pytest.mark.xdist_group("pages")
 QUESTIONS = {
     "λ": "notation",
     "lambda": "notation glossary",
+    "what is lambda?": "notation glossary",
+    "what does lambda mean": "notation glossary",
+    "python version": "rerun versions",
     "π_λ": "notation notebooks/01_closed_form",
     "D_max": "notation",
     "C_tot": "notation notebooks/60_feedback_channel",
@@ -218,9 +221,10 @@ def test_folded_code_and_raw_text_are_left_out() -> None:
     section = nodes.section("", nodes.title("", "Title"), ids=["title"])
     section += nodes.container("", nodes.literal_block("", "secret = 1"), classes=["cell_input"])
     section += nodes.raw("", "<b>raw</b>", format="html")
-    section += nodes.paragraph("", "shown")
+    section += nodes.section("", nodes.paragraph("", "shown,"), classes=["theorem-content"])  # no section of its own
+    section += nodes.paragraph("", "and this")
     tree += section
-    assert [(entry.title, entry.text) for entry in search_entries.entries(tree)] == [("Title", "shown")]
+    assert [(entry.title, entry.text) for entry in search_entries.entries(tree)] == [("Title", "shown, and this")]
 
 
 def test_a_page_is_found_by_the_question_it_opens_with_and_by_words_of_ours() -> None:

@@ -107,7 +107,7 @@ def _read(node: nodes.Node, at: Entry, found: list[Entry]) -> None:
         for kind in (nodes.caption, nodes.paragraph, nodes.math_block):  # not the bare text of a picture or a table
             for part in node.findall(kind):
                 at.words += [_line(part), " "]
-    elif isinstance(node, nodes.section) and node["ids"] != ["proof-content"]:
+    elif isinstance(node, nodes.section) and node["ids"]:  # the text of a theorem is a section without an anchor
         _read_section(node, at, found)
     elif isinstance(node, addnodes.desc):
         _read_name(node, found)

@@ -128,10 +128,17 @@
     return words.length > 1 && index.vocabulary.has(words[words.length - 1]) ? [words[words.length - 1]] : words;
   }
 
+  // What is asked about: of "what is lambda?" and "what does lambda mean" the letter, which "mean" would hide.
+  function subject(query) {
+    const plain = query.trim().replace(/\?+$/, "");
+    const about = /^what(?:['’]s| is| are| does| do)? +(?:the |an? )?(.+?)(?: +(?:means?|stands? for))?$/i.exec(plain);
+    return about ? about[1] : plain;
+  }
+
   // Entries for a query, the best first: {entry, score, terms}.
   function find(index, query) {
     const { data, vocabulary, lengths, means } = index;
-    const count = data.entries.length, asked = groups(index, query);
+    const count = data.entries.length, about = subject(query), asked = groups(index, about);
     const scores = new Map();
     let all = 0;
     asked.forEach(function ([word, others], place) {
@@ -162,15 +169,15 @@
         scores.set(entry, known);
       }
     });
-    const phrase = joined(query), typed = query.trim();
+    const phrase = joined(query), short = joined(about);
     for (const one of scores.values()) {
       const [page, , title, kind] = data.entries[one.entry];
       const covered = all ? one.covered / all : 1;
       one.score *= covered * covered * (KIND[kind] || 1) * data.pages[page][2] * (LISTS.has(title) ? 0.5 : 1);
       if (kind === "page" && phrase.length > 8 && index.asked[page].includes(phrase)) one.score *= 1.5;
       const name = kind === "name" ? title.slice(title.lastIndexOf(".") + 1) : title;
-      if (name === typed) one.score *= 2.5;
-      else if (joined(name) === phrase) one.score *= kind === "name" ? 1.3 : 1.6;
+      if (name === about) one.score *= 2.5;
+      else if (joined(name) === short) one.score *= kind === "name" ? 1.3 : 1.6;
     }
     return [...scores.values()].sort((a, b) => b.score - a.score || a.entry - b.entry);
   }
