@@ -45,8 +45,9 @@ All the rest
 - `InputError`: bad input, said in a sentence
 
 What is not here is found in the rooms: ``alignlib.laws``, ``rules``, ``divergences``, ``sequences``, ``tables``,
-``estimation``, ``scale``, ``pass_at_k``, ``hacking``, ``bottleneck``, ``training``, ``answers``. The book's part "The
-library" has a page for each, with formulas and examples (``api/index.html`` in the book that ``make book`` builds).
+``estimation``, ``scale``, ``pass_at_k``, ``hacking``, ``bottleneck``, ``training``, ``answers``, and, each with an
+extra, ``certified``, ``models``, ``lm``. The book's part "The library" has a page for each, with formulas and examples
+(``api/index.html`` in the book that ``make book`` builds).
 """
 
 from alignlib._core.version import __version__ as __version__
@@ -93,19 +94,24 @@ _HOMES = {
     "InputError": "alignlib._core.errors",
 }
 _MODULES = (
-    *("laws", "divergences", "rules", "sequences", "tables", "estimation", "hacking", "bottleneck", "training"),
-    *("answers", "plotting"),
+    *("laws", "divergences", "rules", "sequences", "tables", "estimation", "scale", "pass_at_k", "hacking"),
+    *("bottleneck", "training", "answers", "certified", "models", "lm", "plotting"),
 )
 
 if TYPE_CHECKING:
     from alignlib import answers as answers
     from alignlib import bottleneck as bottleneck
+    from alignlib import certified as certified
     from alignlib import divergences as divergences
     from alignlib import estimation as estimation
     from alignlib import hacking as hacking
     from alignlib import laws as laws
+    from alignlib import lm as lm
+    from alignlib import models as models
+    from alignlib import pass_at_k as pass_at_k
     from alignlib import plotting as plotting
     from alignlib import rules as rules
+    from alignlib import scale as scale
     from alignlib import sequences as sequences
     from alignlib import tables as tables
     from alignlib import training as training
