@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from alignlib import InputError
 from alignlib.estimation import fit_frontier
-from alignlib.estimation.best_of_n_in_bins import _cumulative, counted_rules
+from alignlib.estimation.best_of_n_in_bins import counted_rules
 from alignlib.estimation.curve_in_bins import curve_in_bins
+from alignlib.estimation.draws_among import all_among
 from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
@@ -347,7 +348,7 @@ def test_counts_are_samples_that_come_so_often(levels: list[tuple[float, int]]) 
 def test_the_chance_that_all_draws_are_among_the_lowest_is_exact(n: int) -> None:
     upto = np.array([1000.0, 999.0, 993.0, 960.0, n, n - 1.0])
     exact = [math.comb(int(one), n) / math.comb(1000, n) for one in upto]
-    assert _cumulative(float(n), upto, 1000) == pytest.approx(exact, rel=1e-12, abs=0.0)
+    assert all_among(float(n), upto, 1000) == pytest.approx(exact, rel=1e-12, abs=0.0)
 
 
 def test_best_of_many_of_bins_is_the_formula_without_ties() -> None:

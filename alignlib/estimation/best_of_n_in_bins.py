@@ -8,24 +8,19 @@ from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 
 import numpy as np
-import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence
+from alignlib.estimation.draws_among import FEWEST, NOTHING, SERIES, all_among, by_series
 from alignlib.rules import BestOfN, Rule, SampleLevels
 from alignlib.tables import CountedSamples
 
 __all__ = ["CountedRules", "chances_in_bins", "counted_rules"]
 
-_NOTHING = -200.0  # log of a chance that is none; far smaller ones take long
 _FAR = 45.0  # ranks that are kept with a chance of e^-45 or less are left out
-_SERIES = 3.0  # samples for each draw, for the series
-_SUMMED, _COUNTED = 2048, 4096
 _ONE_BY_ONE = 16  # draws
-_BY_SERIES = 8.0  # draws, more of which go by the series
 _TOGETHER = 8  # N
-_MOST_TERMS = 64  # of the series: for N up to 10^12 so many are enough
 _ROUNDED = 1e-13  # of sums
 
 
@@ -197,7 +192,7 @@ class _Ranks:
         """Whether the series gives the chances of both of these N, for the bins of which the least N keeps samples."""
         some = self.some(least)
         whole = least == round(least) and most == round(most)
-        return whole and least > _BY_SERIES and bool(some) and _SERIES * most <= float(self.upto[some - 1])
+        return whole and least > FEWEST and bool(some) and SERIES * most <= float(self.upto[some - 1])
 
     def reached(self, best_of: FloatArray) -> FloatArray:
         """Return the chances that all N draws are among the samples up to the end of a bin, and 0, one row for each N.
@@ -208,11 +203,11 @@ class _Ranks:
         some = self.some(least)
         found = np.zeros((len(best_of), some + 1))
         if self.in_series(least, float(best_of[-1])):
-            found[:, :some] = _by_series(best_of, self.upto[:some], self.n, self.log_share[:some])
+            found[:, :some] = by_series(best_of, self.upto[:some], self.n, self.log_share[:some])
         elif least == round(least) and least <= _ONE_BY_ONE:
             found[0, :some] = self._one_by_one(round(least))[:some]
         else:
-            found[0, :some] = _cumulative(least, self.upto[:some], self.n)
+            found[0, :some] = all_among(least, self.upto[:some], self.n)
         return found
 
     def _one_by_one(self, best_of: int) -> FloatArray:
@@ -243,10 +238,10 @@ def _gain(best_of: FloatArray, ranks: _Ranks, chances: FloatArray) -> tuple[Floa
         bottom[left < 1.0] = 0.0
         for row, place in np.argwhere((left >= 0.0) & (left < 1.0)).tolist():
             one = below[place : place + 1] + 1.0
-            bottom[row, place] = best_of[row] * float(_cumulative(float(best_of[row]), one, n)[0] / one[0])
+            bottom[row, place] = best_of[row] * float(all_among(float(best_of[row]), one, n)[0] / one[0])
     else:
-        top = reached - _cumulative(float(best_of[0]), upto - 1.0, n)
-        bottom = _cumulative(float(best_of[0]), below + 1.0, n) - before
+        top = reached - all_among(float(best_of[0]), upto - 1.0, n)
+        bottom = all_among(float(best_of[0]), below + 1.0, n) - before
     inner = (mass - top - bottom) * more
     single = ranks.single[:some]
     np.copyto(top, mass, where=single)
@@ -265,68 +260,6 @@ def _gain(best_of: FloatArray, ranks: _Ranks, chances: FloatArray) -> tuple[Floa
         far = np.abs(mass) @ (bins.most - bins.least)[:some] + rounding
         return found + likely, far + likely, far
     return found + likely, likely + rounding, most_more - likely + rounding
-
-
-def _cumulative(best_of: float, upto: FloatArray, n: int) -> FloatArray:
-    """Return the chance that all N draws, without replacement, are among the lowest ``upto`` samples of n."""
-    if not upto.size:
-        return upto
-    if best_of != round(best_of):  # the delete-one jackknife of (j/n)^N
-        f, less = upto / n, np.minimum(upto / (n - 1.0), 1.0)
-        left = f * (np.maximum(upto - 1.0, 0.0) / (n - 1.0)) ** best_of + (1.0 - f) * less**best_of
-        return np.asarray(n * f**best_of - (n - 1.0) * left)
-    if best_of > _BY_SERIES and upto.size and _SERIES * best_of <= float(upto.min()):
-        return np.asarray(_by_series(np.array([best_of]), upto, n, np.log(upto / n))[0])
-    if best_of <= 64:
-        share = np.ones_like(upto)
-        for k in range(round(best_of)):
-            share *= np.maximum(upto - k, 0.0) / (n - k)
-        return share
-    above = n - upto
-    if above.max() <= _COUNTED and (above == np.floor(above)).all():  # without SciPy's part, which takes long to import
-        with np.errstate(divide="ignore"):  # fewer than N are left
-            missed = np.log1p(-np.minimum(best_of / (n - np.arange(above.max())), 1.0))  # one of them after the other
-        return np.asarray(np.exp(np.concatenate([[0.0], np.cumsum(missed)])[above.astype(np.int64)]))
-    enough = np.maximum(upto, best_of)
-    log_share = scipy.special.betaln(n - best_of + 1.0, best_of) - scipy.special.betaln(enough - best_of + 1.0, best_of)
-    return np.where(upto >= best_of, np.exp(log_share), 0.0)
-
-
-def _by_series(best_of: FloatArray, upto: FloatArray, n: int, log_share: FloatArray) -> FloatArray:
-    """Return the same, ``(u/n)^N Π (1 - k/u)/(1 - k/n)``, where N is small against every u, by a series of its log."""
-    inverse = 1.0 / upto
-    ratio = best_of[:, None] * inverse
-    most = float(best_of[-1])  # ranks fall, and N rise: the last ratio is the largest
-    terms = math.ceil(math.log(1e-17 / most) / math.log(most * float(inverse[-1])))
-    powers = np.array([_sums_of_powers(round(one))[:terms] for one in best_of.tolist()])
-    found, of_all = np.multiply(ratio, powers[:, -1:]), powers[:, -1]
-    for j in range(powers.shape[1] - 2, -1, -1):
-        found += powers[:, j : j + 1]
-        found *= ratio
-        of_all = of_all * (best_of / n) + powers[:, j]
-    np.subtract(best_of[:, None] * log_share, found, out=found)
-    found += (of_all * (best_of / n))[:, None]
-    np.maximum(found, _NOTHING, out=found)
-    return np.asarray(np.exp(found, out=found))
-
-
-@lru_cache(maxsize=1024)
-def _sums_of_powers(best_of: int) -> tuple[float, ...]:
-    """Return ``Σ_{k<N} (k/N)^j / j`` for j = 1, 2, …, as many as the series takes."""
-    most = _MOST_TERMS
-    if best_of > _SUMMED:  # Euler and Maclaurin
-        found = []
-        for j in range(1, most + 1):
-            falling = [math.perm(j, i) / best_of**i * (j != i) for i in (1, 3, 5)]  # no constant term
-            part = best_of / (j + 1.0) - 0.5 + falling[0] / 12.0 - falling[1] / 720.0 + falling[2] / 30240.0
-            found.append(part / j)
-        return tuple(found)
-    share = np.arange(best_of) / best_of
-    power, found = share, []
-    for j in range(1, most + 1):
-        found.append(float(power.sum()) / j)
-        power = power * share
-    return tuple(found)
 
 
 def _spent(best_of: FloatArray, ranks: _Ranks) -> tuple[FloatArray, FloatArray]:
@@ -361,7 +294,7 @@ def _formula(best_of: float) -> float:
 def _lost_between(best_of: FloatArray, log_share: FloatArray, high: FloatArray, low: FloatArray) -> FloatArray:
     """Return what `_lost` does for N in a column, where each share begins at the end of the next one."""
     logs = np.append(log_share, np.log(np.maximum(low[-1:], 1e-300)))
-    kept = np.exp(np.maximum(best_of * logs, _NOTHING))
+    kept = np.exp(np.maximum(best_of * logs, NOTHING))
     spent = kept * (np.log(best_of) - (best_of - 1.0) / best_of + (best_of - 1.0) * logs)
     mass = kept[:, :-1] - kept[:, 1:]
     ratio = np.where(mass > 0.0, mass / (high - low), 1.0)

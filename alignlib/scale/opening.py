@@ -1,36 +1,33 @@
-"""From parts to a table: summarise each, join prompts by ranges of keys, say what was found on the way."""
+"""From parts to a table: how wide bins are, which bins a question needs, what is said of how parts were read."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import require
 from alignlib._core.errors import InputError
 from alignlib._core.locks import beside_others
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.heads import Head
-from alignlib.scale.notes_on_parts import looked_at, repeated_responses, written_twice
+from alignlib.scale.joining import Joining, Tell, part_sizes, spans, usual_bins
+from alignlib.scale.notes_on_parts import written_twice
 from alignlib.scale.parts import Part, list_parts
-from alignlib.scale.passes import Held, Piece
+from alignlib.scale.passes import Held
 from alignlib.scale.reading_parts import Question, first_ranges
-from alignlib.scale.store import Again, Done, Store, only
+from alignlib.scale.store import only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.scale.summary_table import SummaryTable
-from alignlib.tables import check_fits
 
-__all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
-
-Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+__all__ = ["open_parts", "table_of", "with_at_least"]
 
 _ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
 _GROUPS = 50  # of the samples of a single prompt
@@ -41,10 +38,6 @@ _DEALT = (
 _FEW_BINS = 128  # over the rewards of a prompt: of fewer a word is said
 _FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
-_BYTES_OF_A_PROMPT = 50  # in memory, without its samples
-_HELD = 1 << 26  # bytes of all pieces, up to which they stay in memory
-_AT_ONCE, _SMALL = 32, 1 << 25  # tasks that a worker gets together, at most, and bytes of the parts among them
-_BINS, _WITH_GOLD = 1024, 2048  # of a prompt; what bins leave open of gold at some N falls no faster than their width
 _OF_A_BIN = 9  # samples that take the room of one
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
 
@@ -120,9 +113,9 @@ def open_parts(
         widths, held = _first_look(parts, question, skip_corrupt)
         if bin_width is not None:
             widths = (check_width(bin_width),) * len(widths)
-        rows = held * sum(_sizes(parts)) / (_BYTES_OF_A_ROW * len(question.rewards))
+        rows = held * sum(part_sizes(parts)) / (_BYTES_OF_A_ROW * len(question.rewards))
         bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
-        reading = _Reading(parts, location, folder, bits, drop_below, skip_corrupt, engine, tell)
+        reading = Joining(parts, location, folder, bits, drop_below, skip_corrupt, engine, tell)
         found = plain = reading.of(replace(question, widths=widths), finer=bin_width is None)
         stores, notes, aside = plain.stores, plain.notes, dict[str, SummaryTable]()
         if len(question.rewards) == len(widths) == 2 and plain.in_bins:
@@ -165,138 +158,17 @@ def open_parts(
                 store.clear(parts)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What was read of parts: the last of the stores holds the pieces."""
-
-    stores: list[Store]
-    done: list[Done]
-    heads: dict[int, Head]
-    notes: list[str]
-
-    @property
-    def question(self) -> Question:
-        """What was asked, with the widths of bins that suit."""
-        return self.stores[-1].question
-
-    @property
-    def in_bins(self) -> bool:
-        """Whether a prompt has more samples than are put back from bins."""
-        return any(bool((head.binned & (head.sizes > EXACT_UP_TO)).any()) for head in self.heads.values())
-
-    def first(self) -> Summary:
-        """Return the first piece."""
-        return self.stores[-1].loader(next(iter(self.heads)))()
-
-    def pieces(self, engine: Engine) -> list[Piece]:
-        """Return what loads the pieces, or those that are in memory where they are small."""
-        store = self.stores[-1]
-        pieces: list[Piece] = [store.loader(bucket) for bucket in self.heads]
-        if isinstance(engine, Here) and sum(store.piece(bucket).stat().st_size for bucket in self.heads) <= _HELD:
-            pieces = [Held(load()) for load in pieces]
-        return pieces
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """How parts are read."""
-
-    parts: Sequence[Part]
-    location: str
-    folder: Path
-    bits: int
-    drop_below: int
-    skip_corrupt: bool
-    engine: Engine
-    tell: Tell
-
-    def of(self, question: Question, *, finer: bool) -> _Found:
-        """Read the parts, again where the bins turn out to be far too wide and ``finer`` ones may be taken."""
-        stores = [Store.of(self.folder, question, self.bits, self.parts)]
-        more = self.drop_below, self.skip_corrupt, self.engine, self.tell
-        done, heads, notes = _joined(stores[0], self.parts, self.location, *more)
-        width = _finer(list(heads.values()), question.widths[0], len(question.widths)) if finer else None
-        if width is not None:
-            asked = replace(question, widths=(width, *question.widths[1:]))
-            stores.append(Store.of(self.folder, asked, self.bits, self.parts))
-            done, heads, notes = _joined(stores[1], self.parts, self.location, *more)
-        return _Found(stores, done, heads, notes)
-
-
-def _joined(
-    store: Store,
-    parts: Sequence[Part],
-    location: str,
-    drop_below: int,
-    skip_corrupt: bool,
-    engine: Engine,
-    tell: Tell,
-) -> tuple[list[Done], dict[int, Head], list[str]]:
-    """Summarise the parts and join their prompts; return what became of parts, the pieces in order, and notes."""
-    done = _summarised(store, parts, engine, tell)
-    notes = looked_at(done, skip_corrupt)
-    files = tuple(file for one in done for file in one.files)
-    require(bool(files), f"{location} has a header but no rows; give samples of each prompt.", "table")
-    heads: dict[int, Head] = {}
-    small, prompts, firsts, repeated = 0, 0, dict[int, str](), dict[int, Again]()
-    named = tuple(file for one in done for file in one.named)
-    buckets = range(1 << store.bits)
-    tasks = [(bucket, files, named, drop_below or 1) for bucket in buckets]
-    for bucket, (head, few, first, again) in engine.map(store.merge, tasks, at_once=_AT_ONCE):
-        heads[bucket], small = head, small + few
-        prompts += head.prompts
-        known = prompts * len(buckets) / len(heads)
-        check_fits(
-            _BYTES_OF_A_PROMPT * known,
-            f"{location} has about {known:,.0f} distinct prompts, what is kept of each of which",
-            "name in prompt the column that tells prompts, not samples, apart, or take fewer parts",
-        )
-        if again is not None:
-            repeated[bucket] = again
-        if first:
-            firsts[bucket] = first
-        tell("join", len(heads), len(buckets))
-    if repeated:
-        raise repeated_responses(done, [repeated[bucket] for bucket in sorted(repeated)], store.question.wide)
-    if small:
-        require(prompts > 0, f"drop_below must leave a prompt: none of {small} has {drop_below} samples.", "drop_below")
-        notes.append(
-            f"{small} of {counted(prompts + small, 'prompt')} left out, with fewer than {drop_below} samples, such "
-            f"as {firsts[min(firsts)]}: what is said holds for the others."
-        )
-    return done, {bucket: heads[bucket] for bucket in buckets}, notes
-
-
-def _spans(heads: Sequence[Head]) -> FloatArray:
-    """Return the range of the rewards of each prompt in bins."""
-    return np.concatenate([head.spans for head in heads])
-
-
-def _bins(columns: int) -> int:
-    return _BINS if columns == 1 else _WITH_GOLD
-
-
-def _finer(heads: Sequence[Head], width: float, columns: int) -> float | None:
-    """Return the width that suits prompts in bins, where the one chosen by the first part is far too large for them."""
-    spans = _spans(heads)
-    spans = spans[spans > 0.0]
-    if not spans.size:
-        return None
-    wanted = width_for(0.0, float(np.median(spans)), _bins(columns))
-    return wanted if width >= 4.0 * wanted else None
-
-
 def _coarse(heads: Sequence[Head], width: float) -> list[str]:
     """Say where bins are too wide for what is computed by their places."""
-    spans = _spans(heads)
-    spans = spans[spans > 0.0]
-    if not spans.size or width <= float(np.median(spans)) / _FEW_BINS:
+    found = spans(heads)
+    found = found[found > 0.0]
+    if not found.size or width <= float(np.median(found)) / _FEW_BINS:
         return []
-    number = max(1, round(float(np.median(spans)) / width))
+    number = max(1, round(float(np.median(found)) / width))
     said = (
         f"Bins of width {width:g} cut the rewards of a prompt into {counted(number, 'part')}, too few: intervals do "
         f"not hold all that these leave open, those of best-of-N nothing of it. Take a bin width of "
-        f"{width_for(0.0, float(np.median(spans))):g} or less."
+        f"{width_for(0.0, float(np.median(found))):g} or less."
     )
     return [said]
 
@@ -374,11 +246,11 @@ def _first_look(parts: Sequence[Part], question: Question, skip_corrupt: bool) -
             break  # what is wrong is said when its turn comes
         if found is not None:
             ends, n_samples, n_prompts = found
-            bins = _bins(len(ends))
+            bins = usual_bins(len(ends))
             most = bins * _OF_A_BIN
             few = n_samples <= n_prompts * max(question.exact_up_to, most)
             return tuple(
-                _width_of(*one, _bins(len(ends))) for one in ends
+                _width_of(*one, usual_bins(len(ends))) for one in ends
             ), 1.0 if few else n_prompts * most / n_samples
     return (1.0,) * len(question.rewards), 1.0
 
@@ -388,31 +260,3 @@ def _width_of(low: float, high: float, bins: int) -> float:
     most = max(-low, high)
     least = math.ldexp(1.0, math.frexp(most)[1] - _FINEST) if most > 0.0 else 0.0
     return max(width_for(low, high, bins), least)
-
-
-def _summarised(store: Store, parts: Sequence[Part], engine: Engine, tell: Tell) -> list[Done]:
-    found: dict[int, Done] = {}
-    for place, part in enumerate(parts):
-        before = store.done_before(part)
-        if before is not None:
-            found[place] = before
-    if found:
-        tell("kept", len(found), len(parts))
-    left = [place for place in range(len(parts)) if place not in found]
-    sizes = _sizes(parts)
-    total, read = sum(sizes), sum(sizes[place] for place in found)
-    few = min(max(_SMALL * len(parts) // max(total, 1), 1), _AT_ONCE)
-    for k, done in engine.map(store.summarise, [parts[place] for place in left], at_once=few):
-        found[left[k]] = done
-        read += sizes[left[k]]
-        tell("read", read, total)
-    of_paths: dict[str, list[Done]] = {}
-    for place, part in enumerate(parts):
-        of_paths.setdefault(part.path, []).append(found[place])
-    return [Done.of_slices(several) for several in of_paths.values()]
-
-
-def _sizes(parts: Sequence[Part]) -> list[int]:
-    """Return the bytes of each part, of a slice its share."""
-    slices = Counter(part.path for part in parts)
-    return [part.size // slices[part.path] for part in parts]
