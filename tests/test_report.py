@@ -453,7 +453,7 @@ def test_a_folder_that_is_a_link_to_itself(table, tmp_path):
     result = run(table, "--prompt", "q", "--reward", "proxy", "-o", loop)
     assert (result.exit_code, result.stdout) == (2, "")
     assert len(result.stderr.splitlines()) == 1
-    assert "a link leads back to itself; choose another folder" in result.stderr
+    assert "is a link that leads back to itself; correct the link" in result.stderr
 
 
 def working_folder(folder):

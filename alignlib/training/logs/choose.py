@@ -283,7 +283,7 @@ def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, cho
         names = dict.fromkeys(name for name in columns.names if "kl" in re.split(r"[^a-z]+", name.lower()))
     taken, said = columns.bounded(chosen.kl), list[str]()
     for name in names:
-        if name == chosen.kl or name not in columns.names:
+        if name in (chosen.kl, chosen.reward, chosen.step, chosen.length) or name not in columns.names:
             continue
         try:
             other = columns.bounded(name)
