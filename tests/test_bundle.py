@@ -21,11 +21,12 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from alignbook.bundle import SUMS, BundleError, digest_of, open_bundle, verify
-from alignbook.bundle.again import Rerun, compare, rerun
+from alignbook.bundle.again import Rerun, _job, compare, rerun
 from alignbook.bundle.contents import pack, put
 from alignbook.bundle.one_run import check_crate, write_run_crate
 from alignbook.citation import read_citation
 from alignbook.claim import Claim
+from alignbook.parameters import parse_cell
 from alignbook.project import Project
 from alignbook.runner import Job, Run
 from alignlib import InputError
@@ -485,6 +486,10 @@ def test_what_cannot_be_run_again_is_said(project: Project) -> None:
     (found,) = rerun({"01_roots": {**record, "parameters": {"n": 0}}}, ["01_roots"], project, tolerance=0.0, scripts={})
     assert found.failed == "n must be >= 2; got 0."
     assert not found.good
+    with_table = replace(project.find("01"))
+    object.__setattr__(with_table, "parameters", parse_cell("table: str | None = None  # a table, existing file"))
+    with pytest.raises(InputError, match=r"which the bundle does not hold; run it yourself with --table\.$"):
+        _job(with_table, {"table": "own.csv"})
     (found,) = rerun({"01": record}, ["01"], project, tolerance=0.0, scripts={})
     assert str(found.failed).startswith("it is called '01' in the bundle, and 01_roots here; get the bundle again")
     assert Rerun("a").good
@@ -494,8 +499,6 @@ def test_what_a_reader_gave_is_named_and_stays_where_it_is(project: Project, tmp
     table = tmp_path / "private" / "rewards.csv"
     put(tmp_path, {"private/rewards.csv": "a\n1\n"})
     notebook = project.find("01")
-    from alignbook.parameters import parse_cell
-
     declared = parse_cell("table: str | None = None  # table of your own rewards, existing file")
     with_table = replace(notebook)
     object.__setattr__(with_table, "parameters", declared)
@@ -503,6 +506,9 @@ def test_what_a_reader_gave_is_named_and_stays_where_it_is(project: Project, tmp
     run = run_of(project)
     node = json.loads(run.notebook)
     node["metadata"]["alignlib"]["parameters"] = values
+    node["metadata"]["alignlib"]["numbers"]["note"] = f"{table} has no gold"
+    shown = {"text/plain": f"{table} is read", "text/html": f"<p>{table} is read</p>"}
+    node["cells"][-1]["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": shown}]
     folder = tmp_path / "crate"
     write_run_crate(folder, project, with_table, values, replace(run, notebook=json.dumps(node)), started=1.7e9)
     assert problems(folder) == ()

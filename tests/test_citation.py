@@ -79,7 +79,7 @@ def test_references_have_an_address_where_the_book_has_one(tmp_path: Path, addre
         published = "https://someone.github.io/limits/notebooks/10_a.html"
         assert f"<{published if 'github' in address else address.rstrip('/')}>" in page
     entries = parse_string("\n".join(re.findall(r"^@[\s\S]*?^\}", page, re.MULTILINE)), "bibtex").entries
-    assert entries["alignment_limits_10"].fields["title"] == "Best of N"
+    assert entries["alignment_limits_10"].fields["title"] == "Best of {N}"
     assert set(entries) == {"alignment_limits_10", "alignment_limits_11"}
 
 

@@ -90,7 +90,7 @@ def _rerun(found: Verified, names: tuple[str, ...], tolerance: float, workers: i
     wanted = chosen(found.records, names, project)
 
     def say(one: Rerun) -> None:
-        how = "failed" if one.failed is not None else f"{one.n_same} of {len(one.numbers)} numbers are the same"
+        how = "not run again" if one.failed is not None else f"{one.n_same} of {len(one.numbers)} numbers are the same"
         click.echo(for_terminal(f"{one.notebook}: {how}"), err=True)
 
     return rerun(found.records, wanted, project, tolerance=tolerance, scripts=found.scripts, workers=workers, done=say)
@@ -123,12 +123,12 @@ def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
             for number in one.numbers
             if not number.same
         ]
-    if again:
+    if any(one.failed is None for one in reruns):
         n, same = sum(len(one.numbers) for one in reruns), sum(one.n_same for one in reruns)
         largest = max((one.largest for one in reruns), default=0.0)
         foreign = sum(not one.same_script for one in reruns)
         lines.append(
-            f"Run again: {counted(len(reruns), 'notebook')}"
+            f"Run again: {counted(sum(one.failed is None for one in reruns), 'notebook')}"
             + (f", {foreign} of them by another script than the bundle's" if foreign else "")
             + f"; {same:,} of {n:,} numbers the same, largest relative difference {largest:.1e}."
         )

@@ -74,7 +74,7 @@ class Citation:
           version   = {1.0},
         }
         """
-        rows = [("author", f"{{{_tex(self.authors)}}}"), ("title", _tex(chapter or self.title))]
+        rows = [("author", f"{{{_tex(self.authors)}}}"), ("title", _cased(_tex(chapter or self.title)))]
         rows += [("booktitle", _tex(self.title))] if chapter else []
         rows += [("year", self.year), ("version", self.version)]
         rows += [] if chapter else [("license", self.licence)]
@@ -147,6 +147,15 @@ def _person(author: dict[str, str]) -> str:
 
 def _tex(text: str) -> str:
     return re.sub(r"\s+", " ", text).translate(_TEX)
+
+
+def _cased(title: str) -> str:
+    """A title whose capitals styles of BibTeX leave as they are, but for that of its first word.
+
+    >>> _cased("The KL of best-of-N")
+    'The {KL} of best-of-{N}'
+    """
+    return re.sub(r"(?<!^)\b\w*[A-Z]\w*|^\w*[A-Z]\w*[A-Z]\w*", r"{\g<0>}", title)
 
 
 def _number(page: str) -> str:

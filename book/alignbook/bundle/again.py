@@ -16,6 +16,7 @@ from alignbook.bundle.results import record_of
 from alignbook.parameters import ParameterError, resolve
 from alignbook.project import Notebook, Project
 from alignbook.runner import Job, Run, execute_all
+from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
 
 __all__ = ["Compared", "Rerun", "chosen", "compare", "rerun"]
@@ -120,7 +121,7 @@ def rerun(
                 raise BundleError(f"it is called {name!r} in the bundle, and {notebook.name} here")
             same[name] = scripts.get(name) in _digests(notebook)
             jobs.append(_job(notebook, records[name]["parameters"]))
-        except (ParameterError, BundleError) as error:
+        except InputError as error:
             found[name] = Rerun(name, failed=str(error), same_script=same.get(name, False))
             done(found[name])
     for run in execute_all(jobs, workers) if jobs else ():
@@ -157,7 +158,7 @@ def _job(notebook: Notebook, parameters: Mapping[str, Any]) -> Job:
     }
     for name in given:
         if name in declared and (declared[name].range.file or declared[name].range.folder):
-            raise BundleError(
+            raise InputError(  # a bundle holds what it should: nothing is to be got again
                 f"the run of {notebook.name} read or filled {parameters[name]!r}, which the bundle does not hold; run "
                 f"it yourself with --{name.replace('_', '-')}."
             )
