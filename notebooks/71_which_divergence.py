@@ -14,7 +14,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# It depends on the divergence. Best-of-{{n_shown:g}} has {{share_kl:.1%-}} of the rise in {term}`win rate` that its KL allows, {{share_chi2:.1%-}} for χ², and {{share_reverse:.1%-}} for the KL of the
+# It depends on the divergence. Best-of-{{n_shown:g}} has {{share_kl:.1%}} of the rise in {term}`win rate` that its KL allows, {{share_chi2:.1%}} for χ², and {{share_reverse:.1%}} for the KL of the
 # base model to the policy. For the Rényi divergence of order $\frac N{N-1}$ no policy wins more.
 # :::
 

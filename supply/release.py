@@ -56,6 +56,9 @@ Check it, and run any chapter again:
     alignlib verify .
     alignlib verify . --rerun 01
 
+`Makefile` and `codecheck.yml` are the repository's, and the files that they name are made there; of these, this release
+holds `build/claims.json` as `results/claims.json` and `build/_build/html` as `html`.
+
 The first compares the files with their sums, the third also the metadata and the claims with the notebooks; the last
 runs chapter 01 again and compares every number. `requirements.lock` has the versions that everything was made with.
 """

@@ -40,7 +40,9 @@ _SAID = {  # of one, of several
     "inconclusive": ("is inconclusive", "are inconclusive"),
 }
 
-_QUOTED = re.compile(r"\{(?P<claim>\w+:[\w-]+) (?P<field>value|expected|points|digits)(?: (?P<format>[^{}]+))?\}")
+_QUOTED = re.compile(
+    r"\{(?P<claim>\w+:[\w-]+) (?P<field>value|expected|points|digits|low|high)(?: (?P<format>[^{}]+))?\}"
+)
 _Book = Mapping[str, tuple[str, list[Claim]]]
 
 
@@ -95,9 +97,10 @@ def verdicts_page(path: Path, book: _Book, recorded: Sequence[RunTimes] = ()) ->
         "",
         (
             "Each sentence of the abstracts stands here in our words; what only defines or motivates has nothing to "
-            "test. A verdict is computed from claims of the chapter beside it, and the number is that of the claim "
-            "that decides most: the value found and what it is held against. Of what was sampled or trained, that "
-            "value is an end of a 95 % interval, which is shown whole. The time is what the chapter takes on one core. "
+            "test. A verdict is computed from claims, most of them of the chapter beside it, some also of other tasks "
+            "or chapters; the number is that of the claim that decides most: the value found and what it is held "
+            "against. Of what was sampled or trained, the 95 % interval stands beside it, and the value is the end "
+            "that decides where one does. The time is what the chapter takes on one core. "
             "{doc}`scorecard` lists every claim, those of our own and the checks of our code among them, and counts "
             "them apart."
         ),
@@ -157,7 +160,9 @@ def _quoted(text: str, claims: Mapping[str, Claim]) -> str:
         claim = claims[match["claim"]]
         if match["field"] == "digits":
             return f"{-math.log10(claim.tolerance / abs(claim.expected)):.0f}"
-        return format(getattr(claim, match["field"]), match["format"] or "").replace("%", " %")
+        ends = dict(zip(("low", "high"), claim.interval or (), strict=False))
+        found = ends[match["field"]] if match["field"] in ("low", "high") else getattr(claim, match["field"])
+        return format(found, match["format"] or "").replace("%", " %")
 
     return _QUOTED.sub(number, text)
 
