@@ -178,15 +178,20 @@ class _Ranks:
         return self._some[best_of]
 
     def together(self, drawn: Mapping[int, float]) -> Iterator[list[int]]:
-        """Yield the places of rules whose chances are computed together: several N, rising, that the series serves."""
+        """Yield the places of rules whose chances are computed together: several N, rising, that one way serves."""
         some: list[int] = []
         for j in sorted(drawn, key=drawn.__getitem__):
-            if some and not (len(some) < _TOGETHER and self.in_series(drawn[some[0]], drawn[j])):
+            if some and not (len(some) < _TOGETHER and self.alike(drawn[some[0]], drawn[j])):
                 yield some
                 some = []
             some.append(j)
         if some:
             yield some
+
+    def alike(self, least: float, most: float) -> bool:
+        """Whether one way serves both of these N."""
+        few = most <= FEWEST and least == round(least) and most == round(most)
+        return few or self.in_series(least, most)
 
     def in_series(self, least: float, most: float) -> bool:
         """Whether the series gives the chances of both of these N, for the bins of which the least N keeps samples."""
@@ -205,7 +210,8 @@ class _Ranks:
         if self.in_series(least, float(best_of[-1])):
             found[:, :some] = by_series(best_of, self.upto[:some], self.n, self.log_share[:some])
         elif least == round(least) and least <= _ONE_BY_ONE:
-            found[0, :some] = self._one_by_one(round(least))[:some]
+            for row, one in zip(found, best_of.tolist(), strict=True):
+                row[:some] = self._one_by_one(round(one))[:some]
         else:
             found[0, :some] = all_among(least, self.upto[:some], self.n)
         return found
