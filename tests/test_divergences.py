@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy import optimize
+from scipy import optimize, special
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
@@ -435,6 +435,30 @@ def test_renyi_is_the_scale_of_others(law: tuple[np.ndarray, np.ndarray], budget
     assert gain(budget, Renyi(2.0)) == pytest.approx(gain(math.expm1(budget), CHI_SQUARED), rel=1e-10)
     assert gain(budget, Renyi(0.5)) == pytest.approx(gain(-math.expm1(-budget / 2.0), HELLINGER), rel=1e-10)
     assert gain(budget, Renyi(1.0 + 1e-9)) == pytest.approx(gain(budget, KL), rel=1e-7)
+
+
+class Jeffreys(Divergence):
+    """``(t - 1) log t``, infinite at 0, by the recipe: nothing is overridden."""
+
+    name, label = "jeffreys", "Jeffreys divergence (nats)"
+
+    def f(self, ratio: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return np.asarray((ratio - 1.0) * np.log(ratio))
+
+    def slope(self, ratio: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(ratio) + 1.0 - 1.0 / ratio)
+
+    def ratio_at(self, price: FloatArray) -> FloatArray:
+        return np.asarray(1.0 / special.wrightomega(1.0 - price))
+
+
+@pytest.mark.parametrize("n", [2, 16, 64, 1000])
+def test_ratios_below_all_numbers_cost_what_they_do(n: int) -> None:
+    """The worst responses keep less of their mass than a number can hold, and that is a part of what is spent."""
+    assert BestOfN(n).on(Gaussian()).spent(Jeffreys()) == pytest.approx((n - 1) ** 2 / n, rel=1e-12)
+    assert Jeffreys().f_of_log(np.array([-1e4, -np.inf])).tolist() == [pytest.approx(1e4, rel=1e-12), np.inf]
 
 
 @pytest.mark.parametrize("n", [2.0, 3.5, 16.0])

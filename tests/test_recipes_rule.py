@@ -40,7 +40,6 @@ class SecondChance(Rule):
     name = "second chance"
     parameter = "bar"
     symbol = "bar"
-    start = -np.inf
 
     @property
     def draws(self) -> float:

@@ -17,6 +17,7 @@ from alignlib._core.safe_text import visible
 __all__ = ["SHORT_NAMES", "Divergence", "check_budgets", "check_declared", "check_once"]
 
 _STEP = 1e-6
+_LEAST_LOG = -700.0  # below, e^t leaves the range in which slopes keep their digits
 SHORT_NAMES = {"js": "jensen_shannon", "tv": "total_variation", "chi_squared": "chi2"}
 _RATIOS = np.exp2(np.linspace(-6.0, 6.0, 97))
 _FAR = np.array([1e12, 1e24, 1e48])  # each the square of the one before: of a logarithm, equal parts
@@ -242,7 +243,15 @@ class Divergence(ABC):
         log_ratio : array
             ``t = log φ/p``, ``-inf`` where the policy has no mass.
         """
-        return self.f(np.exp(log_ratio))
+        held = np.maximum(
+            log_ratio, _LEAST_LOG
+        )  # below, e^t is no number: ``f`` goes on as it does there, by its slope
+        value, missing = np.asarray(self.f(np.exp(held))), held - log_ratio
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            nothing = self.f(np.zeros(1))[0]
+            falls = missing * np.exp(_LEAST_LOG) * self.slope(np.exp(np.full(1, _LEAST_LOG)))[0]
+        beyond = np.where(missing > 0.0, value - falls, value) if np.isinf(nothing) else value
+        return np.asarray(np.where(np.isneginf(log_ratio), nothing, beyond))
 
     def of_mean(self, mean: FloatArray) -> FloatArray:
         """The divergence for a value of ``E_p f(φ/p)``: itself, unless another scale is usual.

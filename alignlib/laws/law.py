@@ -110,7 +110,9 @@ class Law(ABC):
     def _variance(self, lam: FloatArray) -> FloatArray: ...
 
     def _kl(self, lam: FloatArray) -> FloatArray:
-        return np.asarray(lam * self._gain(lam) - self._reverse_kl(lam))
+        with np.errstate(invalid="ignore"):  # where gain and reverse KL both leave the range of numbers
+            found = np.asarray(lam * self._gain(lam) - self._reverse_kl(lam))
+        return np.where(np.isnan(found) & ~np.isnan(lam), np.inf, found)
 
     def _mean_reward(self, lam: FloatArray) -> FloatArray:
         return np.asarray(self.base_reward + self._gain(lam))

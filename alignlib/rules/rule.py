@@ -33,13 +33,13 @@ class Rule(ABC):
     parameter, symbol : str
         The field that grows along a curve, such as ``"n"``, and how a point is labelled, such as ``"N"``.
     start : float
-        The parameter's value at which the rule is the base model.
+        The parameter's value at which the rule is the base model; NaN where there is none.
     """
 
     name: ClassVar[str]
     parameter: ClassVar[str]
     symbol: ClassVar[str]
-    start: ClassVar[float]
+    start: ClassVar[float] = math.nan
 
     @property
     @abstractmethod
@@ -124,7 +124,7 @@ class Rule(ABC):
 
     @property
     def is_base(self) -> bool:
-        """Whether it is the base model: its parameter at its start, or a single draw."""
+        """Whether it is the base model: its parameter at its start, if there is one, or a single draw."""
         return self.value == self.start or self.draws == 1.0
 
     def spent_formula(self, divergence: Divergence = KL) -> float | None:
