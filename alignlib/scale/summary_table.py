@@ -226,8 +226,8 @@ class SummaryTable(RewardTable):
         if self._apart.any():
             raise InputError(
                 f"What is asked takes every sample of {name!r}, and {counted(int(self._apart.sum()), 'prompt')} have "
-                "theirs in bins; ask for the limit and best-of-N in the reward that picks, in Python for gold and "
-                "tilted_gold of that fit too, or pass a larger exact_up_to.",
+                "theirs in bins; ask for the limit and best-of-N in the reward that picks, of parts, not of a summary "
+                "that was kept, with one gold reward too, or pass a larger exact_up_to.",
                 argument="exact_up_to",
             )
 
