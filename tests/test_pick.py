@@ -306,7 +306,8 @@ def test_moods_that_move_all_prompts_are_pointed_out() -> None:
         gold = own + size * mood
         found = pick(log, RunGold("judge", log.step, log.kl, gold.mean(axis=1), gold, ()))
         assert any("judge or policy have moods" in note for note in found.notes) == said
-    few = pick(log, RunGold("judge", log.step[:6], log.kl[:6], gold[:6].mean(axis=1), gold[:6], ()))
+        assert found.told_by == ("checkpoints" if said else "prompts")
+    few = pick(log, RunGold("judge", log.step[:6], log.kl[:6], own[:6].mean(axis=1), own[:6], ()))
     assert any("6 checkpoints are too few to show whether judge or policy have moods" in note for note in few.notes)
     assert "if no mood of judge or policy moves all prompts together" in lines_of(few)
 

@@ -382,20 +382,21 @@ def test_accusations_are_rare_where_nothing_is_wrong() -> None:
         assert sum(any("not drawn" in m or "do not come" in m for m in messages) for messages in said) <= 3
 
 
-def test_tokens_drawn_colder_than_scored_are_suspected_without_entropies() -> None:
+def test_tokens_drawn_colder_or_hotter_than_scored_are_suspected_without_entropies() -> None:
     """Twenty tokens of one law each; drawn as scored nothing is said, in all but one of a thousand by what is meant."""
-    rng = np.random.default_rng(2)
-    logits = rng.standard_normal((2, 12))
-    ours, theirs = (row - np.log(np.exp(row).sum()) for row in logits)
 
-    def said(temperature: float) -> bool:
+    def said(temperature: float, spread: float, seed: int) -> str:
+        rng = np.random.default_rng(seed)
+        logits = rng.standard_normal((2, 12)) * [[spread], [1.0]]
+        ours, theirs = (row - np.log(np.exp(row).sum()) for row in logits)
         chance = np.exp(ours / temperature)
         drawn = rng.choice(12, (200, 20), p=chance / chance.sum())
         found = estimate_policy_kl(KLSamples.from_tokens(ours[drawn].tolist(), theirs[drawn].tolist()), n_boot=100)
-        return any("of the base's mass is never drawn" in message for message in messages(found))
+        return " ".join(message for message in messages(found) if "Over the tokens" in message)
 
-    assert sum(said(1.0) for _ in range(20)) <= 1
-    assert said(0.7)
+    assert sum(said(1.0, spread, i) != "" for spread in (1.0, 3.0) for i in range(15)) <= 1  # KLs of 10 and 40 nats
+    assert all("never drawn" in said(0.7, 1.0, i) for i in range(3))
+    assert all("a higher temperature" in said(1.6, 1.0, i) for i in range(3))
 
 
 def test_a_heavy_tail_is_said_and_an_overflow_is_infinite() -> None:

@@ -1018,8 +1018,8 @@ def test_a_folder_of_logs_is_refused_with_what_lies_in_it(tmp_path: Path, names:
 
 
 def test_another_column_that_may_be_the_kl_is_named_in_a_table_of_ones_own(tmp_path: Path) -> None:
-    rows = [f"{k},{0.1 * k},{0.2 * k},{0.1 * k},{0.3 * k}" for k in range(5)]
-    (tmp_path / "run.csv").write_text("\n".join(["step,kl,kl_ref,same_kl,reward", *rows]) + "\n")
+    rows = [f"{k},{0.1 * k},{0.2 * k},{0.1 * k},0.01,0.5,{0.3 * k}" for k in range(5)]
+    (tmp_path / "run.csv").write_text("\n".join(["step,kl,kl_ref,same_kl,approx_kl,kl_coef,reward", *rows]) + "\n")
     notes = read_training_log(tmp_path / "run.csv", kl_unit="sequence").notes
     assert [note.split()[0] for note in notes if "may be meant as well" in note] == ["'kl_ref'"]
 

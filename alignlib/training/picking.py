@@ -22,6 +22,7 @@ __all__ = ["Pick", "pick"]
 
 _NEAR_BASE, _FEW, _SURE = 0.1, 16, 4.0  # nats, responses of a checkpoint at least, standard errors
 _SCATTER = 8  # checkpoints that show how much they scatter
+_KINK, _MOODS = 2, 3.5  # left out; of the others one run in fifty without moods has larger ones, by simulation
 _POINTS = 24  # of a log whose gold is predicted only
 
 
@@ -201,6 +202,9 @@ def pick(
         best, behind, apart = by_prediction(predicted)
         told_by, values, turn = "prompts", None, None
     else:
+        moved, said = _mood(gold)
+        notes += said
+        gold = replace(gold, per_prompt=None) if moved else gold
         values = gold.gold
         best, behind, apart, told_by = _by_measurement(gold)
         turn = gold_turn(
@@ -208,7 +212,6 @@ def pick(
             error=1.0 - level if error is None else error,
             looks=looks,
         )
-        notes += _mood(gold)
     if fit is not None:
         notes += _unlike_base(log.kl, log.reward, log.noise(), fit, fit.reward)
         if gold is not None and column is not None and predicted is not None:
@@ -263,27 +266,28 @@ def _by_measurement(gold: RunGold) -> tuple[int, FloatArray, FloatArray, str]:
     return best, behind, error, "checkpoints"
 
 
-def _mood(gold: RunGold) -> list[str]:
-    """Say so where checkpoints scatter more around their course than their prompts explain."""
-    if gold.per_prompt is None:
-        return []
-    if len(gold.per_prompt) < _SCATTER:
+def _mood(gold: RunGold) -> tuple[bool, list[str]]:
+    """Tell whether checkpoints scatter more around their course than their prompts explain, and say so.
+
+    Third differences leave hardly anything of a smooth course; the two largest are left out, for it may have a kink.
+    """
+    third = None if gold.per_prompt is None else np.diff(gold.per_prompt, 3, axis=0)
+    if third is None or third.shape[1] < 2:
+        return False, []
+    expected = float((third.var(axis=1, ddof=1) / third.shape[1]).mean()) if len(third) > _KINK else 0.0
+    moved = np.sort(third.mean(axis=1) ** 2)
+    if expected <= 0.0 or float(moved[:-_KINK].mean()) <= expected * (1.5 + _MOODS / len(third)):
         few = (
-            f"{len(gold.per_prompt)} checkpoints are too few to show whether judge or policy have moods that move all "
-            "prompts together, as a fall would; errors over prompts do not hold them."
+            f"{counted(len(gold.gold), 'checkpoint')} are too few to show whether judge or policy have moods that move "
+            "all prompts together, as a fall would; errors over prompts do not hold them."
         )
-        return [few]
-    second = np.diff(gold.per_prompt, 2, axis=0)
-    expected = float((second.var(axis=1, ddof=1) / second.shape[1]).mean())
-    ratio = float(np.mean(second.mean(axis=1) ** 2)) / expected if expected > 0.0 else 0.0
-    if ratio <= 1.0 + 3.0 * math.sqrt(4.0 / len(second)):
-        return []
+        return False, [few] if len(gold.gold) < _SCATTER else []
     said = (
-        f"From one checkpoint to the next gold moves {math.sqrt(ratio):.2g} times as much as its prompts explain: "
-        "judge or policy have moods that move all prompts together. A fall between two checkpoints may be such a mood; "
-        "give the mean of each checkpoint alone (run_gold), whose scatter counts them."
+        f"From one checkpoint to the next gold moves {math.sqrt(float(moved.mean()) / expected):.2g} times as much as "
+        "its prompts explain: judge or policy have moods that move all prompts together. So errors are those of the "
+        "checkpoints' scatter, and their order tells whether gold has fallen, as where means alone are known."
     )
-    return [said]
+    return True, [said]
 
 
 def _unlike_base(kl: FloatArray, values: FloatArray, noise: float | None, fit: Fit, column: str) -> list[str]:

@@ -199,6 +199,8 @@ def _doubted(found: PolicyKL) -> bool:
     checks = [found.checks.get(name) for name in ("martingale", "surprise")]
     weight = found.checks.get("mean_weight")
     apart = any(one is not None and not one[1] <= 0.0 <= one[2] for one in checks)
+    reach = found.checks.get("out_of_reach")
+    apart = apart or (reach is not None and checks[1] is None and not reach[1] <= 0.0 <= reach[2])
     return found.checks["log_ratio"][2] < 0.0 or apart or (weight is not None and weight[1] > 1.0)
 
 
@@ -256,13 +258,9 @@ def _source_messages(found: PolicyKL) -> list[str]:
         )
         off = True
     reach = found.checks.get("out_of_reach")
-    if reach is not None and surprise is None and not off and reach[1] > 0.0:
-        said.append(
-            f"Over the tokens of a response, {reach[0]:.3g} ({reach[1]:.3g} to {reach[2]:.3g}) of the base's mass is "
-            "never drawn, more than chance: the policy is nearly sure where the base is not, or its log-probabilities "
-            "are of a law cut by top-k or top-p, or the responses were drawn at a lower temperature than scored, and "
-            "the KL is not that of the policy. Sums of entropies (entropy) tell the last from the others."
-        )
+    if reach is not None and surprise is None and not off and not reach[1] <= 0.0 <= reach[2]:
+        said.append(_of_reach(reach))
+        off = reach[2] < 0.0
     weight = found.checks.get("mean_weight")
     if weight is not None and not off and weight[1] > 1.0:
         said.append(
@@ -270,6 +268,22 @@ def _source_messages(found: PolicyKL) -> list[str]:
             f"responses do not come from the {found.sampled_from}; {wrong}."
         )
     return said
+
+
+def _of_reach(reach: tuple[float, float, float]) -> str:
+    """Say what it means that base over policy does not average 1 over the policy's tokens."""
+    if reach[0] > 0.0:
+        return (
+            f"Over the tokens of a response, {reach[0]:.3g} ({reach[1]:.3g} to {reach[2]:.3g}) of the base's mass is "
+            "never drawn, more than chance. Either the responses were drawn at a lower temperature than scored, or cut "
+            "by top-k or top-p, or by another engine, and the KL is not that of the policy; or the policy's own law is "
+            "so cut or nearly sure, and it is. Sums of entropies (entropy) tell the one from the other."
+        )
+    return (
+        f"Over the tokens of a response, base/policy averages above 1, by {-reach[0]:.3g} in all ({-reach[2]:.3g} to "
+        f"{-reach[1]:.3g}), more than chance: they were drawn at a higher temperature than scored, or by another "
+        "engine, and the KL is not that of the policy."
+    )
 
 
 guard(globals())
