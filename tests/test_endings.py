@@ -547,7 +547,11 @@ ENDINGS = [
         2,
         "Error: File name too long (a\\nb); choose a shorter name.\n",
     ),
-    (OSError(errno.ENOSPC, "No space left on device"), 2, "Error: No space left on device; free"),
+    (
+        OSError(errno.ENOSPC, "No space left on device"),
+        2,
+        "Error: No space left on device, perhaps on that of temporary files (TMPDIR=",
+    ),
 ]
 
 

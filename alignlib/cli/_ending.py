@@ -99,7 +99,7 @@ def refused(error: OSError) -> BadInput:
         place = f"{place[: _LONGEST // 2]}…{place[-_LONGEST // 2 :]}"
     place = place and f" ({place})"
     if not place and error.errno in (errno.ENOSPC, errno.EDQUOT):  # as a rule said of what lies where nobody named it
-        place = f", as it may be where temporary files lie (TMPDIR={os.environ.get('TMPDIR', '/tmp')})"
+        place = f", perhaps on that of temporary files (TMPDIR={os.environ.get('TMPDIR', '/tmp')})"
     remedy = _REMEDIES.get(error.errno or 0, "try again, or choose another place")
     return BadInput(f"{error.strerror or error}{place}; {remedy}.")
 
