@@ -100,7 +100,8 @@ def response_scatter(
     own = np.interp(mean[mean.size // 2] + np.minimum(gain, allowed), mean, deviation)
     square = np.maximum(own, _LEAST * base) ** 2
     second = sum(max(int((log.run == name).sum()) - 2, 0) for name in log.runs)
-    even = float(square.sum() ** 2 / (square**2).sum()) / square.size if square.any() else 1.0
+    share = square / square.max() if square.any() else square  # of rewards in any unit
+    even = float(share.sum() ** 2 / (share**2).sum()) / square.size if square.any() else 1.0
     typical = math.sqrt(float(square.mean())) if square.any() else 1.0
     return ResponseScatter(mean, deviation, base, noise, typical, max(second * even / NEIGHBOURS, 1.0))
 
