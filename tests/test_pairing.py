@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from alignbook.pairing import PairingError, disagreement, render_pair, sync
+from alignbook.pairing import PairingError, alone, disagreement, render_pair, sync
 from alignbook.project import Notebook
 from tests.small_project import GOOD, ROOT, make_project, plain
 
@@ -171,3 +171,12 @@ def test_a_missing_pair_is_named(tmp_path: Path) -> None:
     script = make_project(tmp_path, {"01_a": plain()}).folder / "01_a.py"
     script.with_suffix(".ipynb").unlink()
     assert disagreement(script) == "01_a.py has no paired 01_a.ipynb; run `make sync`."
+
+
+def test_a_notebook_without_its_script_is_named(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"01_a": plain(), "02_b": plain()})
+    assert alone(project.scripts()) == []
+    (project.folder / "01_a.py").unlink()
+    (project.folder / "mine.ipynb").write_text("")
+    (said,) = alone(project.scripts())
+    assert said == "01_a.ipynb has no script 01_a.py beside it; put that back, or delete the notebook too."

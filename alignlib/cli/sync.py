@@ -21,16 +21,16 @@ __all__ = ["command"]
 def command(check: bool) -> None:
     """Bring every notebook's .py and its paired .ipynb into agreement."""
     require_extra("alignlib sync")
-    from alignbook.pairing import PairingError, disagreement
+    from alignbook.pairing import PairingError, alone, disagreement
     from alignbook.pairing import sync as sync_pair
     from alignbook.project import find_clone
 
     scripts = find_clone().scripts()
     if check:
-        said = [sentence for script in scripts if (sentence := disagreement(script))]
+        said = [*alone(scripts), *(sentence for script in scripts if (sentence := disagreement(script)))]
         click.echo("\n".join(said) or f"{len(scripts)} pairs agree.")
         raise SystemExit(bool(said))
-    refused: list[str] = []
+    refused = alone(scripts)
     for script in scripts:
         try:
             taken = sync_pair(script)

@@ -11,6 +11,7 @@ import json
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from copy import deepcopy
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -23,7 +24,7 @@ from nbformat import NotebookNode
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 
-__all__ = ["PairingError", "disagreement", "read_script", "render_pair", "sync"]
+__all__ = ["PairingError", "alone", "disagreement", "read_script", "render_pair", "sync"]
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _KEPT = ("tags", "mystnb")
@@ -74,6 +75,24 @@ def disagreement(script: Path) -> str | None:
     if pair.read_text(encoding="utf-8") != render_pair(script):
         return f"{pair.name} does not agree with {script.name}; run `make sync`."
     return None
+
+
+def alone(scripts: Sequence[Path]) -> list[str]:
+    """Return a sentence for each notebook beside the scripts that has none.
+
+    Parameters
+    ----------
+    scripts : sequence of Path
+        All scripts of a project.
+    """
+    folders = dict.fromkeys(script.parent for script in scripts)
+    known = {script.with_suffix(".ipynb") for script in scripts}
+    return [
+        f"{pair.name} has no script {pair.with_suffix('.py').name} beside it; put that back, or delete the notebook too."
+        for folder in folders
+        for pair in sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+        if pair not in known
+    ]
 
 
 def sync(script: Path) -> str | None:
