@@ -179,4 +179,4 @@ def test_a_notebook_without_its_script_is_named(tmp_path: Path) -> None:
     (project.folder / "01_a.py").unlink()
     (project.folder / "mine.ipynb").write_text("")
     (said,) = alone(project.scripts())
-    assert said == "01_a.ipynb has no script 01_a.py beside it; put that back, or delete the notebook too."
+    assert said == "01_a.ipynb has no script 01_a.py beside it; put that back, or delete the notebook."

@@ -88,7 +88,7 @@ def alone(scripts: Sequence[Path]) -> list[str]:
     folders = dict.fromkeys(script.parent for script in scripts)
     known = {script.with_suffix(".ipynb") for script in scripts}
     return [
-        f"{pair.name} has no script {pair.with_suffix('.py').name} beside it; put that back, or delete the notebook too."
+        f"{pair.name} has no script {pair.with_suffix('.py').name} beside it; put that back, or delete the notebook."
         for folder in folders
         for pair in sorted(folder.glob("[0-9][0-9]_*.ipynb"))
         if pair not in known
