@@ -301,6 +301,16 @@ def test_every_tampering_is_one_sentence_that_names_the_file(tmp_path: Path, kin
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_an_endless_journal_is_not_read(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "p")
+    os.truncate(folder / JOURNAL, 1 << 40)  # takes no room
+    with (
+        pytest.raises(InputError, match=r"is larger than any journal"),
+        Parts.begin(folder, SETTINGS, 12, plan()),
+    ):
+        pass
+
+
 def test_a_journal_of_another_schema_is_named(tmp_path: Path) -> None:
     said: dict[str, Any] = {"schema": 99, "settings": SETTINGS, "plan": {"shard_rows": 3}, "n_rows": 12}
     (tmp_path / "p").mkdir()
