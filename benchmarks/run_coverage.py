@@ -267,10 +267,40 @@ def shapes(runs: int, rng: np.random.Generator) -> None:
         )  # fmt: skip
 
 
+def memory(runs: int, rng: np.random.Generator) -> None:
+    """Count intervals of differences where the noise of the reward goes on from one checkpoint to the next."""
+    at = [0.3, 0.6]
+    for steps in (6, 8, 12, 16, 20, 30):
+        kl = (np.arange(1.0, steps + 1.0) / steps) ** 1.3
+        for kept in (0.0, 0.5, 0.8, 0.9, 0.95):
+            held, width = [], []
+            for _ in range(runs):
+                logs = {}
+                for name, rises in (("a", 2.0), ("b", 1.0)):
+                    noise = rng.standard_normal(steps)
+                    for i in range(1, steps):
+                        noise[i] = kept * noise[i - 1] + np.sqrt(1.0 - kept**2) * noise[i]
+                    log = example_run(2, 3, rng, n_checkpoints=steps)[0]
+                    logs[name] = replace(
+                        log, kl=kl, logged_kl=kl, kl_unit="sequence", length=None, notes=(),
+                        reward=rises * np.sqrt(kl) + 0.05 * noise,
+                    )  # fmt: skip
+                found = compare_runs(logs, at=at)
+                held.append(np.abs(found.difference[1] + np.sqrt(at)) <= found.difference_high[1] - found.difference[1])
+                width.append(found.difference_high[1] - found.difference_low[1])
+            report(
+                f"memory of the noise {kept:g}, {steps} checkpoints", runs=runs,
+                holds=float(np.mean(held)), width=float(np.mean(width)),
+            )  # fmt: skip
+
+
 def main(quick: bool = False, only: str = "") -> None:
     """Count over fresh runs; ``quick`` takes 40 of each instead of 300, and of noisy KLs a sixth."""
     runs = 40 if quick else 300
-    parts = ((places, runs), (accusations, runs), (differences, 4 * runs), (shapes, runs), (noisy, max(runs // 6, 20)))
+    parts = (
+        (places, runs), (accusations, runs), (differences, 4 * runs), (shapes, runs), (noisy, max(runs // 6, 20)),
+        (memory, runs),
+    )  # fmt: skip
     for place, (part, number) in enumerate(parts):
         if only in ("", part.__name__):
             part(number, np.random.default_rng([17, place]))

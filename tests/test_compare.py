@@ -20,7 +20,7 @@ from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.tables import RewardTable
-from alignlib.training import compare_runs
+from alignlib.training import compare_runs, smoothing
 from alignlib.training.example_run import example_prompts, example_run
 from alignlib.training.logs.training_log import TrainingLog, read_training_log
 from alignlib.training.smoothing import local_weights
@@ -265,6 +265,23 @@ def test_intervals_cover_at_the_last_kl_though_the_kl_is_noisy(moved: bool, memo
         truth = falls(found.kl) - 0.4 * np.sqrt(found.kl)
         held.append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
     assert np.mean(held, axis=0).min() >= 0.85  # 90 % and more of 40, less what 24 leave open
+
+
+def test_what_unknown_memory_of_the_noise_costs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number told is that by which intervals shrink where noise is taken for independent."""
+    kl, rng = np.linspace(0.1, 1.0, 9), np.random.default_rng(0)
+    log = replace(example_run(2, 3, rng, n_checkpoints=9)[0], kl=kl, logged_kl=kl, kl_unit="sequence", length=None)
+    noise = 0.05 * rng.standard_normal(9)
+    runs = {name: replace(log, reward=rises * np.sqrt(kl) + noise) for name, rises in (("a", 2.0), ("b", 1.0))}
+    found = compare_runs(runs, at=[float(np.median(kl))])
+    (said,) = (note for note in found.notes if "times as wide" in note)
+    times = float(said.split("up to ")[1].split(" times")[0])
+    monkeypatch.setattr(smoothing, "noise_memory", lambda hat, rest, told: (np.eye(rest.size), 1.0))
+    independent = compare_runs(runs, at=[float(np.median(kl))])
+    width, alone = (one.difference_high[1, 0] - one.difference_low[1, 0] for one in (found, independent))
+    assert times == pytest.approx(width / alone, rel=0.1)
+    assert times > 2.0
+    assert not any("times as wide" in note for note in independent.notes)
 
 
 def test_seeds_of_a_method_widen_its_interval() -> None:

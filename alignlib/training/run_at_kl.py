@@ -18,6 +18,7 @@ _PLACES = 9  # along a run, at which its reward is sought where a KL has ends on
 
 NOT_TOLD_APART = "how hard the prompts are and the method cannot be told apart"
 TAKEN_OUT = "the base's mean on each is taken out, but not how much there is to gain on it"
+_WIDER = 1.5  # times
 _MEMORY_TOLD = 20  # checkpoints, of fewer of which independent noise is often taken for noise that goes on
 
 __all__ = ["NOT_TOLD_APART", "TAKEN_OUT", "AtKL", "Errors", "along", "told"]
@@ -303,15 +304,22 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
         "goes on from one to the next: they say nothing of other prompts or seeds. Single responses with names of "
         "their prompts would tell more, and so would several seeds of a method.",
     }[told_by]  # fmt: skip
-    short = [title for title, log in every if told_by == "checkpoints" and log.kl.size < _MEMORY_TOLD]
-    few = [title for title, log in every if told_by == "checkpoints" and _scatter(log) is None]
+    spread = {title: _scatter(log) for title, log in every} if told_by == "checkpoints" else {}
+    few = [title for title, scatter in spread.items() if scatter is None]
+    wider = {
+        title: scatter.wider(float(np.median(scatter.kl)))
+        for title, scatter in spread.items()
+        if scatter is not None and scatter.kl.size < _MEMORY_TOLD
+    }
+    short = [title for title, times in wider.items() if times > _WIDER]
     noisy = [(title, course.scatter) for title, log in every if (course := kl_course(log.keep(log.kl >= 0.0)))]
     more = [f"{few[0]!r} is too short to tell its noise, so its intervals are unknown."] if few else []
     if short and not few:
         more.append(
             f"Of fewer than {_MEMORY_TOLD} checkpoints ({', '.join(map(repr, short[:3]))}{', …' if short[3:] else ''}) "
-            "the scatter does not tell how far noise goes on from one to the next; where it may go on for long it is "
-            "taken to, and intervals are several times as wide as for independent noise."
+            "the scatter does not tell how far noise goes on from one to the next. It may go on for long, and "
+            f"intervals allow for it: they are up to {max(wider.values()):.2g} times as wide as they would be if noise "
+            "were known to be independent. Log more checkpoints, or single responses."
         )
     if "prompts" not in told_by and all(log.per_prompt is not None for _, log in every):
         more.append("A checkpoint with responses to one prompt alone says nothing of other prompts.")

@@ -138,12 +138,15 @@ class Scatter(SameFields):
         How much of each residual the course leaves.
     law : array (k, k)
         How alike the scatter of any two is.
+    alone : array (k,)
+        Variance at each if no two were alike.
     """
 
     kl: FloatArray
     variance: FloatArray
     free: FloatArray
     law: FloatArray
+    alone: FloatArray
 
     def of_sum(self, weights: FloatArray) -> float:
         """Return the variance of a weighted sum of the checkpoints.
@@ -155,6 +158,17 @@ class Scatter(SameFields):
         """
         parts = weights * np.sqrt(self.variance)
         return float(max(parts @ self.law @ parts, parts @ parts))
+
+    def wider(self, at: float) -> float:
+        """Return how many times as large as for independent scatter the error of the reward at a KL is.
+
+        Parameters
+        ----------
+        at : float
+            The KL.
+        """
+        weights = local_weights(self.kl, at)[0]
+        return math.sqrt(self.of_sum(weights) / max(float(weights**2 @ self.alone), 1e-300))
 
     def freedom(self, at: float) -> float:
         """Return the degrees of freedom of the variances near a KL, by Satterthwaite's rule.
@@ -208,7 +222,7 @@ def scatter_of(kl: FloatArray, reward: FloatArray, step: FloatArray | None = Non
     deviation = np.sqrt(np.maximum(variance, 1e-300))
     own = (hat * deviation / deviation[:, None])[np.ix_(order, order)]
     law, wide = noise_memory(own, (left / deviation)[order], np.ones(kl.size, dtype=bool))
-    return Scatter(kl, variance * max(wide, 1.0), free, law[np.ix_(back, back)])
+    return Scatter(kl, variance * max(wide, 1.0), free, law[np.ix_(back, back)], variance)
 
 
 def _degree(kl: FloatArray) -> int:
