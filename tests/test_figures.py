@@ -63,6 +63,26 @@ def test_the_data_hold_every_point(fig: mpl.figure.Figure) -> None:
     assert of["axis"][0]["text"] == plotting.KL_LABEL
 
 
+def test_what_has_no_label_of_its_own_is_named_by_what_has_its_colour() -> None:
+    fig, ax = plt.subplots()
+    ax.errorbar([1], [1], [0.1], color="C0", label="PPO")
+    ax.errorbar([2], [1], [0.1], color="C1")
+    ax.fill_between([1, 2], [0, 0], [1, 1], color="C2", alpha=0.2)
+    ax.plot([1, 2], [3, 3], color="C2")
+    ax.plot([1, 2], [4, 4], "o", color="C3")
+    ax.axhline(0, color="k")
+    ax.text(1, 3, "the limit", color="C2")
+    ax.text(1, 4, "N=2", color="C3")
+    fig.legend(handles=[mpl.lines.Line2D([], [], color="C1", label="GRPO")])
+    rows = list(csv.DictReader(io.StringIO(figure_data(fig))))
+    found = {(row["kind"], row["series"]) for row in rows if row["kind"] not in ("axis", "text")}
+    assert found == {
+        *((kind, name) for kind in ("line", "segment") for name in ("PPO", "GRPO")),
+        *(("line", "the limit"), ("band", "the limit"), ("points", "series 4"), ("line", "series 5")),
+    }
+    plt.close(fig)
+
+
 def test_names_along_an_axis_are_data_too() -> None:
     fig, ax = plt.subplots()
     ax.bar(["a", "b"], [1.0, 2.0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +14,13 @@ from alignlib.answers.output.render import to_csv
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import Container
     from matplotlib.figure import Figure
 
 __all__ = ["figure_data"]
 
 _COLUMNS = ("panel", "kind", "series", "x", "y", "x2", "y2", "text")
-_NAMELESS = re.compile(r"_(child|line|nolegend_|image|collection)?\d*_?$")
+_NAMELESS = re.compile(r"_(child|container|line|nolegend_|image|collection)?\d*_?$")
 _DIGITS = 10
 Row = dict[str, Any]
 
@@ -66,8 +67,10 @@ def _rows(ax: Axes) -> Iterator[Row]:
                     yield {"kind": "tick", "series": name, name: float(place), "text": _plain(label.get_text())}
     if ax.get_title(loc="left") or ax.get_title():
         yield {"kind": "title", "text": _plain(ax.get_title(loc="left") or ax.get_title())}
-    for number, artist in enumerate((*ax.lines, *ax.collections, *ax.patches, *ax.images), start=1):
-        name = _name(artist) or f"series {number}"
+    drawn = (*ax.lines, *ax.collections, *ax.patches, *ax.images)
+    names = _names(ax, drawn)
+    for number, artist in enumerate(drawn, start=1):
+        name = names.get(id(artist)) or f"series {number}"
         for row in _drawn(artist):
             yield _in_data(ax, artist, {"series": name, **row})
     for text in ax.texts:
@@ -121,11 +124,59 @@ def _band(corners: Any) -> Iterator[Row]:
         yield {"kind": "band", "x": x, "y": low[x], "y2": high[x]}
 
 
+def _names(ax: Axes, drawn: Sequence[Artist]) -> dict[int, str]:
+    """Name what is drawn, by its own label, that of its error bars, or what alone in the axes has its colour.
+
+    Those are entries of a legend, then other series (the band of a curve is named like it), then texts beside curves.
+    """
+    names = {id(artist): name for artist in drawn if (name := _name(artist))}
+    _share(ax, names)
+    legends = [legend for legend in (ax.get_legend(), *ax.figure.legends) if legend is not None]
+    entries = [
+        (_colour(handle), _plain(text.get_text()))
+        for legend in legends
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True)
+    ]
+    series = [(_colour(artist), names[id(artist)]) for artist in drawn if id(artist) in names]
+    texts = [(_colour(text), _plain(text.get_text())) for text in ax.texts]
+    coloured = [artist for artist in drawn if len(set(_colour(artist) or (0.0,))) > 1]  # guides are grey
+    for artist in coloured:
+        marks = "points" in {row["kind"] for row in itertools.islice(_drawn(artist), 1)}  # whose texts name one of them
+        for source in (entries, series) if marks else (entries, series, texts):
+            found = {name for colour, name in source if colour == _colour(artist)}
+            if id(artist) not in names and len(found) == 1:
+                names[id(artist)] = found.pop()
+    _share(ax, names)
+    if not names and len(coloured) == 1:
+        names[id(coloured[0])] = _plain(ax.yaxis.get_label_text())
+    return names
+
+
+def _share(ax: Axes, names: dict[int, str]) -> None:
+    """Give points, bars and caps of errors one name, where any of them has it."""
+    for container in ax.containers:
+        parts = container.get_children()
+        if label := _name(container) or next((names[id(part)] for part in parts if id(part) in names), ""):
+            names |= {id(part): label for part in parts}
+
+
+def _colour(artist: Any) -> tuple[float, ...] | None:
+    """The colour of an artist without its opacity; nothing where it has several or none."""
+    from matplotlib.colors import to_rgb, to_rgba_array
+
+    for part in ("get_color", "get_facecolor", "get_edgecolor"):
+        value = getattr(artist, part, lambda: None)()
+        colours = {to_rgb(one) for one in to_rgba_array(value) if one[3] > 0} if value is not None else set()
+        if len(colours) == 1:
+            return colours.pop()
+    return None
+
+
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float | np.number) else None
 
 
-def _name(artist: Artist) -> str:
+def _name(artist: Artist | Container) -> str:
     label = str(artist.get_label() or "")
     return "" if _NAMELESS.fullmatch(label) else _plain(label.removeprefix("_"))
 
