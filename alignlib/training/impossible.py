@@ -159,7 +159,7 @@ def _reaches(
             reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, spread))
         return reach, z * spread
     deviation = scatter.at(scatter.centre + due)
-    own = scatter.noise_at(deviation) / math.sqrt(width)
+    own = scatter.noise_at(scatter.centre + due) / math.sqrt(width)
     spread = deviation / math.sqrt(RESPONSES * width)
     if scatter.noise is None:
         own = np.zeros(gain.size)

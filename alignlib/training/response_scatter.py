@@ -31,19 +31,23 @@ class ResponseScatter(SameFields):
     Attributes
     ----------
     mean, deviation : array (L,)
-        Of tilted laws, the means rising.
+        Of tilted laws, the means rising; the deviation over all responses.
+    moving : array (L,)
+        The deviation, over all responses or within prompts, that tells more scatter at the start than later: a batch
+        may hold other prompts each time, or all of them always.
     base : float
-        The deviation under the base.
+        The deviation over all responses under the base.
     noise : float, optional
         Scatter of a checkpoint on average; None for short logs.
     typical : float
-        The root mean square of the deviations along the run.
+        The root mean square of the moving deviations along the run.
     free : float
         Degrees of freedom of the noise.
     """
 
     mean: FloatArray
     deviation: FloatArray
+    moving: FloatArray
     base: float
     noise: float | None
     typical: float
@@ -59,15 +63,16 @@ class ResponseScatter(SameFields):
         """
         return np.maximum(np.interp(reward, self.mean, self.deviation), _LEAST * self.base)
 
-    def noise_at(self, deviation: FloatArray) -> FloatArray:
-        """Return the scatter of a checkpoint's mean where responses have these deviations, (k,); 0 where not known.
+    def noise_at(self, reward: FloatArray) -> FloatArray:
+        """Return the scatter of a checkpoint's mean where their mean is ``reward``, (k,); 0 where not known.
 
         Parameters
         ----------
-        deviation : array (k,)
-            Of a response.
+        reward : array (k,)
+            Mean rewards.
         """
-        return np.asarray((self.noise or 0.0) / self.typical * deviation)
+        own = np.maximum(np.interp(reward, self.mean, self.moving), _LEAST * self.base)
+        return np.asarray((self.noise or 0.0) / self.typical * own)
 
     @property
     def centre(self) -> float:
@@ -96,18 +101,22 @@ def response_scatter(
     noise : float, optional
         Scatter of a checkpoint on average; None for short logs.
     """
-    mean, deviation, base = _tilted(fit)
-    own = np.interp(mean[mean.size // 2] + np.minimum(gain, allowed), mean, deviation)
-    square = np.maximum(own, _LEAST * base) ** 2
+    mean, whole, within, base = _tilted(fit)
+    middle, found = mean.size // 2, []
+    for moving in (whole, within):
+        own = np.interp(mean[middle] + np.minimum(gain, allowed), mean, moving)
+        square = np.maximum(own, _LEAST * base) ** 2
+        found.append((moving[middle] / math.sqrt(float(square.mean()) or 1.0), moving, square))
+    _, moving, square = max(found, key=lambda one: one[0])
     second = sum(max(int((log.run == name).sum()) - 2, 0) for name in log.runs)
     share = square / square.max() if square.any() else square  # of rewards in any unit
     even = float(share.sum() ** 2 / (share**2).sum()) / square.size if square.any() else 1.0
     typical = math.sqrt(float(square.mean())) if square.any() else 1.0
-    return ResponseScatter(mean, deviation, base, noise, typical, max(second * even / NEIGHBOURS, 1.0))
+    return ResponseScatter(mean, whole, moving, base, noise, typical, max(second * even / NEIGHBOURS, 1.0))
 
 
-def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, float]:
-    """Return mean and deviation over all responses to all prompts under tilted laws, the base's in the middle."""
+def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+    """Return mean, deviation over all responses and within prompts of tilted laws, the base's in the middle."""
     table = fit.table
     every = max(math.ceil(int(table.n_samples.sum()) / _MOST), 1)
     sizes, start = table.n_samples[::every], table.offsets[:-1][::every]
@@ -117,7 +126,7 @@ def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, float]:
     values, first = table.column(fit.reward)[rows], np.append(0, np.cumsum(sizes)[:-1])
     base = float(values.std())
     prices = np.concatenate([-_PRICES[::-1], [0.0], _PRICES]) / (base or 1.0)
-    mean, deviation = np.empty(prices.size), np.empty(prices.size)
+    mean, deviation, within = (np.empty(prices.size) for _ in range(3))
     for i, price in enumerate(prices.tolist()):
         top = np.maximum.reduceat(price * values, first)
         weight = np.exp(price * values - np.repeat(top, sizes))
@@ -126,4 +135,5 @@ def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, float]:
         mean[i] = each.mean()
         square = np.add.reduceat(weight * (values - mean[i]) ** 2, first) / total
         deviation[i] = math.sqrt(float(square.mean()))
-    return np.maximum.accumulate(mean), deviation, base
+        within[i] = math.sqrt(max(float((square - (each - mean[i]) ** 2).mean()), 0.0))
+    return np.maximum.accumulate(mean), deviation, within, base

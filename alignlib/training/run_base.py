@@ -131,7 +131,7 @@ def error_of_start(
         How much the run scatters, at the start as the base does.
     """
     few = scatter.base / math.sqrt(RESPONSES)
-    noise = float(scatter.noise_at(np.array([scatter.base]))[0]) if scatter.noise is not None else few
+    noise = float(scatter.noise_at(np.array([scatter.centre]))[0]) if scatter.noise is not None else few
     # Few checkpoints that scatter tell little of it; so many responses as any has scatter no more than this.
     noise = max(noise, min(noise * float(student_reach(_SURE, scatter.free)) / _SURE, few))
     found = np.full(gain.size, math.hypot(base_error, noise))
