@@ -161,7 +161,7 @@
       numbers.textContent = "";
       const grid = node(numbers, "table", {});
       const row = (parent, cellsOf, kind) => { const tr = node(parent, "tr"); for (const one of cellsOf) node(tr, kind, kind === "th" ? { scope: "col" } : {}, one); };
-      row(node(grid, "thead"), ["", divergences[found.measured].title, "gain", ...(source.table && source.table.gold ? ["gold"] : [])], "th");
+      row(node(grid, "thead"), ["what", divergences[found.measured].title, "gain", ...(source.table && source.table.gold ? ["gold"] : [])], "th");
       const body = node(grid, "tbody"), gold = (v) => (source.table && source.table.gold ? [text(v, 6)] : []);
       row(body, ["limit at the budget", text(found.point.kl, 6), text(found.point.gain, 6), ...gold(found.point.gold ?? NaN)], "td");
       for (const mark of found.marks) row(body, [`best-of-${mark.n}`, text(mark.kl, 6), text(mark.gain, 6), ...gold(mark.gold ?? NaN)], "td");
