@@ -63,7 +63,8 @@ class PageParser(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note one element."""
         values = {name: value or "" for name, value in attrs}
-        self.repeated |= {values["id"]} & self.ids if values.get("id") != values.get("name") else set()
+        own = values.get("id")  # an element may be an anchor by its name alone
+        self.repeated |= {own} & self.ids if own is not None and own != values.get("name") else set()
         self.ids |= {values[name] for name in ("id", "name") if values.get(name)}
         leads = tag == "link" and values.get("rel") in ("index", "search", "next", "prev")
         if leads or (tag == "a" and "href" in values):
