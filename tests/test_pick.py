@@ -323,6 +323,8 @@ def test_gold_or_reward_of_another_scale_than_the_tables_is_said() -> None:
         notes = pick(log, gold, fit=fit, column="gold").notes
         assert any("of 'gold', and the base samples average" in note for note in notes) == said
         assert not any("of 'reward', and the base samples" in note for note in notes)
+    scaled = RunGold("gold", log.step, log.kl, 30.0 * log.reward, None, ())  # 0 at the base, as the table
+    assert any("no response of the table has that" in note for note in pick(log, scaled, fit=fit, column="gold").notes)
 
 
 def test_the_error_spent_never_exceeds_what_was_stated() -> None:

@@ -17,6 +17,7 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.own_limit import own_limits
 from alignlib.training.predicted_gold import Predicted, by_prediction, predict_gold
 from alignlib.training.run_gold import RunGold, gold_of_log
+from alignlib.training.strict_ends import student_reach
 
 __all__ = ["Pick", "pick"]
 
@@ -215,7 +216,8 @@ def pick(
     if fit is not None:
         notes += _unlike_base(log.kl, log.reward, log.noise(), fit, fit.reward)
         if gold is not None and column is not None and predicted is not None:
-            error = _noise(gold.gold) if gold.per_prompt is None else None
+            each = gold.per_prompt
+            error = _noise(gold.gold) if each is None else float(each.std(axis=1, ddof=1).max()) / each.shape[1] ** 0.5
             notes += _unlike_base(gold.kl, gold.gold, error, fit, column)
     with np.errstate(invalid="ignore"):
         near = (behind <= apart) | (np.arange(step.size) == best)
@@ -291,21 +293,33 @@ def _mood(gold: RunGold) -> tuple[bool, list[str]]:
 
 
 def _unlike_base(kl: FloatArray, values: FloatArray, noise: float | None, fit: Fit, column: str) -> list[str]:
-    """Say so where a run has another mean near the base than the table's samples, further apart than its KL allows."""
+    """Say so where a run is not what the table's samples are of: near the base, or beyond all that they have."""
     i = int(np.argmin(np.where(kl >= 0.0, kl, np.inf)))
     table = fit.table
     base = table.column(column)
     spread = float(base.std())
     means = np.add.reduceat(base, table.offsets[:-1]) / table.n_samples
-    error = spread / math.sqrt(_FEW) if noise is None else noise
+    few = spread / math.sqrt(_FEW)  # scatter of few checkpoints tells little, but so many responses have no more
+    known = math.inf if noise is None else noise * float(student_reach(_SURE, max(kl.size - 2.0, 1.0))) / _SURE
+    error = max(min(known, few), noise or 0.0)
     error = math.hypot(error, float(means.std()) / math.sqrt(means.size))
     apart = abs(float(values[i]) - float(means.mean()))
-    if not 0.0 <= kl[i] <= _NEAR_BASE or apart <= spread * math.sqrt(2.0 * kl[i]) + _SURE * error:
+    not_this = "and what is predicted from the table, or set beside it, is not this run's."
+    if 0.0 <= kl[i] <= _NEAR_BASE and apart > spread * math.sqrt(2.0 * kl[i]) + _SURE * error:
+        said = (
+            f"At {kl[i]:.2g} nats from the base the run has {values[i]:.4g} of {column!r}, and the base samples "
+            f"average {means.mean():.4g}: further apart than that KL and chance allow. Its {column!r}, base or prompts "
+            f"are not the table's, {not_this}"
+        )
+        return [said]
+    beyond = np.maximum(values - base.max(), base.min() - values)
+    j = int(np.argmax(beyond))
+    if beyond[j] <= _SURE * error:
         return []
     said = (
-        f"At {kl[i]:.2g} nats from the base the run has {values[i]:.4g} of {column!r}, and the base samples average "
-        f"{means.mean():.4g}: further apart than that KL and chance allow. Its {column!r}, base or prompts are not the "
-        "table's, and what is predicted from the table, or set beside it, is not this run's."
+        f"At {kl[j]:.2g} nats from the base the run has {values[j]:.4g} of {column!r} on average, and no response of "
+        f"the table has that ({base.min():.4g} to {base.max():.4g}): it is on another scale, or of another base, "
+        f"{not_this}"
     )
     return [said]
 
