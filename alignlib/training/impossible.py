@@ -173,7 +173,10 @@ def _reaches(
         if scatter.noise is not None:
             noise = student_reach(z, scatter.free) * own
             reach = np.minimum(reach, np.hypot(student_reach(z, prompts) * errors.base_error, noise))
-    chance = z * np.where(np.isfinite(spread), spread, scatter.base / math.sqrt(width))  # of single responses at most
+    # Of single prompts, of which the table need not have the best: as far beyond its samples as these lie apart.
+    values = fit.table.column(fit.reward)
+    apart = max(z * scatter.base, float(values.max() - values.min())) / math.sqrt(width)
+    chance = np.where(np.isfinite(spread), z * spread, apart)
     if few_levels(fit.table, fit.reward) is not None and scatter.noise is not None:  # at the last level hardly any
         chance = np.minimum(chance, student_reach(z, scatter.free) * scatter.noise / math.sqrt(width))
     return reach, chance
