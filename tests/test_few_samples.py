@@ -225,6 +225,13 @@ def test_prompts_that_do_not_vary_are_bounded(tmp_path: Path) -> None:
     assert most == pytest.approx(Bernoulli(chance).gain_at_kl(0.2) / 3.0)
     for rarer in (1e-6, 0.01, chance):
         assert Bernoulli(rarer).gain_at_kl(0.2) / 3.0 <= most * (1.0 + 1e-12)
+    # Of few samples not the largest chance that they leave open gains most: against all chances below it.
+    for n, kl in ((2, 0.1), (2, 0.5), (3, 1.0), (8, 2.0), (64, 0.2)):
+        alike = RewardTable.from_arrays([[0.0] * n, [0.0] * (n - 1) + [1.0]])
+        chances = np.linspace(1e-4, 1.0, 400) * (1.0 - 0.05 ** (1.0 / n))
+        right = max(float(Bernoulli(chance).gain_at_kl(kl)) for chance in chances) / 2.0
+        most_here = most_of_constant_prompts(alike, "reward", kl)
+        assert right * (1.0 - 1e-12) <= most_here <= right * (1.0 + 1e-4)
     assert most_of_constant_prompts(table, "reward", 0.2, highest=2.0) == pytest.approx((2.0 + 1.0) * most)
     said = run("frontier", written(tmp_path / "c.csv", np.tile(rows, (8, 1))), "--reward", "r", "--kl", "0.1")
     assert "On 16 of 24 prompts 'r' is the same for every sample. The limit counts no gain there" in said

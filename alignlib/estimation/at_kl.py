@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from alignlib._core.checks import FloatOrArray, as_level, as_number, like, require, require_range
 from alignlib.estimation.curve import AveragedCurve
@@ -176,9 +177,9 @@ def most_of_constant_prompts(
     """Return how much prompts with constant rewards may add to the limit, averaged over all prompts, at each KL.
 
     Where all n samples of a prompt earn ``v``, the chance of anything else is at most ``q = 1 - (1 - level)^{1/n}``
-    with the confidence ``level``, prompt by prompt. A reward that is ``highest`` with chance q and v otherwise gains
-    most, so that a budget of ``kl`` on each of these prompts adds no more than this. A prompt whose rewards are at
-    ``highest`` already adds nothing.
+    with the confidence ``level``, prompt by prompt. A reward that is ``highest`` with some chance of at most q and v
+    otherwise gains most, so that a budget of ``kl`` on each of these prompts adds no more than the largest of these
+    gains. A prompt whose rewards are at ``highest`` already adds nothing.
 
     Parameters
     ----------
@@ -214,5 +215,20 @@ def most_of_constant_prompts(
     total = np.zeros(budgets.shape)
     for n in np.unique(sizes[constant]):
         chance = -math.expm1(math.log1p(-level) / float(n))
-        total += float(room[sizes[constant] == n].sum()) * np.asarray(Bernoulli(chance).gain_at_kl(budgets))
+        gains = np.array([_most_of_two(chance, budget) for budget in budgets.ravel().tolist()])
+        total += float(room[sizes[constant] == n].sum()) * gains.reshape(budgets.shape)
     return like(kl, np.asarray(total / table.n_prompts))
+
+
+def _most_of_two(chance: float, kl: float) -> float:
+    """Return the largest gain at a KL of a reward of 0 and 1 whose mean is at most ``chance``.
+
+    The KL of two coins is convex in both, so the gain is concave in the mean: it rises up to one mean, then falls.
+    """
+    found = scipy.optimize.minimize_scalar(
+        lambda mean: -float(Bernoulli(mean).gain_at_kl(kl)),
+        bounds=(0.0, chance),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return max(-float(found.fun), float(Bernoulli(chance).gain_at_kl(kl)))
