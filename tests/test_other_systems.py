@@ -45,7 +45,7 @@ GUARDED = {
     "alignlib/models/resumable.py": {"fcntl", "os.O_NOFOLLOW"},
     "alignlib/scale/engine.py": {"signal.SIGHUP", "signal.pthread_sigmask"},
     "alignlib/tables/memory_limit.py": {"os.sysconf"},
-    "alignlib/tables/reading.py": {"mmap.MADV_DONTNEED"},
+    "alignlib/tables/reading.py": {"mmap.MADV_DONTNEED", "os.O_NONBLOCK"},
 }
 
 
