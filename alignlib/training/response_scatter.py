@@ -32,25 +32,25 @@ class ResponseScatter(SameFields):
     ----------
     mean, deviation : array (L,)
         Of tilted laws, the means rising; the deviation over all responses.
-    moving : array (L,)
-        The deviation, over all responses or within prompts, that tells more scatter at the start than later: a batch
-        may hold other prompts each time, or all of them always.
+    within : array (L,)
+        The deviation within prompts: a batch may hold other prompts each time, or all of them always.
     base : float
         The deviation over all responses under the base.
     noise : float, optional
         Scatter of a checkpoint on average; None for short logs.
-    typical : float
-        The root mean square of the moving deviations along the run.
+    typical, typical_within : float
+        The root mean squares of these along the run.
     free : float
         Degrees of freedom of the noise.
     """
 
     mean: FloatArray
     deviation: FloatArray
-    moving: FloatArray
+    within: FloatArray
     base: float
     noise: float | None
     typical: float
+    typical_within: float
     free: float
 
     def at(self, reward: FloatArray) -> FloatArray:
@@ -71,8 +71,9 @@ class ResponseScatter(SameFields):
         reward : array (k,)
             Mean rewards.
         """
-        own = np.maximum(np.interp(reward, self.mean, self.moving), _LEAST * self.base)
-        return np.asarray((self.noise or 0.0) / self.typical * own)
+        kinds = ((self.deviation, self.typical), (self.within, self.typical_within))
+        parts = [np.maximum(np.interp(reward, self.mean, own), _LEAST * self.base) / usual for own, usual in kinds]
+        return np.asarray((self.noise or 0.0) * np.maximum(*parts))
 
     @property
     def centre(self) -> float:
@@ -102,17 +103,16 @@ def response_scatter(
         Scatter of a checkpoint on average; None for short logs.
     """
     mean, whole, within, base = _tilted(fit)
-    middle, found = mean.size // 2, []
-    for moving in (whole, within):
-        own = np.interp(mean[middle] + np.minimum(gain, allowed), mean, moving)
-        square = np.maximum(own, _LEAST * base) ** 2
-        found.append((moving[middle] / math.sqrt(float(square.mean()) or 1.0), moving, square))
-    _, moving, square = max(found, key=lambda one: one[0])
     second = sum(max(int((log.run == name).sum()) - 2, 0) for name in log.runs)
-    share = square / square.max() if square.any() else square  # of rewards in any unit
-    even = float(share.sum() ** 2 / (share**2).sum()) / square.size if square.any() else 1.0
-    typical = math.sqrt(float(square.mean())) if square.any() else 1.0
-    return ResponseScatter(mean, whole, moving, base, noise, typical, max(second * even / NEIGHBOURS, 1.0))
+    usual, free = [], []
+    for kind in (whole, within):
+        own = np.interp(mean[mean.size // 2] + np.minimum(gain, allowed), mean, kind)
+        own = np.maximum(own, _LEAST * base)
+        top = float(own.max()) or 1.0
+        square = (own / top) ** 2 if own.any() else np.ones(own.size)  # of any unit
+        usual.append(top * math.sqrt(float(square.mean())))
+        free.append(second * float(square.sum() ** 2 / (square**2).sum()) / square.size / NEIGHBOURS)
+    return ResponseScatter(mean, whole, within, base, noise, usual[0], usual[1], max(min(free), 1.0))
 
 
 def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray, float]:
