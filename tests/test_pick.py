@@ -323,8 +323,14 @@ def test_gold_or_reward_of_another_scale_than_the_tables_is_said() -> None:
         notes = pick(log, gold, fit=fit, column="gold").notes
         assert any("of 'gold', and the base samples average" in note for note in notes) == said
         assert not any("of 'reward', and the base samples" in note for note in notes)
-    scaled = RunGold("gold", log.step, log.kl, 30.0 * log.reward, None, ())  # 0 at the base, as the table
-    assert any("no response of the table has that" in note for note in pick(log, scaled, fit=fit, column="gold").notes)
+    for start, times, said in (
+        (0.0, 30.0, "further apart than"),
+        (0.3, -1.0, "further apart than"),
+        (1.5, 30.0, "has that"),
+    ):
+        later = replace(log, kl=log.kl + start, logged_kl=log.kl + start)  # the table's gold averages 0, as the run's
+        other = RunGold("gold", log.step, later.kl, times * (1.0 + log.reward), None, ())
+        assert any(said in note for note in pick(later, other, fit=fit, column="gold").notes), start
 
 
 def test_the_error_spent_never_exceeds_what_was_stated() -> None:

@@ -21,7 +21,8 @@ from alignlib.training.strict_ends import student_reach
 
 __all__ = ["Pick", "pick"]
 
-_NEAR_BASE, _FEW, _SURE = 0.1, 16, 4.0  # nats, responses of a checkpoint at least, standard errors
+_NEAR_BASE, _FEW, _SURE = 1.0, 16, 4.0  # nats, responses of a checkpoint at least, standard errors
+_MORE, _TILTS = 1.2, 40  # times what the samples allow, for what they have not shown; tilts that are tried
 _SCATTER = 8  # checkpoints that show how much they scatter
 _KINK, _MOODS = 2, 3.5  # left out; of the others one run in fifty without moods has larger ones, by simulation
 _POINTS = 24  # of a log whose gold is predicted only
@@ -292,9 +293,15 @@ def _mood(gold: RunGold) -> tuple[bool, list[str]]:
     return True, [said]
 
 
+def _reach(centred: FloatArray, kl: FloatArray) -> FloatArray:
+    """Return how far the mean of a reward can rise at each KL, by the law of the samples whatever their prompts."""
+    tilt = np.geomspace(1e-3, 1e3, _TILTS) / max(float(np.abs(centred).max()), 1e-300)
+    log_mean = np.array([scipy.special.logsumexp(one * centred) for one in tilt]) - math.log(centred.size)
+    return np.asarray(np.minimum(centred.max(), ((kl[:, None] + log_mean) / tilt).min(axis=1)))
+
+
 def _unlike_base(kl: FloatArray, values: FloatArray, noise: float | None, fit: Fit, column: str) -> list[str]:
     """Say so where a run is not what the table's samples are of: near the base, or beyond all that they have."""
-    i = int(np.argmin(np.where(kl >= 0.0, kl, np.inf)))
     table = fit.table
     base = table.column(column)
     spread = float(base.std())
@@ -303,9 +310,14 @@ def _unlike_base(kl: FloatArray, values: FloatArray, noise: float | None, fit: F
     known = math.inf if noise is None else noise * float(student_reach(_SURE, max(kl.size - 2.0, 1.0))) / _SURE
     error = max(min(known, few), noise or 0.0)
     error = math.hypot(error, float(means.std()) / math.sqrt(means.size))
-    apart = abs(float(values[i]) - float(means.mean()))
+    near = np.flatnonzero((kl >= 0.0) & (kl <= _NEAR_BASE))
+    apart = values[near] - means.mean()
+    centred = base - base.mean()
+    allowed = np.where(apart > 0.0, _reach(centred, kl[near]), _reach(-centred, kl[near])) if near.size else apart
+    further = near[np.abs(apart) > _MORE * allowed + _SURE * error]
     not_this = "and what is predicted from the table, or set beside it, is not this run's."
-    if 0.0 <= kl[i] <= _NEAR_BASE and apart > spread * math.sqrt(2.0 * kl[i]) + _SURE * error:
+    if further.size:
+        i = int(further[np.argmin(kl[further])])
         said = (
             f"At {kl[i]:.2g} nats from the base the run has {values[i]:.4g} of {column!r}, and the base samples "
             f"average {means.mean():.4g}: further apart than that KL and chance allow. Its {column!r}, base or prompts "

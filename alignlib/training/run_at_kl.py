@@ -19,7 +19,7 @@ _PLACES = 9  # along a run, at which its reward is sought where a KL has ends on
 NOT_TOLD_APART = "how hard the prompts are and the method cannot be told apart"
 TAKEN_OUT = "the base's mean on each is taken out, but not how much there is to gain on it"
 _WIDER = 1.5  # times
-_MEMORY_TOLD = 20  # checkpoints, of fewer of which independent noise is often taken for noise that goes on
+_MEMORY_TOLD = 40  # checkpoints, of fewer of which independent noise is often taken for noise that goes on
 
 __all__ = ["NOT_TOLD_APART", "TAKEN_OUT", "AtKL", "Errors", "along", "told"]
 
@@ -317,7 +317,7 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
     if short and not few:
         more.append(
             f"Of fewer than {_MEMORY_TOLD} checkpoints ({', '.join(map(repr, short[:3]))}{', …' if short[3:] else ''}) "
-            "the scatter does not tell how far noise goes on from one to the next. It may go on for long, and "
+            "the scatter hardly tells how far noise goes on from one to the next. It may go on for long, and "
             f"intervals allow for it: they are up to {max(wider.values()):.2g} times as wide as they would be if noise "
             "were known to be independent. Log more checkpoints, or single responses."
         )
