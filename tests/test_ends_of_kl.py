@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib._core.errors import InputError
-from alignlib.answers.output.overlay import headlines, lines, points, record
+from alignlib.answers.output.overlay import lines, points, record
+from alignlib.answers.output.run_headlines import headlines
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.training import TrainingLog, compare_runs, overlay, pick

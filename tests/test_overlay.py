@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 from alignlib import plotting
 from alignlib._core.errors import InputError
-from alignlib.answers.output.overlay import headlines
 from alignlib.answers.output.overlay import lines as overlay_lines
+from alignlib.answers.output.run_headlines import headlines
 from alignlib.answers.run_pictures import draw_overlay
 from alignlib.cli import _picture
 from alignlib.cli.main import main

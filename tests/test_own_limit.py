@@ -9,7 +9,8 @@ import pytest
 
 from alignlib._core.errors import InputError
 from alignlib.answers.output.comparison import lines as compared
-from alignlib.answers.output.overlay import headlines, lines, points
+from alignlib.answers.output.overlay import lines, points
+from alignlib.answers.output.run_headlines import headlines
 from alignlib.estimation import fit_frontier
 from alignlib.tables import RewardTable
 from alignlib.training import compare_runs, overlay

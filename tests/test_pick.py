@@ -451,6 +451,8 @@ def test_the_command_tells_a_beta_in_each_normalisation(folder: Path) -> None:
     curves = drawn[drawn["what"] != "checkpoint"]  # the picture draws gold itself: the gains above the base's
     assert set(curves["what"]) == {"tilted", "best_of_n"}
     assert curves["base_gold"].notna().all()
+    gains = curves["tilted"].fillna(curves["best_of_n"])
+    assert np.allclose(curves["drawn"], curves["base_gold"] + gains)  # where the picture has it
     assert picture.stat().st_size > 1000
 
 

@@ -362,7 +362,7 @@ def _balls() -> ModuleType:
     except ImportError as error:
         raise InputError(
             "Certified numbers need python-flint, which is not installed: install the extra, with "
-            "`pip install '.[certify]'`."
+            "`pip install '.[certify]'` in a copy of the repository."
         ) from error
     return balls
 

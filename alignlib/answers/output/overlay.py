@@ -15,7 +15,7 @@ from alignlib.training import TrainingLog
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 
-__all__ = ["COLUMNS", "headlines", "lines", "of_log", "points", "record", "share_cells"]
+__all__ = ["COLUMNS", "lines", "of_log", "points", "record", "share_cells"]
 
 _ROUNDING = 1e-9  # of the KL, of what is wasted
 _SHOWN = 12  # vertices of the floor that lines name

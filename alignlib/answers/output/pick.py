@@ -24,7 +24,7 @@ _AGAINST = ("against", "against_low", "against_high")
 _OF_POINT = ("step", "kl", "kl_low", "kl_high", "gold", "behind", "behind_error")
 COLUMNS = (
     "what", *_OF_POINT, "fall", "fall_error", "p", "spent", *_OF_PREDICTED,
-    "base_gold", *_AGAINST,
+    "base_gold", *_AGAINST, "drawn", "drawn_low", "drawn_high",
 )  # fmt: skip
 _MOST_ROWS = 30
 
@@ -85,8 +85,11 @@ def points(found: RunAdvice) -> list[dict[str, Any]]:
     """
     if found.pick is None:
         return []
+    measured, predicted = found.pick.gold, found.pick.predicted
     rows = [{"what": "checkpoint", **row} for row in _points(found.pick)]
-    predicted = found.pick.predicted
+    drawn = predicted.base_gold + predicted.tilted if measured is None and predicted is not None else measured
+    if drawn is not None:
+        rows = [{**row, "drawn": value} for row, value in zip(rows, drawn.tolist(), strict=True)]
     if predicted is None:
         return rows
     for what, name, curve in (
@@ -97,6 +100,8 @@ def points(found: RunAdvice) -> list[dict[str, Any]]:
             columns = {"kl": curve.spent, name: curve.gold_gain}
             columns |= {f"{name}_low": curve.gold_low, f"{name}_high": curve.gold_high}
             # The picture draws gold itself: the gains above the base's.
+            ends = {"": curve.gold_gain, "_low": curve.gold_low, "_high": curve.gold_high}
+            columns |= {f"drawn{end}": predicted.base_gold + values for end, values in ends.items()}
             base = {"what": what, "base_gold": predicted.base_gold}
             rows += [{**base, **row} for row in by_point(columns, curve.spent.size)]
     return rows
