@@ -146,7 +146,7 @@ def myopic(lam: float) -> tuple[float, float]:
     chain = weight / weight.sum(axis=1, keepdims=True)
     flow = MarkovModel(chain, reward, law, 1).token.law[:, None] * chain
     ratio = np.where(flow > 0, chain / np.where(transition > 0, transition, 1.0), 1.0)
-    spent = max(float((flow * np.log(ratio)).sum()), 0.0)  # which rounding may take below nought at λ = 0
+    spent = max(float((flow * np.log(ratio)).sum()), 0.0)  # which rounding may take below 0 at λ = 0
     return spent, float((flow * reward).sum())
 
 

@@ -978,6 +978,16 @@ def test_rows_of_several_processes_are_averaged_in_whatever_order(
     assert any(note.startswith("Averaged: ") and words in note for note in found.notes)
 
 
+def test_what_a_process_wrote_that_a_resume_left_behind_does_not_count(tmp_path: Path) -> None:
+    """Two processes to step 3, then the first alone from step 2: its new rows, and no old ones of the other."""
+    rows = [row for k in range(4) for place in (0, 1) for row in _of_process(place, [k], rank=place)]
+    rows += [{**row, "kl": 9.0} for row in _of_process(0, [2, 3, 4], rank=0)]
+    (tmp_path / "run.jsonl").write_text(lines(rows))
+    found = read_training_log(tmp_path / "run.jsonl", kl_unit="sequence")
+    np.testing.assert_allclose(found.kl, [0.01, 0.11, 9.0, 9.0, 9.0])
+    assert any("left out: 2 rows of processes that did not come back" in note for note in found.notes)
+
+
 def test_whole_passes_may_be_training_begun_anew_or_processes_and_both_are_said(tmp_path: Path) -> None:
     """Nothing tells which; training begun anew shows at later times."""
     for more in ({}, {"timestamp": 1.7e9}):

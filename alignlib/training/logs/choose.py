@@ -15,7 +15,7 @@ from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns,
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.counters import Joined, join_counters
 from alignlib.training.logs.log_format import LogQuery, LogRows
-from alignlib.training.logs.processes import mean_of_processes, process_of_rows
+from alignlib.training.logs.processes import gone_before_a_resume, mean_of_processes, process_of_rows
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
@@ -77,6 +77,13 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     if isinstance(first, Joined):
         step, run, values = first.step, first.run, first.values
     several = process_of_rows(columns, step, run, values) if counter is None and chosen.step is not None else None
+    if several is not None:
+        kept = ~gone_before_a_resume(step, run, several[0])
+        step, run, several = step[kept], run[kept], (several[0][kept], several[1])
+        values = {name: one[kept] for name, one in values.items()}
+        if not kept.all():
+            gone = f"{counted(int((~kept).sum()), 'row')} of processes that did not come back after a resume"
+            several = (several[0], f"{several[1]}; left out: {gone}")
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
     step, run, values, notes = in_order(
         step, of_process, values, counted=chosen.step is not None, sparse=known, epoch=epoch
