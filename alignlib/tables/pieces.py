@@ -13,7 +13,6 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.cell_types import UNCHECKED, check_dictionary, is_text, longest
 from alignlib.tables.formats import known_formats
-from alignlib.tables.formats.parquet import DIFFERENCES, as_differences
 from alignlib.tables.reading import open_table_file
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
@@ -105,6 +104,11 @@ def _parquet(
     path: str, needed: Callable[[TableFile], list[str]], source: IO[bytes] | None, groups: range | None
 ) -> Iterator[TableFile]:
     import pyarrow.parquet as pa_parquet
+
+    from alignlib.tables.formats.parquet import (
+        DIFFERENCES,
+        as_differences,
+    )  # here, not above: formats come in their order
 
     try:
         with pa_parquet.ParquetFile(path if source is None else source, page_checksum_verification=True) as opened:

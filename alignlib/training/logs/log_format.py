@@ -251,10 +251,9 @@ def find_log(path: Path) -> tuple[Path, LogFormat]:
     if inside:
         some = ", ".join(f"{one.name!r}" for one, _ in inside[:_SHOWN]) + (", …" if len(inside) > _SHOWN else "")
         kinds = " and ".join(dict.fromkeys(_KINDS.get(kind, "logs") for _, kind in inside))
-        beside = f" --also {quote(str(inside[1][0]))}" if len(inside) > 1 else ""
         raise InputError(
             f"{path} is no log but holds {kinds}: {some}. Name one, as in `alignlib overlay "
-            f"{quote(str(inside[0][0]))}{beside}`.",
+            f"{quote(str(inside[0][0]))}`.",
             argument="path",
         )
     raise InputError(
