@@ -386,7 +386,7 @@ def test_exchanged_shards_are_refused_and_a_finished_job_is_tidied(
     assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
 
 
-def interrupt(*_: Any) -> None:
+def interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
