@@ -81,7 +81,9 @@ def run_options(command: F) -> F:
                 type=click.Choice(["sequence", "token"]),
                 help="Nats per what; known of a trainer's own keys. Of several logs those whose unit is not known.",
             ),
-            option("--run", "run_column", help="Column of RUN that names the run, where there are several."),
+            option(
+                "--run", "run_column", argument="run", help="Column of RUN that names the run, where there are several."
+            ),
             option("--only", help="Runs to keep, such as 'dpo_*'; needs --run."),
             option("--evaluation", is_flag=True, help="Take the evaluations instead of the training steps."),
         ]

@@ -211,10 +211,11 @@ def _average(
         number = np.bincount(group[known], minlength=last.size)
         total = np.bincount(group[known], one[mine][known], last.size)
         one[last] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
-    return last, [
+    said = (
         f"Averaged: {count(mine.size, 'row')} to {last.size}, for many have the step of the one before. If these are "
         "several runs or seeds, name the column that tells them apart (run)."
-    ]
+    )
+    return last, [said]
 
 
 def latest(step: FloatArray) -> npt.NDArray[np.bool_]:
