@@ -11,8 +11,6 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -579,7 +577,9 @@ def test_a_run_that_falls_is_not_one_that_scatters(first: list[float], impossibl
     kl = [0.05, 0.25, 8.0, 14.0, 19.0, 22.0, 24.0, 23.0, 23.5, 22.0]
     found = overlay(means_of(kl, [*first, *FALLEN]), fit_frontier(table, n_boot=100), check=False, pool=1)
     assert found.above.tolist() == [impossible] * 2 + [False] * 8
-    assert any("apart before training, so it is the reward or the base" in note for note in found.notes) == impossible
+    assert any("no policy can, so this is another reward scale" in note for note in found.notes) == impossible
+    told = [note for note in found.notes if "apart before training, so it is the reward or the base" in note]
+    assert len(told) == (first[0] > 1.0)  # what speaks for which is told where chance may do it, too
     assert ("above the limit, where no policy can be" in headlines(found)[0]) == impossible
 
 
@@ -715,9 +715,21 @@ def test_training_and_evaluation_of_one_log_stand_side_by_side(tmp_path: Path) -
     assert "leave out --evaluation" in run(tmp_path, "--split", "--evaluation").stderr
 
 
-def test_many_points_above_the_interval_are_hardly_chance_and_few_may_be() -> None:
+@pytest.mark.parametrize(
+    ("shift", "words"), [(0.0, "which agree: another base"), (1.0, "apart before training, so it is the reward")]
+)
+def test_points_above_the_interval_by_chance_or_not_tell_what_speaks_for_which(made, shift: float, words: str) -> None:
     """Of 152 honest runs of 12 points none had more than three."""
-    log: Any = SimpleNamespace(step=np.arange(12.0))
-    (few,), (many,) = (above_by_chance(log, np.arange(12) >= first) for first in (9, 5))
-    assert few.startswith("3 points lie above the limit's interval, the first at step 9, but so few checkpoints")
-    assert many.startswith("7 points lie above the limit's interval, the first at step 5, which a run seldom does by")
+    log, table = made
+    log = log.keep(np.arange(12))
+    gain = np.linspace(0.0, 1.1, 12) + shift
+    log = replace(log, kl=np.linspace(0.0, 1.1, 12), reward=table.column("reward").mean() + gain)
+    given = (gain, gain - 0.05, np.linspace(0.0, 0.2, 12), np.full(12, 2.0))
+    (few,), (many,) = (above_by_chance(log, table, "reward", np.arange(12) >= first, *given) for first in (9, 5))
+    assert few.startswith("3 points lie above the limit's interval, the first at step"), few
+    assert "but so few checkpoints or such scatter may do that by chance" in few
+    assert many.startswith("7 points lie above the limit's interval, the first at step"), many
+    assert "which a run seldom does by chance" in many
+    for said in (few, many):
+        assert "another reward scale, base or unit of the KL than the table's. " in said
+        assert words in said, said

@@ -16,7 +16,7 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import NEAR_BASE
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, strict_quantile, student_reach
 
-__all__ = ["above_by_chance", "far_above", "impossible_points"]
+__all__ = ["above_by_chance", "far_above", "hardly_chance", "impossible_points"]
 
 _FEW_ABOVE = 4  # points, more than a third of all: of 152 honest runs of 12 points none had more than 3
 _AGREES = 3.0  # standard errors
@@ -183,33 +183,62 @@ def _reaches(
     return reach, chance
 
 
-def above_by_chance(log: TrainingLog, over: BoolArray) -> list[str]:
-    """Say which points lie above the limit's interval though none is called impossible: their numbers look odd.
+def hardly_chance(over: BoolArray) -> bool:
+    """Say whether so many points lie above the limit's interval as honest runs seldom have.
+
+    Parameters
+    ----------
+    over : array of bool (k,)
+        Which do.
+    """
+    return int(over.sum()) >= _FEW_ABOVE and 3 * int(over.sum()) > over.size
+
+
+def above_by_chance(
+    log: TrainingLog,
+    table: RewardTable,
+    reward: str,
+    over: BoolArray,
+    gain: FloatArray,
+    gain_low: FloatArray,
+    limit_high: FloatArray,
+    needed_low: FloatArray,
+) -> list[str]:
+    """Say which points lie above the limit's interval though none is called impossible, and what speaks for what.
 
     Parameters
     ----------
     log : TrainingLog
         The points.
+    table : RewardTable
+        Samples of the run's base.
+    reward : str
+        The column with the run's reward.
     over : array of bool (k,)
         Which are meant.
+    gain, gain_low : array (k,)
+        Gain over the base's mean reward, and the lower end of its interval.
+    limit_high : array (k,)
+        The most that any policy gains at each KL.
+    needed_low : array (k,)
+        The least KL in nats that may do for the gain.
     """
     if not over.any():
         return []
     first, several = float(log.step[int(np.argmax(over))]), int(over.sum()) > 1
     which = f"{int(over.sum())} points lie" if several else "1 point lies"
     where = f", the first at step {first:g}" if several else f" (step {first:g})"
-    if over.sum() >= _FEW_ABOVE and 3 * int(over.sum()) > over.size:
-        because = (
-            "which a run seldom does by chance, though its scatter does not settle it: look at the reward's scale, its "
-            "base and the unit of the KL"
-        )
+    if hardly_chance(over):
+        because = "which a run seldom does by chance, though its scatter does not settle it. If it is none"
     else:
-        because = "but so few checkpoints or such scatter may do that by chance"
-    said = (
-        f"{which} above the limit's interval{where}, {because}. The share shown is all of the limit, and what seems "
-        "wasted lies below 0."
-    )
-    return [said]
+        because = "but so few checkpoints or such scatter may do that by chance. If it is none"
+    which = f"{which} above the limit's interval{where}, {because}, no policy can"
+    said = [
+        f"{which}, and this is another reward scale, base or unit of the KL than the table's.",
+        *_evidence(log, table, reward, over, gain, gain_low, limit_high, needed_low),
+        "The share shown is all of the limit, and what seems wasted lies below 0.",
+    ]
+    return [" ".join(said)]
 
 
 def impossible_points(
@@ -252,8 +281,22 @@ def impossible_points(
         f"{log.step[first]:g}: no policy can, so this is another reward scale, base or unit of the KL than the "
         "table's. "
     )
+    return [said + " ".join(_evidence(log, table, reward, above, gain, gain_low, limit_high, needed_low))]
+
+
+def _evidence(
+    log: TrainingLog,
+    table: RewardTable,
+    reward: str,
+    above: BoolArray,
+    gain: FloatArray,
+    gain_low: FloatArray,
+    limit_high: FloatArray,
+    needed_low: FloatArray,
+) -> list[str]:
+    """Return what speaks for which: rewards beyond all of the table's, and the run's start beside its mean."""
     scaled = _range(log, table, reward)
-    return [said + " ".join([*scaled, *_start(log, gain, gain_low, limit_high, above, needed_low, bool(scaled))])]
+    return [*scaled, *_start(log, gain, gain_low, limit_high, above, needed_low, bool(scaled))]
 
 
 def _range(log: TrainingLog, table: RewardTable, reward: str) -> list[str]:

@@ -18,7 +18,7 @@ from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.rules import BestOfN
 from alignlib.training.gain_errors import GainErrors, kl_error, noise_of_distance
-from alignlib.training.impossible import above_by_chance, far_above, impossible_points
+from alignlib.training.impossible import above_by_chance, far_above, hardly_chance, impossible_points
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.own_limit import OwnLimits, own_limits
 from alignlib.training.response_scatter import response_scatter
@@ -313,8 +313,9 @@ def _placed(
     share, least, most, needed, possible = (
         np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)
     )
-    notes += above_by_chance(pooled, over & ~above & placed)
-    notes += impossible_points(_furthest(pooled), fit.table, fit.reward, above, gain, low, limit_high, needed_low)
+    known_of, open_to_chance = (gain, low, limit_high, needed_low), over & ~above & placed
+    notes += above_by_chance(_furthest(pooled), fit.table, fit.reward, open_to_chance, *known_of)
+    notes += impossible_points(_furthest(pooled), fit.table, fit.reward, above, *known_of)
     return Overlay(
         log=pooled,
         width=width,
@@ -339,7 +340,7 @@ def _placed(
         above=above,
         equal_n=equal_n,
         equal_n_kl=equal_n_kl,
-        doubted=doubt or bool(above.any()),
+        doubted=doubt or bool(above.any()) or hardly_chance(open_to_chance),
         largest_n=int(fit.table.n_samples.min()),
         frontier=curve,
         rules=fit.share(),
