@@ -25,7 +25,7 @@ from alignlib.training.placing import Overlay, overlay
 from alignlib.training.policy_kl.estimate import PolicyKL, estimate_policy_kl
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.predicted_gold import Predicted
-from alignlib.training.resting import RestingPenalty, resting_penalties
+from alignlib.training.resting_penalty import RestingPenalty, resting_penalties
 from alignlib.training.rollouts import Rollouts
 from alignlib.training.run_gold import RunGold, gold_of_log, gold_of_scores
 

@@ -10,8 +10,8 @@ import numpy as np
 from alignlib._core.checks import FloatArray, as_number, as_whole, require
 from alignlib._core.errors import InputError
 from alignlib.estimation import Fit, beta_at
-from alignlib.training.at_rest import BaseSamples, group_scaled, length_normalised, per_token, spent
 from alignlib.training.penalty import beta_to_set, effective_beta
+from alignlib.training.trainer_penalties import BaseSamples, group_scaled, length_normalised, per_token, spent
 
 __all__ = ["LEAST_KL", "MOST_GROUP", "NORMALISATIONS", "BetaChoice", "choose_beta"]
 
@@ -114,8 +114,8 @@ def choose_beta(
     r"""Return the β at which the optimum spends a KL, and what to set for that KL in every normalisation.
 
     Where responses have unequal lengths, or prompts unequal deviations, some normalisations rest at no optimum (see
-    `alignlib.training.at_rest`). What to set is found on the base samples: the coefficient whose policy at rest spends
-    what the optimum at β does.
+    `alignlib.training.trainer_penalties`). What to set is found on the base samples: the coefficient whose policy at
+    rest spends what the optimum at β does.
 
     Parameters
     ----------
