@@ -89,3 +89,17 @@ def test_scorers_of_ten_solutions(tmp_path: Path) -> None:
         assert 0.0 < frontier.supported_end <= np.log(10)
         assert ((frontier.gain_low <= frontier.gain) & (frontier.gain <= frontier.gain_high)).all()
     assert supported >= 3
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-9, 1e-3], ids=["equal", "but for rounding", "nearly"])
+def test_one_prompt_that_differs_from_all_others_leaves_intervals_finite(noise: float) -> None:
+    """A third of the replicates lack it: they show no spread, and so were taken for infinitely sure."""
+    rows = np.zeros((40, 16))
+    rows[:, :2] = 1.0
+    rows[0, 2] = 1.0
+    table = RewardTable.from_arrays(rows + noise * np.random.default_rng(0).standard_normal(rows.shape))
+    fit = fit_frontier(table, n_boot=200)
+    limit, best = fit.at(np.array([0.02, 0.2])), fit.share([BestOfN(4.0)])
+    for found in (limit, best):
+        assert (found.gain_low > 0.8 * found.gain).all()
+        assert (found.gain_high < 1.25 * found.gain).all()

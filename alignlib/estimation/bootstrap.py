@@ -30,6 +30,8 @@ _AT_ONCE = 1 << 18  # draws
 _SQUARED = 1e150  # beyond it a square leaves the range of floats
 _FEW_CELLS, _MOST_OF_PLAIN = 8, 3.0
 _NEWTON_STEPS = 8
+_NO_SPREAD = 1e-6  # of that of the estimate: the rounding of equal cells
+_LEAST_SPREAD = 20.0  # times as sure as the estimate a replicate is at most: one may lack the few cells that differ
 _GROUPS, _ALL_GROUPS = 50, 200  # of the samples of a prompt at most, and of all prompts about, where these are fixed
 _SHOWN_SAMPLES = 16  # of each of few prompts: so many show the error of estimates from them
 FEWEST_PROMPTS = 20  # that stand for others: see `few_prompts`
@@ -420,12 +422,14 @@ def studentised_interval(
     value = np.where(falls, -value, value)
     estimate, spread = value[0], error[0]
     positive = (value > 0.0).all(axis=0)
+    # A replicate may lack the few cells that differ: it is not surer of the mean for that.
+    least = spread / _LEAST_SPREAD
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_t = np.log(value[1:] / estimate) * (value[1:] / error[1:])
-        plain_t = (value[1:] - estimate) / error[1:]
+        log_t = np.log(value[1:] / estimate) / np.maximum(error[1:] / value[1:], least / estimate)
+        plain_t = (value[1:] - estimate) / np.maximum(error[1:], least)
     t = np.where(positive, log_t, plain_t)
     # Without spread there is nothing to resample: 0/0, or rounding over 0.
-    t = np.where(np.isfinite(t), t, 0.0)
+    t = np.where(np.isfinite(t) & (error[1:] > _NO_SPREAD * spread), t, 0.0)
     level = as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
     tail = (1.0 - level) / 2.0
     low_t, high_t = _quantiles(t, (tail, 1.0 - tail))
