@@ -77,6 +77,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
         gc.collect()
         gc.freeze()
         gc.enable()
+        gc.set_threshold(50_000, 20, 20)  # thousands of syntax trees and rows live at once, and few are garbage
 
 
 def _compile_a_share(config: pytest.Config) -> None:

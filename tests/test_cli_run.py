@@ -330,11 +330,27 @@ def test_sync_refuses_two_edits_and_pairs_the_rest(project: Project) -> None:
 
 
 def test_sync_says_no_more_of_a_broken_notebook_than_its_sentence(project: Project) -> None:
-    for pair in (cells(None), cells(3), cells({"cell_type": "code", "source": "1", "metadata": {}}), "{", ""):
-        (project.folder / "01_roots.ipynb").write_text(pair)
-        command = [sys.executable, "-m", "alignlib", "sync"]
-        done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
-        assert re.fullmatch(r"Error: [^\n]*01_roots.ipynb[^\n]*\n", done.stderr), (pair, done.stderr)
+    """Whatever libraries would write themselves: in a process as a shell starts it, which does all of them."""
+    broken = [cells(None), cells(3), cells({"cell_type": "code", "source": "1", "metadata": {}}), "{", ""]
+    program = (
+        "import json, os, pathlib, sys\n"
+        "from alignlib.__main__ import run\n"
+        "path, *pairs = json.loads(sys.stdin.read())\n"
+        "sys.argv = ['alignlib', 'sync']\n"
+        "for pair in pairs:\n"
+        "    pathlib.Path(path).write_text(pair)\n"
+        "    try: run()\n"
+        "    except SystemExit: sys.stderr.flush()\n"
+        "    os.write(2, b'---\\n')"
+    )
+    told = json.dumps([str(project.folder / "01_roots.ipynb"), *broken])
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=project.root, input=told, capture_output=True, text=True, check=False
+    )
+    said = done.stderr.split("---\n")
+    assert (len(said), said[-1]) == (len(broken) + 1, ""), done.stderr
+    for pair, one in zip(broken, said, strict=False):
+        assert re.fullmatch(r"Error: [^\n]*01_roots.ipynb[^\n]*\n", one), (pair, one)
 
 
 def cells(*held: object) -> str:

@@ -120,6 +120,17 @@ def _of_the_book() -> ApiPages:
     return pages
 
 
+@pytest.fixture(scope="module", name="everything")
+def _everything(of_the_book: ApiPages) -> Library:
+    """All of the library: what the pages were made of, parsed once, and what they leave out."""
+    parsed = of_the_book.library.modules
+    library = Library(LIBRARY, leave_out={"__init__", *(name.split(".")[1] for name in parsed if "." in name)})
+    assert library.modules
+    assert not parsed.keys() & library.modules.keys()
+    library.modules |= parsed
+    return library
+
+
 def test_every_chapter_links_to_what_it_uses_itself_or_through_shared_pages(of_the_book: ApiPages) -> None:
     pages = of_the_book
     assert len(pages.chapters) > 45
@@ -137,8 +148,8 @@ WITHOUT_ENTRY = {
 }
 
 
-def test_what_chapters_use_has_a_link_or_is_a_constant(of_the_book: ApiPages) -> None:
-    pages, library = of_the_book, Library(LIBRARY)
+def test_what_chapters_use_has_a_link_or_is_a_constant(of_the_book: ApiPages, everything: Library) -> None:
+    pages, library = of_the_book, everything
     lacking: dict[str, set[str]] = {}
     for name, code in pages.chapters.items():
         for named in library.used(code) - set(pages.used[name]):
@@ -196,9 +207,9 @@ def test_every_room_has_a_page_or_is_for_no_reader() -> None:
     assert re.findall(r"file: api/(\w+)", toc) == ["index", *(file for file, _, _ in API_PAGES)]
 
 
-def test_each_name_of_the_front_door_has_an_example() -> None:
+def test_each_name_of_the_front_door_has_an_example(everything: Library) -> None:
     lacking = []
-    for name, named in Library(LIBRARY).front_door.items():
+    for name, named in everything.front_door.items():
         shown = getattr(alignlib, name)
         text = shown.__doc__ or ""
         if not isinstance(shown, type) and not callable(shown):
@@ -241,14 +252,15 @@ def test_examples_are_left_alone_and_names_become_links() -> None:
     assert with_links(text, {"a.b.f": "a.f"}) == expected
 
 
-def test_all_formulas_of_the_library_can_be_set() -> None:
+def test_all_formulas_of_the_library_can_be_set(everything: Library) -> None:
     """Braces match, and no letter is left that TeX would not know."""
-    for path in sorted(LIBRARY.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    assert len(everything.modules) == len(list(LIBRARY.rglob("*.py")))
+    for name, module in everything.modules.items():
+        for node in ast.walk(module.tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 for text in filter(is_formula, re.findall(r"``([^`]+)``", ast.get_docstring(node) or "")):
                     tex = to_tex(text)
-                    assert tex.isascii(), (path.name, text, tex)
+                    assert tex.isascii(), (name, text, tex)
                     assert tex.replace(r"\{", "").count("{") == tex.replace(r"\}", "").count("}"), (text, tex)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -587,9 +588,19 @@ def test_refusals_name_options(folder: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def dask() -> Any:
-    """Two workers, started once for all tests that need them."""
-    with engine_for(workers=2) as engine:
-        yield engine
+    """Two workers, started once for all tests that need them, and forked: of each that is killed another is started."""
+    from dask import config
+    from distributed.utils import get_mp_context
+
+    forked = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with config.set(forked if "forkserver" in multiprocessing.get_all_start_methods() else {}):
+        get_mp_context()  # which preloads what Dask needs, once; what a worker of ours needs comes with it
+        if "forkserver" in multiprocessing.get_all_start_methods():
+            multiprocessing.get_context("forkserver").set_forkserver_preload(
+                ["distributed", "alignlib.scale.opening", "alignlib.estimation", "alignbook.runner", "papermill"]
+            )
+        with engine_for(workers=2) as engine:
+            yield engine
 
 
 class _Killing:
@@ -634,9 +645,9 @@ def test_workers_give_what_one_process_does_and_one_that_is_killed_changes_nothi
 
 
 def test_a_sweep_runs_on_the_workers_of_a_scheduler(dask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.small_project import GOOD, make_project
+    from tests.small_project import make_project, plain
 
-    project = make_project(tmp_path / "clone", {"01_roots": GOOD})
+    project = make_project(tmp_path / "clone", {"01_roots": plain()})
     monkeypatch.setattr("alignbook.project.own_project", lambda: project)
     monkeypatch.chdir(tmp_path)
     asked = []
