@@ -92,7 +92,7 @@ class SameSdist(sdist):
         folder = Path(root_dir or ".", base_dir)
         with (
             open(f"{base_name}.tar.gz", "wb") as file,
-            gzip.GzipFile("", "wb", mtime=int(EPOCH), fileobj=file) as packed,
+            gzip.GzipFile("", "wb", 6, mtime=int(EPOCH), fileobj=file) as packed,
             tarfile.open(mode="w", fileobj=packed, format=tarfile.PAX_FORMAT) as archive,
         ):
             for path in [folder, *sorted(folder.rglob("*"))]:

@@ -22,9 +22,11 @@ PACKED = (
 )  # fmt: skip
 _BUILD = """
 import os, sys
-os.umask(int(sys.argv[2], 8))
+dist, umask = sys.argv[1:]  # which setuptools has its own words for
+os.umask(int(umask, 8))
 from setuptools import build_meta
-getattr(build_meta, f"build_{sys.argv[3]}")(sys.argv[1])
+build_meta.build_sdist(dist)
+build_meta.build_wheel(dist)
 """
 
 
@@ -48,11 +50,10 @@ def build(source: Path, dist: Path, *, umask: int = 0o022) -> dict[str, str]:
     """Build both from ``source`` into ``dist``; return the SHA-256 of each file."""
     dist.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
-    for kind in ("sdist", "wheel"):
-        command = [sys.executable, "-c", _BUILD, str(dist), f"{umask:o}", kind]
-        done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(done.stderr)
+    command = [sys.executable, "-c", _BUILD, str(dist), f"{umask:o}"]
+    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(dist.iterdir())}
 
 

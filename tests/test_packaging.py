@@ -58,11 +58,17 @@ def _source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _unpacked(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, made from the source distribution as an installer makes it, and unpacked."""
     dist = tmp_path_factory.mktemp("dist")
-    make = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", make, str(dist)], cwd=source, check=True, capture_output=True)
-    (archive,) = dist.glob("*.tar.gz")
-    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
-    subprocess.run([*pip, "-w", str(dist), str(archive)], check=True, capture_output=True)
+    make = (
+        "import os, sys, tarfile\n"
+        "from setuptools import build_meta\n"
+        "dist, place = sys.argv[1:]\n"  # setuptools has its own words there
+        "packed = build_meta.build_sdist(dist)\n"
+        "with tarfile.open(os.path.join(dist, packed)) as archive: archive.extractall(place, filter='data')\n"
+        "os.chdir(os.path.join(place, packed.removesuffix('.tar.gz')))\n"
+        "build_meta.build_wheel(dist)"
+    )
+    command = [sys.executable, "-c", make, str(dist), str(tmp_path_factory.mktemp("sdist"))]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         file.extractall(dist / "unpacked")

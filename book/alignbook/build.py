@@ -92,7 +92,8 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
             *("--path-output", str(folder), "-W", "-n", "--keep-going", "-q"),
         ]
         environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
-        program = "from jupyter_book.cli.main import main; main()"
+        # Doctrees are many objects at once, and few of them garbage, which it is not worth looking for so often.
+        program = "import gc; gc.set_threshold(50_000, 20, 20); from jupyter_book.cli.main import main; main()"
         done = run_bound(program, *words, cwd=project.root, env=environment, stderr=subprocess.PIPE)
         new = Path(folder, "_build")
         missing = [name for name in chapters(project) if not (new / f"html/{name}.html").is_file()]
