@@ -10,18 +10,15 @@ import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation import Fit
-from alignlib.tables import RewardTable
 from alignlib.training.gain_errors import GainErrors, kl_error
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.run_base import NEAR_BASE
+from alignlib.training.run_start import RunStart
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, strict_quantile, student_reach
 
 __all__ = ["above_by_chance", "far_above", "hardly_chance", "impossible_points"]
 
 _FEW_ABOVE = 4  # points, more than a third of all: of 152 honest runs of 12 points none had more than 3
-_AGREES = 3.0  # standard errors
 _ROUNDING = 1e-9  # of sums of rewards
-_NONE = 1e-6  # nats: no KL, in whatever unit
 _BY_CHANCE = 1e-4  # that the first checkpoints lie where they are, whatever the scatter
 _ONE_PROMPT = 2.6  # standard errors of checkpoints that are each of one response: fewer than one run in a hundred
 _SCATTERS = np.geomspace(1e-3, 1e3, 121)  # over the distance of neighbours
@@ -196,13 +193,13 @@ def hardly_chance(over: BoolArray) -> bool:
 
 def above_by_chance(
     log: TrainingLog,
-    table: RewardTable,
-    reward: str,
+    fit: Fit,
     over: BoolArray,
     gain: FloatArray,
     gain_low: FloatArray,
     limit_high: FloatArray,
     needed_low: FloatArray,
+    start: RunStart,
 ) -> list[str]:
     """Say which points lie above the limit's interval though none is called impossible, and what speaks for what.
 
@@ -210,10 +207,8 @@ def above_by_chance(
     ----------
     log : TrainingLog
         The points.
-    table : RewardTable
-        Samples of the run's base.
-    reward : str
-        The column with the run's reward.
+    fit : Fit
+        The run's reward, fitted on samples of its base.
     over : array of bool (k,)
         Which are meant.
     gain, gain_low : array (k,)
@@ -222,6 +217,8 @@ def above_by_chance(
         The most that any policy gains at each KL.
     needed_low : array (k,)
         The least KL in nats that may do for the gain.
+    start : RunStart
+        The checkpoint nearest to the base.
     """
     if not over.any():
         return []
@@ -234,8 +231,8 @@ def above_by_chance(
         because = "but so few checkpoints or such scatter may do that by chance. If it is none"
     which = f"{which} above the limit's interval{where}, {because}, no policy can"
     said = [
-        f"{which}, and this is another reward scale, base or unit of the KL than the table's.",
-        *_evidence(log, table, reward, over, gain, gain_low, limit_high, needed_low),
+        f"{which}, and this is another reward scale, base or unit of the KL than the table's{_unseen(fit)}.",
+        *_evidence(log, fit, over, gain, gain_low, limit_high, needed_low, start),
         "The share shown is all of the limit, and what seems wasted lies below 0.",
     ]
     return [" ".join(said)]
@@ -243,13 +240,13 @@ def above_by_chance(
 
 def impossible_points(
     log: TrainingLog,
-    table: RewardTable,
-    reward: str,
+    fit: Fit,
     above: BoolArray,
     gain: FloatArray,
     gain_low: FloatArray,
     limit_high: FloatArray,
     needed_low: FloatArray,
+    start: RunStart,
 ) -> list[str]:
     """Say what speaks for which explanation, where points lie above the limit's interval.
 
@@ -260,10 +257,8 @@ def impossible_points(
     ----------
     log : TrainingLog
         The run.
-    table : RewardTable
-        Samples of its base.
-    reward : str
-        The column with the run's reward.
+    fit : Fit
+        The run's reward, fitted on samples of its base.
     above : array of bool (k,)
         Checkpoints above the limit's interval.
     gain, gain_low : array (k,)
@@ -272,6 +267,8 @@ def impossible_points(
         The most that any policy gains at each KL.
     needed_low : array (k,)
         The least KL in nats that may do for the gain.
+    start : RunStart
+        The checkpoint nearest to the base.
     """
     if not above.any():
         return []
@@ -279,28 +276,46 @@ def impossible_points(
     said = (
         f"{int(above.sum())} of {gain.size} points lie above the limit's interval, the first at step "
         f"{log.step[first]:g}: no policy can, so this is another reward scale, base or unit of the KL than the "
-        "table's. "
+        f"table's{_unseen(fit)}. "
     )
-    return [said + " ".join(_evidence(log, table, reward, above, gain, gain_low, limit_high, needed_low))]
+    return [said + " ".join(_evidence(log, fit, above, gain, gain_low, limit_high, needed_low, start))]
+
+
+def _unseen(fit: Fit) -> str:
+    """Say what samples cannot exclude: what has a base probability below 3/N is missing from N of them in one of 20."""
+    if fit.bounded is not None:
+        return ""
+    return f", or the base now and then earns more than its {int(fit.table.n_samples.sum()):,} samples show"
 
 
 def _evidence(
     log: TrainingLog,
-    table: RewardTable,
-    reward: str,
+    fit: Fit,
     above: BoolArray,
     gain: FloatArray,
     gain_low: FloatArray,
     limit_high: FloatArray,
     needed_low: FloatArray,
+    start: RunStart,
 ) -> list[str]:
     """Return what speaks for which: rewards beyond all of the table's, and the run's start beside its mean."""
-    scaled = _range(log, table, reward)
-    return [*scaled, *_start(log, gain, gain_low, limit_high, above, needed_low, bool(scaled))]
+    scaled = _range(log, fit)
+    far = int(np.flatnonzero(above)[np.argmax(gain[above])])
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        times = float(np.divide(needed_low[far], log.kl[far])) if log.kl[far] >= 0.0 else math.inf
+    factors = _factors(start.base + float(gain_low[far]), start.base + float(limit_high[far]))
+    needs = ""
+    if math.isfinite(times) and times > 1.0:
+        needs = (
+            f" The gain at step {log.step[far]:g} needs {needed_low[far]:.3g} nats or more, {times:.3g} times what is "
+            "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few samples), or "
+            "log-probabilities of another law would look so."
+        )
+    return [*scaled, start.evidence(factors, times, bool(scaled)) + needs]
 
 
-def _range(log: TrainingLog, table: RewardTable, reward: str) -> list[str]:
-    values = table.column(reward)
+def _range(log: TrainingLog, fit: Fit) -> list[str]:
+    values = fit.table.column(fit.reward)
     most, least = int(np.argmax(log.reward)), int(np.argmin(log.reward))
     at, side, end = most, "above", values.max()
     if log.reward[most] <= values.max():
@@ -308,49 +323,14 @@ def _range(log: TrainingLog, table: RewardTable, reward: str) -> list[str]:
         if log.reward[least] >= values.min():
             return []
     said = f"The run averages {log.reward[at]:.4g} at step {log.step[at]:g}, and no response in the table scores"
-    return [f"{said} {side} {end:.4g}: another scale."]
+    return [f"{said} {side} {end:.4g}: another scale, a KL far larger than logged, or a reward too rare for the table."]
 
 
-def _start(
-    log: TrainingLog,
-    gain: FloatArray,
-    gain_low: FloatArray,
-    limit_high: FloatArray,
-    above: BoolArray,
-    needed_low: FloatArray,
-    scaled: bool,
-) -> list[str]:
-    """Say what the checkpoint nearest to the base tells; ``scaled`` says that the scale is known to be another."""
-    near = int(np.argmin(np.abs(log.kl)))
-    where = f"At step {log.step[near]:g}, {log.kl[near]:.2g} nats from the base,"
-    if log.kl[near] > NEAR_BASE:
-        return ["No checkpoint is near enough to the base to tell which."]
-    reach = gain[near] - gain_low[near]
-    allowed = max(float(limit_high[near]) if math.isfinite(limit_high[near]) else 0.0, 0.0)
-    mean = log.reward[near] - gain[near]
-    has = f"{where} the run has {log.reward[near]:.4g} and the base samples {mean:.4g} on average"
-    if abs(gain[near]) > allowed + _AGREES / 2.0 * reach:
-        return [f"{has}: they are apart before training, so it is the reward or the base, not the unit."]
-    if above[near] and log.kl[near] <= _NONE:
-        return [f"{has}, which lie further apart than the interval allows: that is no matter of the KL's unit."]
-    if scaled:
-        return [f"{has}, which agree: no constant was added; a factor shows little where the mean is near 0."]
-    far = int(np.flatnonzero(above)[np.argmax(gain[above])])
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        times = float(np.divide(needed_low[far], log.kl[far])) if log.kl[far] >= 0.0 else math.inf
-    more = ""
-    if math.isfinite(times) and times > 1.0:
-        more = (
-            f" The gain at step {log.step[far]:g} needs {needed_low[far]:.3g} nats or more, {times:.3g} times what is "
-            "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few samples), or "
-            "log-probabilities of another law would look so."
-        )
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        factor = float(np.divide(gain[far], limit_high[far]))
-    if not abs(mean) * (factor - 1.0) > allowed + _AGREES / 2.0 * reach:  # a factor moves the mean by that much
-        said = (
-            f"{has}, which agree: another base, or a constant added to the reward, would show there. A factor of the "
-            f"reward, {factor:.3g} or more, would not, so near 0 is the mean: it is that or the KL.{more}"
-        )
-        return [said]
-    return [f"{has}, which agree: this speaks for the table's reward and base, and against the KL.{more}"]
+def _factors(seen: float, limit: float) -> tuple[float, float] | None:
+    """Return the ends of the factors of the reward that bring a mean down to the largest possible one, if any do.
+
+    A factor moves the base's mean too, so it is that of the whole mean, not of the gain.
+    """
+    if limit > 0.0:
+        return max(seen / limit, 1.0), math.inf
+    return (0.0, seen / limit) if seen < 0.0 else None

@@ -24,6 +24,7 @@ from alignlib.training.own_limit import OwnLimits, own_limits
 from alignlib.training.response_scatter import response_scatter
 from alignlib.training.run_base import base_of_run, below_base, check_scale, error_of_start
 from alignlib.training.run_prompts import pair_prompts
+from alignlib.training.run_start import RunStart
 from alignlib.training.strict_ends import student_reach
 
 __all__ = ["Overlay", "overlay"]
@@ -73,7 +74,8 @@ class Overlay(SameFields):
     supported : array of bool (k,)
         Where it is False only bounds on the share are known.
     above : array of bool (k,)
-        What lies above the limit by so much that practically no run does by chance; it has no share.
+        What lies above the limit by so much that practically no run does by chance, if the samples show the rewards
+        that matter; it has no share.
     equal_n, equal_n_kl : array (k,)
         The least N whose best-of-N gains as much and the nats that it spends, NaN where the samples of a prompt are too
         few for one: whatever a run spends beyond that is wasted, inside the support or not.
@@ -270,8 +272,8 @@ def _placed(
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
     allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(frontier.spent), frontier.gain_high)
     scatter = response_scatter(log, fit, log.reward - start, allowed, noise)
+    apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, scatter)
     if check and base == "table":
-        apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, scatter)
         said, more = check_scale(_furthest(log), log.reward - start, allowed, apart, base_reward, base_error)
         notes, doubt = notes + said, doubt or more
     gain = replace(log, reward=log.reward - start).pooled(width).reward
@@ -313,9 +315,11 @@ def _placed(
     share, least, most, needed, possible = (
         np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)
     )
-    known_of, open_to_chance = (gain, low, limit_high, needed_low), over & ~above & placed
-    notes += above_by_chance(_furthest(pooled), fit.table, fit.reward, open_to_chance, *known_of)
-    notes += impossible_points(_furthest(pooled), fit.table, fit.reward, above, *known_of)
+    alone = apart if noise is None and paired is None else errors.of(log, 1)[0]
+    begins = RunStart.of(_furthest(log), start, alone, allowed, base == "table")
+    known_of, open_to_chance = (gain, low, limit_high, needed_low, begins), over & ~above & placed
+    notes += above_by_chance(_furthest(pooled), fit, open_to_chance, *known_of)
+    notes += impossible_points(_furthest(pooled), fit, above, *known_of)
     return Overlay(
         log=pooled,
         width=width,

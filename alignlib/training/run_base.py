@@ -13,8 +13,9 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.response_scatter import ResponseScatter
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, student_reach
 
-__all__ = ["NEAR_BASE", "base_of_run", "below_base", "check_scale", "error_of_start", "error_of_these"]
+__all__ = ["NEAR_BASE", "NO_KL", "base_of_run", "below_base", "check_scale", "error_of_start", "error_of_these"]
 
+NO_KL = 1e-6  # nats: none, in whatever unit
 NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
 _ROUGHLY = 2.0  # standard errors, at which Student's law is compared with the normal one
@@ -213,14 +214,18 @@ def _check_run(
         said = (
             f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, "
             f"and the base samples average {base:.4g} (standard error of the difference {error:.2g}): fewer than one "
-            "run in a hundred would differ so much by chance. Its base, prompts or reward may not be the table's."
+            "run in a hundred would differ so much by chance. Its base, prompts or reward may not be the table's"
+            + (", or its KL may be larger, in another unit for instance." if log.kl[i] > NO_KL else ".")
         )
         return [said], True
+    at_base = log.kl[i] <= NO_KL  # whatever its unit
+    where = "there" if at_base else "if that KL is right,"
+    unit, remedy = ("", "") if at_base else (" or unit of the KL", ", or give the KL in nats per sequence")
     sentence = (
         f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, but "
-        f"the base samples average {base:.4g}; that close they can differ by {allowed:.2g} at most. Sample the base on "
-        "the run's prompts and score with the run's reward, or, if they differ by a constant only, measure gains from "
-        "the run's own start (base='first')."
+        f"the base samples average {base:.4g}; {where} they can differ by {allowed:.2g} at most. So it is another "
+        f"reward scale or base{unit} than the table's: sample the base on the run's prompts and score with the run's "
+        f"reward, or, if they differ by a constant only, measure gains from the run's own start (base='first'){remedy}."
     )
     if log.noise() is None:  # too few checkpoints to know how far chance goes
         return [sentence], True

@@ -46,7 +46,7 @@ def _headline(found: Overlay, run: str) -> str:
     if found.above[mine].any() and not found.above[last]:
         said += (
             " Other points of it are above the limit, where no policy can be: its reward, base or unit is not the "
-            "table's (see above), and this says nothing."
+            "table's, or its samples lack a rare reward (see above), and this says nothing."
         )
     elif found.doubted and not found.above[last]:
         why = (
@@ -111,7 +111,7 @@ def _place(found: Overlay, i: int) -> str:
     if found.above[i] and not gain > found.limit_high[i]:
         return f"{has}, to a mean above the largest reward there is: another reward scale than the table's."
     if found.above[i]:
-        why = "another reward scale, base or unit than the table's; see above for what speaks for which"
+        why = "another reward scale, base or unit than the table's, or a reward too rare for it; see above for which"
         return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): {why}."
     if kl == 0.0:
         return f"is at 0 nats, the base itself: its gain of {gain:.3g} of {found.measured_in!r} is noise."

@@ -1,0 +1,127 @@
+"""What the checkpoint nearest to the base tells of a run that no policy can have: its reward, its base, or its KL."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.run_base import NEAR_BASE, NO_KL
+
+__all__ = ["RunStart"]
+
+_AGREES = 3.0  # standard errors
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """The checkpoint of a run that is nearest to the base, beside the base samples.
+
+    Attributes
+    ----------
+    step, kl, reward : float
+        The checkpoint itself, not a mean of several.
+    base : float
+        What its gain is measured from.
+    error : float
+        Standard error of the difference of reward and base.
+    allowed : float
+        The most that a policy gains at its KL.
+    of_samples : bool
+        Whether ``base`` is the mean of base samples, and not the run's own start.
+    """
+
+    step: float
+    kl: float
+    reward: float
+    base: float
+    error: float
+    allowed: float
+    of_samples: bool
+
+    @classmethod
+    def of(
+        cls, log: TrainingLog, base: FloatArray, errors: FloatArray, allowed: FloatArray, of_samples: bool
+    ) -> RunStart:
+        """Return that of a run.
+
+        Parameters
+        ----------
+        log : TrainingLog
+            The run.
+        base : array (checkpoints,)
+            What the gain of each is measured from.
+        errors : array (checkpoints,)
+            Standard errors of the gains.
+        allowed : array (checkpoints,)
+            The most that a policy gains at each KL.
+        of_samples : bool
+            Whether ``base`` is the mean of base samples.
+        """
+        i = int(np.argmin(np.abs(log.kl)))
+        return cls(
+            step=float(log.step[i]),
+            kl=float(log.kl[i]),
+            reward=float(log.reward[i]),
+            base=float(base[i]),
+            error=float(errors[i]),
+            allowed=max(float(allowed[i]), 0.0),
+            of_samples=of_samples,
+        )
+
+    def evidence(self, factors: tuple[float, float] | None, times: float, scaled: bool) -> str:
+        """Say for which explanation it speaks.
+
+        Parameters
+        ----------
+        factors : (float, float), optional
+            The ends of the factors of the reward that would explain the points above the limit, if any does.
+        times : float
+            The least factor of the KL that would.
+        scaled : bool
+            Whether the scale is known to be another.
+        """
+        if not self.of_samples:
+            return "Gains are not measured from the mean of the base samples, so the start does not tell which."
+        if self.kl > NEAR_BASE:
+            return "No checkpoint is near enough to the base to tell which."
+        # Only of the base itself is the KL known whatever its unit.
+        at_base = abs(self.kl) <= NO_KL
+        reach = _AGREES * self.error + (0.0 if at_base else self.allowed)
+        has = (
+            f"At step {self.step:g}, {self.kl:.2g} nats from the base, the run has {self.reward:.4g} and the base "
+            f"samples {self.base:.4g} on average"
+        )
+        if abs(self.reward - self.base) > reach:
+            if at_base:
+                return f"{has}: they are apart before training, so it is the reward or the base, not the unit."
+            more = f"{times:.3g} times what is logged or more" if math.isfinite(times) and times > 1.0 else "larger"
+            return (
+                f"{has}, further apart than policies are that near ({reach:.2g} at most): it is the reward or the "
+                f"base, or the KL is {more}, in another unit for instance."
+            )
+        none = factors is None or self._excludes(factors, reach)
+        if scaled and none:
+            return (
+                f"{has}, which agree: neither a constant nor a factor alone; a KL far larger than logged, or rewards "
+                "stretched about that mean, would look so."
+            )
+        if scaled:
+            return f"{has}, which agree: no constant was added; a factor shows little where the mean is near 0."
+        if none or factors is None:
+            return f"{has}, which agree: this speaks for the table's reward and base, and against the KL."
+        which = f"{factors[0]:.3g} or more" if math.isinf(factors[1]) else f"{factors[1]:.3g} or less"
+        return (
+            f"{has}, which agree within {reach:.2g}: another base, or a constant added to the reward, would show there "
+            f"if larger. A factor of the reward, {which}, need not show: it is that or the KL."
+        )
+
+    def _excludes(self, factors: tuple[float, float], reach: float) -> bool:
+        """Say whether the start shows that the reward was multiplied by none of these factors."""
+        with np.errstate(divide="ignore"):
+            ends = sorted(float(np.divide(self.reward, one)) if one > 0.0 else math.copysign(math.inf, self.reward)
+                          for one in factors)  # fmt: skip
+        return max(self.base - ends[1], ends[0] - self.base) > reach
