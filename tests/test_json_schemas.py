@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -79,6 +80,11 @@ COMMANDS = [
 
 
 def printed(folder: Path, arguments: list[str], form: str) -> str:
+    return answer(folder, tuple(arguments), form)
+
+
+@cache  # several tests read one answer
+def answer(folder: Path, arguments: tuple[str, ...], form: str) -> str:
     given = [str(folder / word) if (folder / word).is_file() else word for word in arguments]
     result = CliRunner().invoke(main, [*given, form])
     assert result.exit_code == 0, result.stderr
