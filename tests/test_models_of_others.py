@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import pytest
 
 from alignlib._core.errors import InputError
-from alignlib.models import bounded, folder_checks
+from alignlib.models import adapters, bounded, folder_checks
+from alignlib.models.adapters import _check_expressions, base_of, put_on
 from alignlib.models.batching import computing
 from alignlib.models.folder_checks import _named_code, check_counts, check_files, check_name, check_shards
 from alignlib.models.guest import Guest
@@ -248,13 +249,17 @@ def test_a_tokenizer_that_the_library_makes_up_is_none(
 
 def test_any_name_may_stand_in_a_models_folder(tmp_path: Path) -> None:
     """Also one that is no UTF-8, and that of a folder."""
-    model: Any = SimpleNamespace(name=str(tmp_path), model=SimpleNamespace(config=None))
+    model: Any = SimpleNamespace(name=str(tmp_path), base=None, model=SimpleNamespace(config=None))
     (tmp_path / "a.json").mkdir()
     found = {fingerprint(model)}
     for name in ("b.json", os.fsdecode(b"\xff.json"), os.fsdecode(b"\xfe.json")):
         (tmp_path / name).write_text("{")
         found.add(fingerprint(model))
-    assert len(found) == 4
+    model.base = str(tmp_path / "a.json")  # the folder that an adapter is put on is part of the model
+    found.add(fingerprint(model))
+    (tmp_path / "a.json" / "model.safetensors").write_text("trained again")
+    found.add(fingerprint(model))
+    assert len(found) == 6
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -266,6 +271,107 @@ def test_an_adapter_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.Monke
         (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match=r"holds an adapter .* peft, not installed here; install it, or merge"):
         check_name(str(tmp_path), "model")
+
+
+ADAPTERS: list[tuple[dict[str, Any], str]] = [
+    ({}, "has no base_model_name_or_path; write there the folder"),
+    ({"base_model_name_or_path": None}, "has None as its base_model_name_or_path"),
+    ({"base_model_name_or_path": ["base"]}, r"has \['base'\] as its base_model_name_or_path"),
+    ({"base_model_name_or_path": "/nowhere/base"}, "names cannot be used: .*=/nowhere/base: there is no such folder"),
+    (
+        {"base_model_name_or_path": "b" * 5000},
+        r"names cannot be used: .* cannot be looked up here \(File name too long",
+    ),
+    ({"base_model_name_or_path": "code"}, "names cannot be used: The config of .*=code names code on the hub"),
+    ({"base_model_name_or_path": "deep"}, r"names cannot be used: The config of .*=deep promises 1e\+09 of 'n_layer'"),
+    ({"base_model_name_or_path": "out"}, "names cannot be used: .* leads out of its folder"),
+    ({"base_model_name_or_path": "cut"}, "names cannot be used: model.safetensors of .*=cut is cut short"),
+    ({"base_model_name_or_path": "adapter"}, "names 'adapter' as its base .* holds an adapter itself; merge that"),
+    (
+        {"megatron_config": {"a": 1}, "megatron_core": "megatron.evil"},
+        "names code or models elsewhere .megatron_config",
+    ),
+    ({"adapters": {"0": "someone/adapter"}}, "names code or models elsewhere .adapters"),
+    ({"r": 10**9}, "has 1000000000 as 'r'; a rank lies between"),
+    ({"rank_pattern": {"c_attn": -1}}, "has -1 as 'c_attn'; a rank lies between"),
+]
+
+
+@pytest.mark.parametrize(("config", "said"), ADAPTERS, ids=str)
+def test_an_adapter_and_its_base_are_checked_as_any_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], said: str
+) -> None:
+    """The library that reads both checks nothing of the base, and imports what the adapter names."""
+    monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")
+    monkeypatch.setattr(folder_checks, "find_spec", lambda _: "peft")
+    monkeypatch.chdir(tmp_path)
+    own: dict[str, dict[str, Any]] = {"code": {"attn_implementation": "someone/kernel"}, "deep": {"n_layer": 10**9}}
+    for name in ("base", "code", "deep", "out", "cut"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(own.get(name, {})))
+    Path("out/model.safetensors.index.json").write_text('{"weight_map": {"a": "/etc/passwd"}}')
+    Path("cut/model.safetensors").touch()
+    Path("adapter").mkdir()
+    written = Path("adapter/adapter_config.json")
+    good = {"base_model_name_or_path": "base", "r": 4, "megatron_config": None}
+    written.write_text(json.dumps(good))
+    assert base_of("adapter", "model") == "base"
+    assert base_of("base", "model") is None
+    written.write_text(json.dumps({**good, **config} if config else {}))
+    with pytest.raises(InputError, match=said) as refused:
+        base_of("adapter", "model")
+    assert "adapter_config.json of model=adapter" in str(refused.value)
+    Path("adapter/config.json").touch()
+    with pytest.raises(InputError, match=r"holds both a model .* may have been merged or not"):
+        base_of("adapter", "model")
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({}, ""),
+        (
+            {"unexpected_keys": {"h.0.c_fc.lora_A.weight", "h.0.c_fc.lora_B.weight"}},
+            "lora_A.weight and 1 more, for which",
+        ),
+        ({"unexpected_keys": {"score.weight"}}, "score.weight, for which SimpleNamespace with this .* has no place"),
+        ({"missing_keys": {"h.0.lora_B.weight"}}, "has no weights for h.0.lora_B.weight, which .* promises"),
+        ({"mismatched_keys": {("a", 1, 2)}}, "has no weights for .'a', 1, 2"),
+        ({"error": RuntimeError("set ignore_mismatched_sizes")}, "have other sizes than adapter_config.json promises"),
+        ({"error": KeyError("lora")}, r"cannot be put on its base \(KeyError: 'lora'\); correct adapter_config.json"),
+    ],
+    ids=str,
+)
+def test_an_adapter_brings_all_its_weights_and_no_others(info: dict[str, Any], said: str) -> None:
+    """Those that the base lacks are random, unless the adapter holds the whole layer."""
+
+    def load_adapter(name: str, dtype: object) -> Any:
+        assert (name, dtype) == ("m", "float32")
+        if "error" in info:
+            raise info["error"]
+        keys = ("unexpected_keys", "missing_keys", "mismatched_keys")
+        return SimpleNamespace(**{key: info.get(key, set()) for key in keys})
+
+    held = ["score.original_module.weight", "score.modules_to_save.default.weight", "h.0.base_layer.weight"]
+    model: Any = SimpleNamespace(
+        load_adapter=load_adapter, state_dict=lambda: dict.fromkeys(held), named_modules=lambda: [("h.0", None)]
+    )
+    number: Any = "float32"
+    with pytest.raises(InputError, match=said) if said else contextlib.nullcontext():
+        assert put_on(model, "m", "model", number, ["score.weight", "h.0.weight"]) == ("h.0.weight",)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounded on Linux only, as the threat model says")
+def test_an_expression_for_names_of_layers_has_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")
+    monkeypatch.setattr(bounded, "_SECONDS", 1)
+    layers = ["transformer.h.0.attn.c_attn", "score"]
+    for config in ({"target_modules": ".*c_attn", "r": 4}, {"layers_pattern": ["(", "a{"]}):  # the second is no matter
+        (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+        _check_expressions(layers, str(tmp_path), "model")
+    (tmp_path / "adapter_config.json").write_text('{"alpha_pattern": {".*": 1, "(([a-z_.0-9]+)+)+!": 4}}')
+    with pytest.raises(InputError, match=r"takes too long on this model, '\(\(\[a-z_.0-9\]\+\)\+\)\+!'; write a list"):
+        _check_expressions(layers, str(tmp_path), "model")
 
 
 def test_a_model_that_fails_at_its_work_is_one_sentence() -> None:

@@ -18,7 +18,7 @@ from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib.tables import short
 
-__all__ = ["check_counts", "check_files", "check_name", "check_shards", "refuse_named_code"]
+__all__ = ["check_counts", "check_files", "check_folder", "check_name", "check_shards", "refuse_named_code"]
 
 _NAMES_CODE = ("attn_implementation", "attn_implementation_internal", "experts_implementation", "kernel_config")
 _COUNTS = re.compile(r"(?:layers?|blocks?|experts?|labels|heads?|depths?)$")  # keys of a config for numbers of parts
@@ -31,6 +31,31 @@ _READ = {
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "chat_template.json",
 }  # fmt: skip
 _LARGEST = 1 << 28  # bytes of one of them; a vocabulary of a quarter of a million takes an eighth
+
+
+def check_folder(name: str, role: str, remote_code: bool = False) -> None:
+    """Refuse what is not to be loaded, by all the checks of this file.
+
+    Parameters
+    ----------
+    name : str
+        Folder, or name on the hub.
+    role : str
+        The argument that messages name.
+    remote_code : bool
+        Whether code that the config names may run.
+
+    Raises
+    ------
+    InputError
+        If one of them refuses it.
+    """
+    check_name(name, role)
+    check_files(name, role)
+    if not remote_code:
+        refuse_named_code(name, role)
+    check_counts(name, role)
+    check_shards(name, role)
 
 
 def check_name(name: str, role: str) -> None:

@@ -44,6 +44,8 @@ class Loaded:
         Sentences for the user.
     role : str
         The argument that messages name.
+    base : str, optional
+        Folder, or name on the hub, of the model that an adapter is put on; None of a whole model.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Loaded:
     n_outputs: int
     notes: tuple[str, ...] = ()
     role: str = "model"
+    base: str | None = None
 
     @property
     def device(self) -> torch.device:
@@ -113,11 +116,15 @@ def fingerprint(loaded: Loaded) -> str:
         The model.
     """
     commit = getattr(loaded.model.config, "_commit_hash", None)
-    folder = Path(loaded.name)
-    if commit is not None and not folder.is_dir():
-        return str(commit)[:16]
-    if not folder.is_dir():
-        return loaded.name
+    parts = [loaded.name] if loaded.base is None else [loaded.name, loaded.base]
+    found = [_content(Path(part)) if Path(part).is_dir() else part for part in parts]
+    if commit is not None and not Path(parts[-1]).is_dir():
+        found[-1] = str(commit)[:16]
+    return " on ".join(found)
+
+
+def _content(folder: Path) -> str:
+    """Hash a folder's small files, and probes all through its weights."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix not in (".json", ".safetensors", ".bin", ".model", ".jinja", ".txt", ".py") or path.is_dir():

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignlib._core.errors import InputError, quoted
-from alignlib.models.folder_checks import check_counts, check_files, check_name, check_shards, refuse_named_code
+from alignlib.models.adapters import BASE, base_of, naming_the_base, put_on
+from alignlib.models.folder_checks import check_folder
 from alignlib.models.loaded import Loaded
 from alignlib.models.tokenising import check_tokenizer
 from alignlib.tables import short
@@ -149,7 +150,7 @@ def load_language_model(
     """
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    model, tokenizer = _load(AutoModelForCausalLM, name, device, dtype, role, remote_code)
+    model, tokenizer, base = _load(AutoModelForCausalLM, name, device, dtype, role, remote_code)
     ends = _ends(model.generation_config.eos_token_id, name, role)
     eos_ids = frozenset(ends | ({tokenizer.eos_token_id} - {None}))
     pad_id, notes = _pad(name, tokenizer, role)
@@ -161,7 +162,7 @@ def load_language_model(
         notes.append(f"{role}={name} has no token that ends a response; every response runs to its largest length.")
     head = model.get_output_embeddings()
     n_outputs = int(model.config.get_text_config().vocab_size if head is None else head.weight.shape[0])
-    return Loaded(name, model, tokenizer, pad_id, eos_ids, _context(model), n_outputs, tuple(notes), role)
+    return Loaded(name, model, tokenizer, pad_id, eos_ids, _context(model), n_outputs, tuple(notes), role, base)
 
 
 def load_reward_model(
@@ -194,17 +195,26 @@ def load_reward_model(
     """
     from transformers import AutoModelForSequenceClassification
 
-    model, tokenizer = _load(AutoModelForSequenceClassification, name, device, dtype, role, remote_code)
+    model, tokenizer, base = _load(AutoModelForSequenceClassification, name, device, dtype, role, remote_code)
     pad_id, notes = _pad(name, tokenizer, role)
     notes += _at_random(tokenizer, name)
     return Loaded(
-        name, model, tokenizer, pad_id, frozenset(), _context(model), int(model.config.num_labels), tuple(notes), role
+        name,
+        model,
+        tokenizer,
+        pad_id,
+        frozenset(),
+        _context(model),
+        int(model.config.num_labels),
+        tuple(notes),
+        role,
+        base,
     )
 
 
 def _load(
     kind: type[AutoClass], name: str, device: torch.device, dtype: torch.dtype, role: str, remote_code: bool
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
@@ -212,15 +222,35 @@ def _load(
     logging.disable_progress_bar()
     with suppress(ImportError):
         import_module("alignlib.lm.base_model")  # registers the class of the book's own models
-    check_name(name, role)
-    check_files(name, role)
-    if not remote_code:
-        refuse_named_code(name, role)
-    check_counts(name, role)
-    check_shards(name, role)
+    check_folder(name, role, remote_code)
+    base = base_of(name, role, remote_code)
     load = partial(AutoTokenizer.from_pretrained, name, trust_remote_code=remote_code)
     check_tokenizer(load, f"{role}={name}")
     tokenizer = _tokenizer(load, name, role, kind)
+    if base is None:
+        model, missing = _weights(kind, name, dtype, role, remote_code)
+    else:
+        with naming_the_base(name, role):
+            model, missing = _weights(kind, base, dtype, BASE, remote_code)
+        missing = put_on(model, name, role, dtype, missing)
+    if missing:
+        raise InputError(
+            f"{role}={name} has no weights for {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, "
+            f"which {type(model).__name__} needs; they would be random: give a model of that kind."
+        )
+    if not isinstance(tokenizer.model_max_length, (int, float)):
+        raise InputError(
+            f"The tokenizer of {role}={name} has {quoted(tokenizer.model_max_length)} as its model_max_length; correct "
+            "tokenizer_config.json."
+        )
+    model.config.return_dict = True  # what it gives is taken by name
+    return model.to(device).eval(), tokenizer, base
+
+
+def _weights(
+    kind: type[AutoClass], name: str, dtype: torch.dtype, role: str, remote_code: bool
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """Load a whole model, and name the weights that its files do not hold."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
@@ -229,25 +259,13 @@ def _load(
             )
     except Exception as error:  # the libraries below raise errors of every kind, some their own
         raise _cannot_load(name, role, kind, error) from error
-    missing = sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])])
-    if missing:
-        raise InputError(
-            f"{role}={name} has no weights for {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, "
-            f"which {type(model).__name__} needs; they would be random: give a model of that kind."
-        )
     left_out = _layers_left_out(model.state_dict(), info["unexpected_keys"])
     if left_out:
         raise InputError(
             f"{role}={name} holds weights of {left_out[0]}, a layer that its config leaves out; the model would be "
             "another one: correct the number of layers in config.json."
         )
-    if not isinstance(tokenizer.model_max_length, (int, float)):
-        raise InputError(
-            f"The tokenizer of {role}={name} has {quoted(tokenizer.model_max_length)} as its model_max_length; correct "
-            "tokenizer_config.json."
-        )
-    model.config.return_dict = True  # what it gives is taken by name
-    return model.to(device).eval(), tokenizer
+    return model, tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
 
 
 def _tokenizer(
