@@ -45,6 +45,14 @@ def test_a_line_in_the_root_of_the_kl_is_met_everywhere(kl: list[float], part: f
     assert weight @ (2.0 + 3.0 * root) == pytest.approx(2.0 + 3.0 * centre, abs=1e-5)
 
 
+@pytest.mark.parametrize(("kl", "at"), [([0.0] * 9 + [1.0, 2.0], 0.0), ([0.0] + [1.0] * 11 + [4.0, 9.0], 1.0)])
+def test_most_checkpoints_may_be_at_one_kl(kl: list[float], at: float) -> None:
+    """The search for a width that holds other KLs too began at 0 and never left it."""
+    weight, _ = local_weights(np.array(kl), at)
+    assert weight.sum() == pytest.approx(1.0, abs=1e-6)
+    assert weight[np.array(kl) == at].sum() == pytest.approx(1.0, abs=1e-3)
+
+
 def test_the_difference_at_equal_kl_is_that_of_the_shares() -> None:
     table = example_run(150, 32, np.random.default_rng(9))[1]
     found = compare_runs({"low": made(0.5, 1), "high": made(0.9, 2)}, fit_frontier(table, n_boot=200))

@@ -191,13 +191,10 @@ class _Cells(SameFields):
         """Information of the input law on each drawn channel."""
         found = np.empty(_DRAWS)
         step = max(1, min(_DRAWS, _AT_ONCE // self.count.size))
-        order = scipy.sparse.csr_array(
-            (np.ones(self.row.size), (np.arange(self.row.size), self.row)), shape=(self.row.size, self.size.size)
-        )
-        columns = scipy.sparse.csr_array(
-            (np.ones(self.row.size), (np.arange(self.row.size), self.column)),
-            shape=(self.row.size, int(self.column.max()) + 1),
-        )
+        # Cells lie target by target, and every target and every label has one: sums over either are over stretches.
+        rows = np.searchsorted(self.row, np.arange(self.size.size))
+        by_column = np.argsort(self.column, kind="stable")
+        columns = np.searchsorted(self.column[by_column], np.arange(int(self.column.max()) + 1))
         for start in range(0, _DRAWS, step):
             many = min(step, _DRAWS - start)
             mass = rng.standard_gamma(self.count * share, size=(many, self.count.size))
@@ -208,9 +205,9 @@ class _Cells(SameFields):
                 harmed[np.arange(many), rng.choice(self.size.size, size=many, p=self.harm)] = True
             mass[:, self.worst] += np.where(harmed, one, 0.0)
             mass[:, self.best] += np.where(harmed, 0.0, one)
-            law = mass / np.asarray(mass @ order)[:, self.row]
+            law = mass / np.add.reduceat(mass, rows, axis=1)[:, self.row]
             joint = law * self.prob[self.row]
-            output = np.asarray(joint @ columns)
+            output = np.add.reduceat(joint[:, by_column], columns, axis=1)
             entropies = scipy.special.xlogy(joint, law).sum(axis=1) - scipy.special.xlogy(output, output).sum(axis=1)
             found[start : start + many] = entropies
         return found

@@ -84,13 +84,11 @@ def kl_course(log: TrainingLog) -> Course | None:
     place = np.linspace(0.0, 1.0, kl.size)
     near = min(max(_NEAREST, math.ceil(_SHARE * kl.size)), kl.size)
     level = np.maximum(_rough(kl), _FLOOR * kl.max())
-    hat = np.empty((kl.size, kl.size))
-    for i, at in enumerate(place):
-        away = np.abs(place - at)
-        width = float(np.sort(away)[near - 1]) * (1.0 + 1e-9)
-        weight = np.sqrt(np.clip(1.0 - (away / width) ** 3, 0.0, None) ** 3) / level  # the noise is relative
-        powers = ((place - at) / width)[:, None] ** np.arange(3)
-        hat[i] = (np.linalg.pinv(weight[:, None] * powers) * weight)[0]
+    away = np.abs(place - place[:, None])
+    width = np.sort(away, axis=1)[:, near - 1, None] * (1.0 + 1e-9)
+    weight = np.sqrt(np.clip(1.0 - (away / width) ** 3, 0.0, None) ** 3) / level  # the noise is relative
+    powers = ((place - place[:, None]) / width)[:, :, None] ** np.arange(3)
+    hat = np.linalg.pinv(weight[:, :, None] * powers)[:, 0] * weight
     smooth = np.maximum(hat @ kl, 0.0)
     own = hat * level / level[:, None]
     law, wide = noise_memory(own, (kl - hat @ kl) / level, kl > _TOLD * kl.max())

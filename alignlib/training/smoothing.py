@@ -94,7 +94,7 @@ def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
     >>> round(float(w @ (1.0 + 2.0 * np.sqrt(kl) - kl)), 6), round(float(v @ np.sqrt(kl)), 6) == round(0.5 / 1.2, 6)
     (1.96, True)
     """
-    rows, _, width = _fitted(np.sqrt(kl), math.sqrt(at), _degree(kl), _FEWEST)
+    (rows,), _, (width,) = _fitted(np.sqrt(kl), np.sqrt([at]), _degree(kl), _FEWEST)
     return rows[0], rows[1] / width / (2.0 * max(math.sqrt(at), 1e-9))
 
 
@@ -120,7 +120,7 @@ def bend_weights(kl: FloatArray, at: float) -> FloatArray:
     degree = _degree(kl)
     if np.unique(kl).size < degree + 2:
         return np.zeros(kl.size)
-    rows, _, _ = _fitted(np.sqrt(kl), math.sqrt(at), degree + 1, _FEWEST + 1)
+    (rows,), _, _ = _fitted(np.sqrt(kl), np.sqrt([at]), degree + 1, _FEWEST + 1)
     return np.asarray(rows[0] - local_weights(kl, at)[0])
 
 
@@ -178,7 +178,7 @@ class Scatter(SameFields):
         at : float
             The KL.
         """
-        _, near, _ = _fitted(np.sqrt(self.kl), math.sqrt(at), _degree(self.kl), _FEWEST)
+        _, (near,), _ = _fitted(np.sqrt(self.kl), np.sqrt([at]), _degree(self.kl), _FEWEST)
         return max(float((near @ self.free) ** 2 / (near**2 @ self.free**2)), 1.0)
 
 
@@ -207,8 +207,8 @@ def scatter_of(kl: FloatArray, reward: FloatArray, step: FloatArray | None = Non
     Source: local regression with its degrees of freedom is Cleveland and Devlin's; the floor is ours.
     """
     root, degree = np.sqrt(kl), _degree(kl)
-    fits = [_fitted(root, float(one), degree, _FEWEST) for one in root]
-    hat, near = np.array([rows[0] for rows, _, _ in fits]), np.array([one for _, one, _ in fits])
+    rows, near, _ = _fitted(root, root, degree, _FEWEST)
+    hat = rows[:, 0]
     rest = np.eye(kl.size) - hat
     left = rest @ reward
     free, square = (rest**2).sum(axis=1), left**2
@@ -230,17 +230,22 @@ def _degree(kl: FloatArray) -> int:
     return 2 if distinct >= 6 else 1
 
 
-def _fitted(root: FloatArray, centre: float, degree: int, fewest: int) -> tuple[FloatArray, FloatArray, float]:
-    """Return weights of each coefficient around a place, (degree + 1, k), those of the distance, and its width."""
-    away = np.abs(root - centre)
+def _fitted(
+    root: FloatArray, centres: FloatArray, degree: int, fewest: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return weights of each coefficient around c places, (c, degree + 1, k), those of distances, and their widths."""
+    away = np.abs(root - centres[:, None])
     nearest = min(root.size, max(fewest, math.ceil(_SHARE * root.size)))
-    width = float(np.sort(away)[nearest - 1]) * (1.0 + 1e-9)
-    wanted = min(degree + 2, np.unique(root).size)
-    while np.unique(root[away < width]).size < wanted:
-        width = float(away[away >= width].min()) * (1.0 + 1e-9) if (away >= width).any() else math.inf
-    weight = np.ones(root.size) if math.isinf(width) else np.clip(1.0 - (away / width) ** 3, 0.0, None) ** 3
-    weight = np.maximum(weight, 1e-6 * (away <= width))
-    scale = float(away.max()) if math.isinf(width) else width
+    width = np.sort(away, axis=1)[:, nearest - 1] * (1.0 + 1e-9)
+    distinct = np.unique(root)
+    from_distinct, wanted = np.abs(distinct - centres[:, None]), min(degree + 2, distinct.size)
+    while (few := (from_distinct < width[:, None]).sum(axis=1) < wanted).any():
+        farther = (away >= width[:, None]) & (away > 0.0)  # most checkpoints may be at the place itself
+        wider = np.where(farther, away, math.inf).min(axis=1) * (1.0 + 1e-9)
+        width = np.where(few, wider, width)
+    weight = np.clip(1.0 - (away / width[:, None]) ** 3, 0.0, None) ** 3  # of an infinite width 1
+    weight = np.maximum(weight, 1e-6 * (away <= width[:, None]))
+    scale = np.where(np.isinf(width), away.max(axis=1), width)
     square_root = np.sqrt(weight)
-    powers = ((root - centre) / scale)[:, None] ** np.arange(degree + 1)
-    return np.linalg.pinv(square_root[:, None] * powers) * square_root, weight, scale
+    powers = ((root - centres[:, None]) / scale[:, None])[:, :, None] ** np.arange(degree + 1)
+    return np.linalg.pinv(square_root[:, :, None] * powers) * square_root[:, None, :], weight, scale
