@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -188,6 +189,7 @@ def estimate_policy_kl(
     units = _Units(samples, fixed_prompts)
     cells = Cells.of(np.ones(units.count, dtype=np.int64), generator)
     weights, start = cells.resample(n_boot, generator), int(generator.integers(2**32))
+    draws = _Draws(len(cells.size), n_boot, start)
     length = None if samples.n_tokens is None else cells.mean(units.mean(samples.n_tokens))
 
     def estimate(name: str, of: FloatArray) -> KLEstimate:
@@ -195,8 +197,8 @@ def estimate_policy_kl(
         if not np.isfinite(of).all():
             return KLEstimate(name, about, float("inf"), 0.0, float("inf"), float("inf"), None, 1.0, 1.0)
         mean = cells.mean(units.mean(of))
-        value, low, high, error = interval_of_mean(mean, level, n_boot, start)
-        per_token = None if length is None else interval_of_ratio(mean, length, level, n_boot, start)
+        value, low, high, error = _interval_of_mean(mean, level, draws)
+        per_token = None if length is None else _interval_of_ratio(mean, length, level, draws)
         total = float(np.abs(of).sum())
         share = float(np.abs(of).max()) / total if total > 0.0 else 0.0
         whole = float(np.abs(mean).sum())
@@ -283,6 +285,38 @@ class _Units:
         return np.asarray(means.mean() + (values - means[self._index]) * scale[self._index])
 
 
+class _Draws:
+    """Random weights of n values, drawn once for all estimates of the same samples where they fit into memory."""
+
+    def __init__(self, n: int, n_draws: int, rng: np.random.Generator | int) -> None:
+        self.n, self.n_draws, self.rng = n, n_draws, rng
+        self._step = max(1, _AT_ONCE // n)
+        self._kept: FloatArray | None = None
+        self._after = as_rng(0)
+
+    def means(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return each draw's weighted sum of the values, and the weight of one value more, (n_draws,) each."""
+        if self._kept is not None:
+            return self._kept[:, : self.n] @ values, self._kept[:, self.n]
+        rng = as_rng(self.rng)
+        inside, one_more = np.empty((2, self.n_draws))
+        for start in range(0, self.n_draws, self._step):
+            gaps = rng.standard_exponential(size=(min(self._step, self.n_draws - start), self.n + 1))
+            gaps /= gaps.sum(axis=1, keepdims=True)
+            inside[start : start + self._step] = gaps[:, : self.n] @ values
+            one_more[start : start + self._step] = gaps[:, self.n]
+            if self.n_draws <= self._step:
+                self._kept = gaps
+        self._after = rng
+        return inside, one_more
+
+    @cached_property
+    def resampled(self) -> tuple[Cells, FloatArray]:
+        """The values as cells, with bootstrap weights; drawn after the means."""
+        cells = Cells.of(np.ones(self.n, dtype=np.int64), self._after)
+        return cells, cells.resample(self.n_draws, self._after)
+
+
 def interval_of_mean(
     values: FloatArray, level: float, n_draws: int, rng: np.random.Generator | int
 ) -> tuple[float, float, float, float]:
@@ -319,24 +353,22 @@ def interval_of_mean(
     Source: the weights are Rubin's (1981); the value more is Clopper and Pearson's (1934) for a coin; the hull is ours,
     chosen by simulated coverage.
     """
+    return _interval_of_mean(values, level, _Draws(values.size, n_draws, rng))
+
+
+def _interval_of_mean(values: FloatArray, level: float, draws: _Draws) -> tuple[float, float, float, float]:
     n = values.size
     mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n)
     half = float(scipy.special.stdtrit(n - 1, 0.5 + level / 2.0)) * error
     low, high = mean - half, mean + half
     if n <= _MANY and error > 0.0:
-        rng, step = as_rng(rng), max(1, _AT_ONCE // n)
-        below, above = np.empty((2, n_draws))
-        for start in range(0, n_draws, step):
-            gaps = rng.standard_exponential(size=(min(step, n_draws - start), n + 1))
-            gaps /= gaps.sum(axis=1, keepdims=True)
-            inside = gaps[:, :n] @ values
-            below[start : start + step] = inside + gaps[:, n] * values.min()
-            above[start : start + step] = inside + gaps[:, n] * values.max()
+        inside, one_more = draws.means(values)
+        below, above = inside + one_more * values.min(), inside + one_more * values.max()
         low = min(low, float(np.quantile(below, 0.5 - level / 2.0)))
         high = max(high, float(np.quantile(above, 0.5 + level / 2.0)))
         if n <= _SKEWED and -float(values.clip(max=0.0).sum()) <= _NEGATIVE * float(np.abs(values).sum()):
-            cells = Cells.of(np.ones(n, dtype=np.int64), rng)
-            least, most = cells.interval(cells.resample(n_draws, rng), values[:, None], level=level)
+            cells, weights = draws.resampled
+            least, most = cells.interval(weights, values[:, None], level=level)
             low, high = min(low, float(least[0])), max(high, float(most[0]))
     return mean, low, high, error
 
@@ -362,6 +394,10 @@ def interval_of_ratio(
     ratio, low, high : float
         In the unit of values over sizes.
     """
+    return _interval_of_ratio(values, sizes, level, _Draws(values.size, n_draws, rng))
+
+
+def _interval_of_ratio(values: FloatArray, sizes: FloatArray, level: float, draws: _Draws) -> Interval:
     ratio, size = float(values.mean() / sizes.mean()), float(sizes.mean())
-    _, low, high, _ = interval_of_mean((values - ratio * sizes) / size, level, n_draws, rng)
+    _, low, high, _ = _interval_of_mean((values - ratio * sizes) / size, level, draws)
     return ratio, ratio + low, ratio + high
