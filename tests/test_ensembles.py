@@ -79,7 +79,7 @@ def test_the_regret_of_a_single_draw_can_get_worse_with_heavy_tails() -> None:
     for name in ("heavy", "light"):
         rng = np.random.default_rng(0)
         prices = []
-        for _ in range(400):
+        for _ in range(150):
             gold = rng.standard_normal(30)
             errors = rng.standard_t(1.5, (4, 30)) if name == "heavy" else 0.3 * rng.standard_normal((4, 30))
             prices.append(ensemble_price(gold, gold + errors, 2.0))

@@ -205,9 +205,11 @@ def test_long_sequences_answer_for_every_gain(offset: float) -> None:
     chain = TwistedChain([[0.9, 0.1], [0.5, 0.5]], np.array([[0.0, 1.0], [0.25, 1.5]]) + offset)
     for law in (model, model.sum_law(), chain):
         curve = law.frontier()
-        spent = law.kl_at_gain(curve.gain)
+        # The end and a third of what lies before, another one for each offset: a root takes dozens of evaluations.
+        some = np.unique([0, *range(offset > 0, 100, 3), 99, curve.gain.size - 1])
+        spent = law.kl_at_gain(curve.gain[some])
         assert spent[-1] == law.max_kl
-        np.testing.assert_allclose(spent[:100], curve.spent[:100], rtol=1e-6)
+        np.testing.assert_allclose(spent[:-1], curve.spent[some[:-1]], rtol=1e-6)
         assert law.lam_at_gain(law.max_gain) == math.inf
         assert law.lam_at_gain(law.min_reward - law.base_reward) == -math.inf
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alignlib._core.checks import FloatArray
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import OverOptimisation, directions, rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair
@@ -27,6 +28,13 @@ HUMP = ProxyPair([0.0, 1.0, 2.0, 0.5, -1.0], [0.0, 1.0, 2.0, 3.0, 4.0], [0.4, 0.
 
 def along(pair: ProxyPair, rule: type[BestOfN] | type[BestOfPoisson] | None, values: object) -> OverOptimisation:
     return tilting_curve(pair, values) if rule is None else rule_curve(pair, rule.along(values))
+
+
+def gold_along(pair: ProxyPair, rule: type[BestOfN] | type[BestOfPoisson] | None, values: FloatArray) -> FloatArray:
+    """The gold gain of `along`, without its limit and KL, which take three times as long."""
+    if rule is None:
+        return np.asarray(pair.gold_gain(values))
+    return np.array([pair.gold_of_levels(one.log_ratio(pair.levels)) for one in rule.along(values)])
 
 
 def best_of_n_by_enumeration(n: int) -> float:
@@ -73,6 +81,7 @@ def test_threshold_against_a_fine_grid(rule: type[BestOfN] | None) -> None:
     found = hacking_threshold(HUMP, rule)
     grid = np.linspace(0.2, 5.0, 2001) if rule is None else np.linspace(1.0, 40.0, 2001)
     gold = along(HUMP, rule, grid).gold_gain
+    np.testing.assert_array_equal(gold_along(HUMP, rule, grid[::100]), gold[::100])
     assert found.parameter == pytest.approx(grid[gold.argmax()], abs=2 * (grid[1] - grid[0]))
     assert found.gold_gain >= gold.max() - 1e-15
     assert found.low < found.parameter < found.high
@@ -117,7 +126,7 @@ def test_no_point_of_the_path_has_more_gold_than_the_threshold(pair: ProxyPair, 
         return
     found = hacking_threshold(pair, rule)
     grid = np.geomspace(1e-3, 1e3, 300)
-    gold = along(pair, rule, 1 + grid if rule is BestOfN else grid).gold_gain
+    gold = gold_along(pair, rule, 1 + grid if rule is BestOfN else grid)
     assert gold.max() <= found.gold_gain + 1e-7
 
 
@@ -133,7 +142,7 @@ def test_gold_that_turns_once_along_the_proxy_turns_at_most_once_along_the_path(
         gold[peak] = gold[peak - 1] + 1.0
     pair = ProxyPair(gold, np.arange(len(values)) * 0.7)
     assert len(directions(pair, 1e-13)) <= 2
-    curve = along(pair, rule, np.geomspace(1, 300, 200)).gold_gain
+    curve = gold_along(pair, rule, np.geomspace(1, 300, 200))
     steps = np.diff(curve)
     signs = np.sign(steps[np.abs(steps) > 1e-12])
     assert np.count_nonzero(np.diff(signs)) <= 1

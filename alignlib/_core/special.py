@@ -13,7 +13,7 @@ __all__ = ["exact_dot", "exp_excess", "kl_integrand", "log1p_excess"]
 # Below this |x| the Taylor series of nine terms is exact to rounding, above it the closed form loses at
 # most a factor 20 of machine precision.
 _SMALL = 0.1
-_FACTORIALS = np.cumprod(np.arange(1.0, 13.0))
+_SERIES = [1.0 / math.factorial(k) for k in range(11, 1, -1)]  # of (e^x - 1 - x)/x², the highest power first
 
 
 def exact_dot(a: FloatArray, b: FloatArray, shift: float = 0.0) -> float:
@@ -79,9 +79,11 @@ def exp_excess(x: FloatArray) -> FloatArray:
     small = np.abs(x) < _SMALL
     if small.any():
         s = x[small] if np.ndim(x) else x
-        series = np.full_like(s, 1.0 / _FACTORIALS[10])
-        for k in range(9, 0, -1):
-            series = series * s + 1.0 / _FACTORIALS[k]
+        series = _SERIES[0] * s
+        for coefficient in _SERIES[1:-1]:
+            series += coefficient
+            series *= s
+        series += _SERIES[-1]
         value[small] = s * s * series
     return value
 

@@ -127,8 +127,9 @@ def ensemble_price(
     )
     pairs = [ProxyPair(golds, combine(rows, kind, c), prob), *(ProxyPair(golds, row, prob) for row in rows)]
     value = float(require_range("lam", lam, 0.0))
-    table = np.array([[p.divergence(value), p.regret(value), p.gold_gain(value)] for p in pairs])
-    return EnsemblePrice(*table[0].tolist(), *table[1:, :2].mean(axis=0).tolist())
+    (divergence, regret), *members_pay = [pair.divergence_and_regret(value) for pair in pairs]
+    members_divergence, members_regret = np.mean(members_pay, axis=0).tolist()
+    return EnsemblePrice(divergence, regret, float(pairs[0].gold_gain(value)), members_divergence, members_regret)
 
 
 def small_error_regret(lam: float, shared_variance: float, own_variance: float, n_members: npt.ArrayLike) -> FloatArray:

@@ -244,6 +244,30 @@ class ProxyPair:
         """
         return self._map(_finite(lam), lambda v: self._divergences(v)[1] / v if v > 0 else 0.0)
 
+    def divergence_and_regret(self, lam: float) -> tuple[float, float]:
+        """Return `divergence` and `regret` at one λ, for the work of one of them.
+
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ >= 0, finite.
+
+        Returns
+        -------
+        divergence : float
+            ``KL(π*‖π̂)`` in nats.
+        regret : float
+            ``β KL(π̂‖π*)``, in the unit of gold.
+
+        Raises
+        ------
+        InputError
+            If λ is negative or not finite.
+        """
+        value = float(require_range("lam", lam, 0.0))
+        forward, backward = self._divergences(value)
+        return forward, backward / value if value > 0 else 0.0
+
     def price(self, lam: npt.ArrayLike) -> ProxyGap:
         """Return gap, divergence and regret with their identities by quadrature and their bounds.
 

@@ -35,7 +35,7 @@ def rising_root(
     """Return the λ in ``(0, end)`` with ``value(λ) = target``, for a ``value`` that rises from 0.
 
     The bracket grows from ``guess`` on the scale ``log λ`` (``log λ/(end - λ)`` where the line ends) until it holds a
-    change of sign; Alefeld, Potra and Shi's method then shrinks it to rounding, and the value there is the certificate.
+    change of sign; Brent's method then shrinks it to rounding, and the value there is the certificate.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def rising_root(
         above, step = miss(high), 2.0 * step
     root = low if below == 0.0 else high
     if below < 0.0 < above:
-        root = float(scipy.optimize.toms748(miss, low, high, xtol=1e-15, rtol=1e-15))
+        root = scipy.optimize.brentq(miss, low, high, xtol=1e-15, rtol=1e-15, maxiter=_MAX_ITERATIONS)
     if not (
         abs(miss(root)) <= _MET or (steep and miss(root - _BESIDE * abs(root)) < 0.0 < miss(root + _BESIDE * abs(root)))
     ):

@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_number, as_vector, frozen, like, require
 from alignlib.laws import FiniteLaw, Law, Levels
@@ -64,7 +63,7 @@ class SumLaw(Law):
             bool((np.diff(self.excess) > 0).all() and self.excess[0] == 0.0),
             "excess must increase from 0; merge equal sums first.",
         )
-        total = float(scipy.special.logsumexp(self.log_prob))
+        total = _log_sum(self.log_prob)
         require(
             abs(total) <= _MASS_TOLERANCE,
             f"log_prob must be the logarithm of masses that sum to one; their sum is {math.exp(total)!r}.",
@@ -155,7 +154,13 @@ class SumLaw(Law):
             lifted = np.where(self.excess == self.excess[-1 if tilt > 0 else 0], 0.0, -np.inf)
         else:
             lifted = self.log_prob + tilt * self.excess
-        return SumLaw(self.length, self.lowest, self.excess, lifted - float(scipy.special.logsumexp(lifted)))
+        total = _log_sum(lifted)
+        if not math.isfinite(total):  # λ times a sum is beyond the doubles: the constructor refuses
+            return SumLaw(self.length, self.lowest, self.excess, lifted - total)
+        found = object.__new__(SumLaw)  # a root takes dozens of tilts of sums that were checked once
+        values = {"length": self.length, "lowest": self.lowest, "excess": self.excess}
+        found.__dict__.update(values, log_prob=frozen(lifted - total))
+        return found
 
     def best_of_n(self, log_n: float) -> SumLaw:
         """Return the law of the reward of the best of N sequences.
@@ -238,10 +243,7 @@ class SumLaw(Law):
         return self._of_tilts(lam, lambda tilt: tilt._expectation((tilt.excess - tilt.mean_excess) ** 2))
 
     def _log_partition(self, lam: FloatArray) -> FloatArray:
-        values = [
-            v * self.lowest + float(scipy.special.logsumexp(self.log_prob + v * self.excess))
-            for v in lam.reshape(-1).tolist()
-        ]
+        values = [v * self.lowest + _log_sum(self.log_prob + v * self.excess) for v in lam.reshape(-1).tolist()]
         return np.array(values).reshape(lam.shape)
 
     def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
@@ -292,3 +294,15 @@ class SumLaw(Law):
     def _slack(self) -> float:
         """A threshold that equals a sum up to rounding counts as that sum."""
         return 16 * float(np.finfo(np.float64).eps) * max(abs(self.lowest), abs(self.lowest + float(self.excess[-1])))
+
+
+def _log_sum(logs: FloatArray) -> float:
+    """``log Σ e^x``, all but the largest term added to 1; scipy's takes longer to look at its arguments than to add."""
+    at = int(logs.argmax())
+    top = float(logs[at])
+    if not math.isfinite(top):
+        return top
+    with np.errstate(under="ignore"):
+        terms = np.exp(logs - top)
+    terms[at] = 0.0
+    return top + math.log1p(float(terms.sum()))

@@ -233,7 +233,9 @@ class Grammar(ABC):
         space = ResponseSpace() if space is None else space
         grammar, wanted = cls.of(space), n_prompts + n_validation + n_test
         drawn = grammar.draw_prompts(50 * wanted, as_rng(rng))
-        _, first = np.unique(drawn, axis=0, return_index=True)
+        # Each prompt as one number, which sorts ten times as fast as a row.
+        numbers = drawn @ ((int(drawn.max()) + 1) ** np.arange(drawn.shape[1], dtype=np.int64))
+        _, first = np.unique(numbers, return_index=True)
         distinct = drawn[np.sort(first)]
         require(
             len(distinct) >= wanted,
