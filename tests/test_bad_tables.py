@@ -54,6 +54,7 @@ def test_no_such_file_suggests_the_nearest(tmp_path):
     refuse(tmp_path / "reward.csv", "There is no file", "reward.csv", "did you mean 'rewards.csv'?")
     refuse(tmp_path / "zzz.parquet", "There is no file", "check the path")
     refuse(tmp_path / "nowhere" / "t.csv", "its folder does not exist", "check the path")
+    refuse(Path("https://nowhere.example/t.csv"), "https://nowhere.example/t.csv is an address", "fetch it")
 
 
 def test_folder_instead_of_file(tmp_path):

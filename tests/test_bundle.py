@@ -102,6 +102,19 @@ def test_the_crate_of_a_run_verifies_as_folder_and_as_archive(crate: Path, tmp_p
     assert found[0].digest == digest_of(crate / SUMS)
 
 
+def test_a_crate_made_meanwhile_stays_and_is_named(
+    crate: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, before = run_of(project, n=8), digest_of(crate / SUMS)
+    with pytest.raises(InputError, match=rf"^{crate} exists; choose another folder for the crate"):
+        write_run_crate(crate, project, project.find("01"), {"n": 8}, run, started=1.7e9)
+    monkeypatch.setattr("alignbook.bundle.one_run.check_crate", lambda _: None)  # made at that very moment
+    with pytest.raises(OSError, match="not empty") as refused:
+        write_run_crate(crate, project, project.find("01"), {"n": 8}, run, started=1.7e9)
+    assert refused.value.filename == str(crate)
+    assert digest_of(crate / SUMS) == before
+
+
 def test_the_crate_names_parameters_versions_hashes_and_times(crate: Path) -> None:
     graph = {one["@id"]: one for one in json.loads((crate / MARK).read_text())["@graph"]}
     action = graph["#run-01_roots"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from alignlib._core.locks import hold, host_key, is_left
 from alignlib._core.stopping import in_the_end, undisturbed
 
-__all__ = ["MARKER", "PREFIX", "is_left_folder", "mark", "working_folder"]
+__all__ = ["MARKER", "PREFIX", "is_left_folder", "mark", "naming", "working_folder"]
 
 PREFIX = "alignlib-"
 MARKER = ".alignlib-working-folder"
@@ -56,6 +56,39 @@ def working_folder(parent: Path | str | None = None) -> Iterator[Path]:
             os.close(handle)
     finally:
         remove()
+
+
+@contextlib.contextmanager
+def naming(made: Path, typed: Path) -> Iterator[None]:
+    """Name files of the folder as it was typed where the system refuses one of the working folder.
+
+    Parameters
+    ----------
+    made : Path
+        The folder in the working folder that is to take the other's place.
+    typed : Path
+        Its name in the end.
+
+    Raises
+    ------
+    OSError
+        As raised within, under the other name.
+
+    Examples
+    --------
+    >>> with naming(Path("work/made"), Path("out")):
+    ...     open("work/made/a.csv")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'out/a.csv'
+    """
+    try:
+        yield
+    except OSError as error:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        if Path(name).is_relative_to(made.parent):
+            inside = Path(name).relative_to(made) if Path(name).is_relative_to(made) else Path()
+            raise OSError(error.errno, error.strerror, str(typed / inside)) from None
+        raise
 
 
 def _clear(where: Path) -> None:

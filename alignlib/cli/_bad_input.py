@@ -17,6 +17,7 @@ __all__ = ["BadInput", "foreign_texts", "in_options"]
 _QUOTED = r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)"
 # A value that was given, as Python writes how it is made: ``got tensor([1.0], dtype=torch.bfloat16)``.
 _MADE = r"(?<=\bgot )[\w.]+\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+_CAUSES = 20  # looked at, of an error; `raise error from error` makes a ring of them
 # A short name is also a word of English: it is an argument only where a sentence treats it as one.
 _VERBS = ("[Pp]ass", "[Gg]ive", "lower", "raise", "leave out", "name", "name in", "say", "shorten")
 _ORDERS = "|".join(f"(?<={verb} )" for verb in _VERBS)
@@ -44,18 +45,23 @@ def foreign_texts(error: BaseException) -> list[str]:
     --------
     >>> error = InputError("it failed")
     >>> error.__cause__ = ConnectionError("refused (status=503)")
+    >>> error.__cause__.__cause__ = error
     >>> foreign_texts(error)
     ['refused (status=503)']
     """
     found: list[str] = []
     seen: BaseException | None = error
-    while seen is not None:
-        if not isinstance(seen, (BadInput, InputError)):
-            from alignlib.tables import short
+    for _ in range(_CAUSES):
+        if seen is None:
+            break
+        cause: BaseException | None = None
+        with suppress(Exception, SystemExit):  # a reader's own exception may do anything when asked for its text
+            cause = seen.__cause__
+            if not isinstance(seen, (BadInput, InputError)):
+                from alignlib.tables import short
 
-            with suppress(Exception, SystemExit):  # a reader's own exception may do anything when asked for its text
                 found += [short(seen), " ".join(str(seen).split())]
-        seen = seen.__cause__
+        seen = cause
     return list(dict.fromkeys(filter(None, found)))
 
 

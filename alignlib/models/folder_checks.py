@@ -95,6 +95,8 @@ def check_name(name: str, role: str) -> None:
             )
     elif folder.exists():
         raise InputError(f"{role}={name} is a file; name the folder that save_pretrained wrote.")
+    elif "://" in name:
+        raise InputError(f"{role}={name} is an address; give a folder, or the name on the hub alone, as owner/model.")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{role}={name}: there is no such folder; check the path.")
 

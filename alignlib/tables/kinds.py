@@ -99,7 +99,7 @@ def kinds_of(
         most = max(len(found[what][0]) for what in ("target", "label"))
         raise InputError(
             f"bins={bins}: nothing in {file.path} is put into bins, for they are for numbers of more different "
-            f"values, and target and label have {most} at most, or are text; give fewer bins, or leave bins out.",
+            f"values, and there are {most} targets or labels at most, or they are text; lower bins, or leave out bins.",
             argument="bins",
         )
     alike = tuple(note for what, name in named.items() if (note := look_alike(name, found[what][0])))

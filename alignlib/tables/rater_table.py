@@ -224,7 +224,12 @@ class RaterTable(SameFields):
         wanted = {"target": target, "label": label, "context": context, "rater": rater}
         file = open_table_file(path)
         if truth is None:
-            require(item is None, f"item={item!r} needs truth, the file that holds the target of each item.", "item")
+            require(
+                item is None,
+                f"item={item!r} names a column of two files; pass truth, the file that holds the target of each item, "
+                "or leave out item.",
+                "item",
+            )
             return cls._from_file(file, wanted, drop_missing, bins=bins)
         apart = open_table_file(truth)
         return cls._from_file(with_truth(file, apart, wanted, item), wanted, drop_missing, apart.path, bins)

@@ -9,6 +9,7 @@ import errno
 import gzip
 import mmap
 import os
+import re
 import sys
 import zlib
 from collections.abc import Callable
@@ -35,6 +36,7 @@ __all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tabl
 # With a mark of byte order, as Windows PowerShell writes `alignlib example > rewards.csv`; nothing else begins so.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP_MAGIC = b"\x1f\x8b"
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # a path has lost one of the slashes
 _PIECE = 1 << 24  # bytes read at once
 _RATIO = 200  # that a gzip file of a table does not reach; one of zeros has 1000
 _LEAST_SUSPECT = 1 << 27  # bytes; below, no ratio is suspect
@@ -300,6 +302,11 @@ def check_file(path: Path) -> None:
         said = f"{path} is neither a file nor a folder; write the table to a file first."
     elif not path.is_absolute() and _folder_is_gone():
         said = f"There is no file {path}: the working folder is gone; change into one that exists."
+    elif address := _ADDRESS.match(str(path)):
+        said = (
+            f"{address[1]}://{address[2]} is an address, and a table is read from a file of this machine here; fetch "
+            "it, and name the file."
+        )
     elif not path.parent.is_dir():
         said = f"There is no file {path}: its folder does not exist; check the path."
     else:

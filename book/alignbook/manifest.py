@@ -20,7 +20,7 @@ from alignlib._core.errors import InputError
 from alignlib._core.files import PASSING, whole_file, write_whole
 from alignlib._core.safe_text import for_json
 from alignlib._core.working import MARKER as MARKER_FILE
-from alignlib._core.working import is_left_folder, mark
+from alignlib._core.working import is_left_folder, mark, naming
 
 __all__ = ["ALWAYS", "LEFT_FILES", "MANIFEST", "REPORT_FILES", "FolderError", "check_folder", "filling"]
 
@@ -116,7 +116,7 @@ def filling(folder: Path, force: bool) -> Iterator[Path]:
     same folder is refused while the first is being made; what a killed one left is cleared away.
     """
     typed, folder = folder, folder.resolve()
-    with _alone(folder) as place, _naming(place / _MADE, typed):
+    with _alone(folder) as place, naming(place / _MADE, typed):
         made = place / _MADE
         made.mkdir()
         yield made
@@ -131,19 +131,6 @@ def filling(folder: Path, force: bool) -> Iterator[Path]:
             _replace(made, folder, place / _EARLIER, digests)
         else:
             made.rename(folder)
-
-
-@contextlib.contextmanager
-def _naming(made: Path, typed: Path) -> Iterator[None]:
-    """Name files of the folder as it was typed where the system refuses one of the working folder."""
-    try:
-        yield
-    except OSError as error:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-        if Path(name).is_relative_to(made.parent):
-            inside = Path(name).relative_to(made) if Path(name).is_relative_to(made) else Path()
-            raise OSError(error.errno, error.strerror, str(typed / inside)) from None
-        raise
 
 
 def _replace(made: Path, folder: Path, aside: Path, digests: Mapping[str, str]) -> None:

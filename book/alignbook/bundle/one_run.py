@@ -18,7 +18,7 @@ from alignbook.project import Notebook, Project
 from alignbook.runner import Run
 from alignlib._core.errors import InputError
 from alignlib._core.version import __version__
-from alignlib._core.working import working_folder
+from alignlib._core.working import naming, working_folder
 
 __all__ = ["check_crate", "write_run_crate"]
 
@@ -76,7 +76,7 @@ def write_run_crate(
         started=_time(started),
         ended=_time(started + run.seconds),
     )
-    with working_folder(folder.resolve().parent) as place:
+    with working_folder(folder.resolve().parent) as place, naming(place / folder.name, folder):
         inside = place / folder.name
         put(inside, {script: notebook.script.read_bytes(), page: text, **made})
 
@@ -94,6 +94,7 @@ def write_run_crate(
             )
 
         finish(inside, describe)
+        check_crate(folder)  # another run may have made it meanwhile
         os.replace(inside, folder)
 
 
