@@ -449,7 +449,9 @@ def points(
     require(as_many, f"names must be as many as points, {xs.size}; got {len(written)}.", "names")
     if low is not None and high is not None:
         bars = np.stack([ys - as_numbers("low", low), as_numbers("high", high) - ys])
-        ax.errorbar(xs, ys, yerr=np.maximum(bars, 0.0), fmt="none", ecolor=color, elinewidth=1.3, capsize=2.5)
+        named = f"_{label.removeprefix('_')}" if label else None  # as in curve
+        look: Any = {"fmt": "none", "ecolor": color, "elinewidth": 1.3, "capsize": 2.5}
+        ax.errorbar(xs, ys, yerr=np.maximum(bars, 0.0), label=named, **look)
     style = {"linestyle": "none", **line}
     ax.plot(xs, ys, color=color, marker=marker, label=label, **style)
     for px, py, name in zip(xs, ys, written, strict=False):

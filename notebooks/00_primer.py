@@ -144,8 +144,11 @@ plotting.name_axes(ax, "", "probability")
 fig, ax = plotting.new()
 edge = family.frontier()
 plotting.curve(ax, edge.spent, edge.gain, "the limit", at=0.5 * family.max_kl, offset=(-6, 6), ha="right")
-plotting.points(ax, best_kl, best_gain, ["best-of-2"], offset=(8, -8))
-plotting.points(ax, forward, tilt_gain, [rf"tilt, $\lambda=\log {factor:g}$"], color=plotting.LIMIT, offset=(8, -8))
+for kl, gain, named, color in (
+    (best_kl, best_gain, "best-of-2", plotting.BEST_OF_N),
+    (forward, tilt_gain, rf"tilt, $\lambda=\log {factor:g}$", plotting.LIMIT),
+):
+    plotting.points(ax, kl, gain, [named], color=color, offset=(8, -8), label=f"_{named}")
 plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward")
 # %% [markdown]
 # ## What the book asks

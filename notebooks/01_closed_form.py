@@ -133,7 +133,7 @@ gained = phi @ family.reward - family.base_reward
 fig, ax = plotting.new()
 ax.plot(spent, gained, ".", color=plotting.BOUND, markersize=4, alpha=0.6, label="random policies")
 plotting.frontier(ax, family.frontier(), "the limit", at=0.45 * family.max_kl, offset=(-4, 8), ha="right")
-ax.axvline(family.max_kl, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.axvline(family.max_kl, color=plotting.BASE, linewidth=1, linestyle=":", label=r"_$D_{\max}$")
 ax.text(family.max_kl, 0.03 * ax.get_ylim()[1], r"$D_{\max}$ ", ha="right", va="bottom")
 ax.set_xlim(0, max(family.max_kl * 1.05, 0.1))
 plotting.legend(ax, loc="lower right", bbox_to_anchor=(0.93, 0.08))
@@ -167,7 +167,7 @@ plotting.curve(
     ha="right",
     linewidth=1,
 )
-ax.plot(budget_of_distance, directly, ".", color=plotting.LIMIT, markersize=4, alpha=0.7)
+ax.plot(budget_of_distance, directly, ".", color=plotting.LIMIT, markersize=4, alpha=0.7, label="_random policies")
 ax.set_xscale("log")
 ax.set_yscale("log")
 plotting.name_axes(ax, r"$\varepsilon+\lambda\delta$ (nats)", r"KL to the optimum $\pi_\lambda$ (nats)")

@@ -109,8 +109,8 @@ for ax, labels, values, name in (
     (axes[0], sds, spent_gaussian, "standard deviation of the reward"),
     (axes[1], successes, spent_binary, "success rate"),
 ):
-    ax.bar([f"{v:g}" for v in labels], values, color=plotting.LIMIT, width=0.5)
-    ax.axhline(kl_shown, color=plotting.BASE, linewidth=1, linestyle=":")
+    ax.bar([f"{v:g}" for v in labels], values, color=plotting.LIMIT, width=0.5, label="_the optimum")
+    ax.axhline(kl_shown, color=plotting.BASE, linewidth=1, linestyle=":", label="_the same KL on every prompt")
     plotting.name_axes(ax, name, "KL (nats)")
 # %% [markdown]
 # ## What it means

@@ -135,8 +135,11 @@ fig, ax = plotting.new()
 for kl, row, color, style in zip(kls, seen, plotting.CYCLE, itertools.cycle(["-", "--", "-.", ":"]), strict=False):
     ax.plot(sizes, row, color=color, linestyle=style, label=f"D = {kl:g}")
     if sizes[0] <= np.exp(kl) <= sizes[-1]:
-        ax.plot(np.exp(kl), np.interp(kl, np.log(sizes), row), "|", color=color, markersize=14, markeredgewidth=2)
-ax.axvline(n_samples, color=plotting.BASE, linewidth=1, linestyle=":")
+        ax.plot(
+            np.exp(kl), np.interp(kl, np.log(sizes), row), "|",
+            color=color, markersize=14, markeredgewidth=2, label=f"_D = {kl:g}, at n = exp(D)",
+        )  # fmt: skip
+ax.axvline(n_samples, color=plotting.BASE, linewidth=1, linestyle=":", label=f"_n = {n_samples}")
 ax.set_xscale("log", base=2)
 ax.set_ylim(0, 1.05)
 plotting.legend(ax, loc="lower right")

@@ -95,7 +95,7 @@ plotting.curve(
     linestyle="--",
 )
 plotting.curve(ax, n, exact, "exact", color=plotting.BEST_OF_N, at=0.3 * n_max, offset=(0, -9))
-ax.axhline(family.max_kl, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.axhline(family.max_kl, color=plotting.BASE, linewidth=1, linestyle=":", label=r"_$D_{\max}$")
 ax.text(1.0, family.max_kl, r"$D_{\max}$", va="bottom", ha="left")
 ax.set_xscale("log")
 plotting.name_axes(ax, "N", "KL to the base model (nats)")

@@ -65,7 +65,7 @@ for (name, values), color, style in zip(share.items(), plotting.CYCLE, ("-", "-"
     low = name == "exponential"
     place = {"at": n_max / 16, "offset": (6, -9), "ha": "left"} if low else {"offset": (0, 5), "ha": "right"}
     plotting.curve(ax, n, values, name, color=color, linestyle=style, **place)
-ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":", label="_the limit")
 ax.set_xscale("log")
 ax.set_ylim(min(v.min() for v in share.values()) - 0.05, 1.04)
 plotting.name_axes(ax, "N", "share of the limit at equal KL")
@@ -109,9 +109,10 @@ for row in shares:
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit reached by best-of-N on {{n_random:d}} random finite base models (dots; bar: median), at the exact KL; seed {{seed:d}}. The worst is {{worst_share:.3f}}.", "name": "fig-random-shares"}, "image": {"alt": "Four columns of dots for N equal to 2, 4, 16 and 64; all lie between {{worst_share:.2f}} and 1, medians near {{median_share:.2f}}."}}
 fig, ax = plotting.new()
 for i, column in enumerate(shares.T):
-    ax.plot(i + np.linspace(-0.25, 0.25, n_random), np.sort(column), ".", color=plotting.BEST_OF_N, alpha=0.6)
-    ax.plot([i - 0.3, i + 0.3], [np.median(column)] * 2, color=plotting.BASE)
-ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
+    place, named = i + np.linspace(-0.25, 0.25, n_random), f"_N={few[i]}"
+    ax.plot(place, np.sort(column), ".", color=plotting.BEST_OF_N, alpha=0.6, label=named)
+    ax.plot([i - 0.3, i + 0.3], [np.median(column)] * 2, color=plotting.BASE, label=f"{named}: median")
+ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":", label="_the limit")
 ax.set_xticks(range(few.size), [f"N={v}" for v in few])
 ax.set_ylabel("share of the limit at equal KL")
 # %% [markdown]

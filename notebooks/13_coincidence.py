@@ -98,7 +98,7 @@ missed = family.gain(family.lam_at_kl(reached.kl)) - reached.gain
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Distance of best-of-{{n:d}} to the nearest tilt as the reward is bent away from the coinciding one ({{n_outcomes:d}} responses, seed {{seed:d}}). It is zero at the coinciding reward only, and grows quadratically near it.", "name": "fig-coincidence"}, "image": {"alt": "A curve that touches zero at the left end and rises with the amount of bending, reaching {{distance:.1e}} nats at {{bend:g}}."}}
 fig, ax = plotting.new()
 plotting.curve(ax, amounts, distances, color=plotting.BEST_OF_N)
-plotting.points(ax, bend, distance_to_tilts(bent(bend)), color=plotting.BASE)
+plotting.points(ax, bend, distance_to_tilts(bent(bend)), color=plotting.BASE, label="_bent as far as in the text")
 plotting.name_axes(ax, "bending of the reward (log of the exponent)", "KL of best-of-N to the nearest tilt (nats)")
 # %% [markdown]
 # ## What it means

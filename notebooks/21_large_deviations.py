@@ -121,12 +121,14 @@ for ax, centre, tilt, color, name in (
 ):
     ax.plot(grid, model.rate(grid, tilt), color=color, label=name)
     for law, marker in ((shortest, "x"), (longest, "o")):
-        plotting.points(ax, some, exponents(law.tilted(tilt), centre, some), color=color, marker=marker, markersize=4.5)
+        exact = exponents(law.tilted(tilt), centre, some)
+        named = f"_{name}, exact, m = {law.length}"
+        plotting.points(ax, some, exact, color=color, marker=marker, markersize=4.5, label=named)
 plotting.legend(axes[0], loc="upper center")
 above = grid[grid >= mean]
 axes[1].plot(above, model.rate(above) - delta, color=plotting.BEST_OF_N, label=r"$I(x)-\delta$")
 axes[1].plot(above, model.rate(above, lam), "--", color=plotting.LIMIT, linewidth=1.2, label="the optimum")
-axes[1].axvline(mean, color=plotting.BOUND, linewidth=0.8)
+axes[1].axvline(mean, color=plotting.BOUND, linewidth=0.8, label="_mean reward of the optimum")
 for law, marker in ((shortest, "x"), (longest, "o")):
     at = exponents(law.best_of_n(law.length * delta), mean, some)
     plotting.points(axes[1], some, at, marker=marker, markersize=4.5, label=f"best-of-N, m = {law.length}")
@@ -153,7 +155,7 @@ for x in fitted_at:
 fig, ax = plotting.new()
 for (x, predicted), color, marker in zip(theory.items(), plotting.CYCLE, "os^Dvx", strict=False):
     m = np.array(sorted(laws))
-    ax.plot(m, predicted, color=color, linewidth=1.2)
+    ax.plot(m, predicted, color=color, linewidth=1.2, label=f"_x = {x:g}, Bahadur and Rao")
     left = [-laws[k].log_tail(k * x) - k * float(model.rate(x)) for k in m.tolist()]
     plotting.points(ax, m, left, color=color, marker=marker, markersize=4.5, label=f"x = {x:g}")
 ax.set_xscale("log")

@@ -126,7 +126,7 @@ variance = {m: (laws[m].variance(lam), best[m].variance(0.0)) for m in models}
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of the sequence reward, exact, against the length: linear under the optimum (line: $m\\Lambda''(\\lambda)$), bounded under best-of-$e^{m\\delta}$, where, off a lattice, it tends towards that of a Gumbel variable of scale $1/\\lambda$, $\\pi^2/(6\\lambda^2)={{gumbel:.2f}}$.", "name": "fig-variance"}, "image": {"alt": "On logarithmic axes, the optimum's variance rises as a straight line of slope one; best-of-N's levels off."}}
 fig, ax = plotting.new()
 m = np.array(list(variance))
-ax.plot(m, m * rates[1], color=plotting.LIMIT, linewidth=1.2)
+ax.plot(m, m * rates[1], color=plotting.LIMIT, linewidth=1.2, label=r"_$m\Lambda''(\lambda)$")
 plotting.points(ax, m, [v[0] for v in variance.values()], color=plotting.LIMIT, label="the optimum")
 plotting.points(ax, m, [v[1] for v in variance.values()], marker="s", label="best-of-N")
 ax.axhline(

@@ -148,8 +148,8 @@ uncorrected = simulate_coverage(
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of simulated tables whose 95 % interval covers the true frontier ({{n_prompts:d}} prompts of {{n_samples:d}} samples, {{n_rep:d}} tables per law; band: 93–97 %). The plug-in's interval fails (dashed, Gaussian reward).", "name": "fig-coverage"}, "image": {"alt": "Coverage against KL: the dots of six laws lie near 95 percent; a dashed line for the plug-in falls towards zero."}}
 fig, ax = plotting.new()
-ax.axhspan(0.93, 0.97, color=plotting.LIMIT, alpha=0.15, linewidth=0)
-ax.axhline(0.95, color=plotting.LIMIT, linewidth=1)
+ax.axhspan(0.93, 0.97, color=plotting.LIMIT, alpha=0.15, linewidth=0, label="_93 to 97 %")
+ax.axhline(0.95, color=plotting.LIMIT, linewidth=1, label="_95 %")
 for i, ((name, one), color, marker) in enumerate(zip(checked.items(), plotting.CYCLE, "osD^vP", strict=False)):
     enough = one.supported >= 0.5
     ax.errorbar(
@@ -188,7 +188,7 @@ against_truth = law.gain_at_kl(spent)
 fig, ax = plotting.new(height=3.1)
 ax.plot(n, reached / against_plug_in, "s--", color=plotting.BEST_OF_N, label="beside the plug-in frontier")
 ax.plot(n, reached / against_truth, "o-", color=plotting.LIMIT, label="beside the true frontier")
-ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":", label="_the limit")
 ax.set_xscale("log", base=2)
 ax.set_xticks(n, [str(v) for v in n])
 plotting.legend(ax, loc="upper left")
@@ -221,14 +221,15 @@ kept = survey.used | deep.used | others.used
 names = [*dict.fromkeys(matrix.statement[kept & ~others.used]), *dict.fromkeys(matrix.statement[others.used])]
 fig, ax = plotting.new(height=0.9 + 0.3 * len(names))
 for k, name in enumerate(names):
-    for which, down, size, colour in (
-        (survey.used, 0.14, 2, plotting.BASE),
-        (deep.used | others.used, -0.22, 4, plotting.LIMIT),
+    for which, down, size, colour, depth in (
+        (survey.used, 0.14, 2, plotting.BASE, "survey"),
+        (deep.used | others.used, -0.22, 4, plotting.LIMIT, "deep level or not of rewards"),
     ):
         mine = np.sort(given[which & (matrix.statement == name)])
-        ax.plot(mine, -k - down - np.linspace(-0.2, 0.2, mine.size), ".", markersize=size, color=colour)
+        place, named = -k - down - np.linspace(-0.2, 0.2, mine.size), f"_{name}: {depth}"
+        ax.plot(mine, place, ".", markersize=size, color=colour, label=named)
 for level in (0.9, 0.95):
-    ax.axvline(level, color=plotting.LIMIT, linewidth=1)
+    ax.axvline(level, color=plotting.LIMIT, linewidth=1, label=f"_{level:.0%}")
 ax.set_yticks(
     [-k for k in range(len(names))], [name.replace(" of a policy, at least, from", ", from") for name in names]
 )

@@ -151,8 +151,10 @@ if truth is not None:
     grid = np.linspace(0.0, 1.0, 60) ** 2 * float(best.spent.max())
     ax.plot(grid, truth(grid), ":", color=plotting.BASE, label="the true limit of this made-up table")
 names = plotting.apart(ax, best.spent, best.gain, [one.label for one in best.rules])
-plotting.points(ax, best.spent, best.gain, names, low=best.gain_low, high=best.gain_high, markerfacecolor="white")
-plotting.points(ax, best.spent[known], best.gain[known])
+named = f"_{best.rules.name}"
+style = {"markerfacecolor": "white", "label": named}
+plotting.points(ax, best.spent, best.gain, names, low=best.gain_low, high=best.gain_high, **style)
+plotting.points(ax, best.spent[known], best.gain[known], label=f"{named}, where the limit is known")
 if curve is not None:
     ax.plot([], [], color=plotting.LIMIT, label="the limit")
 ax.plot([], [], "o", color=plotting.BEST_OF_N, label=best.rules.name)
@@ -174,9 +176,9 @@ plotting.save(fig, folder, "limit")
 fig, ax = plotting.new(height=3.1)
 if best.share is not None:
     low, high = np.minimum(best.share_low, best.share), np.maximum(best.share_high, best.share)
-    plotting.points(ax, best.n, best.share, low=low, high=high, markerfacecolor="white")
-    plotting.points(ax, best.n[known], best.share[known])
-ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
+    plotting.points(ax, best.n, best.share, low=low, high=high, **style)
+    plotting.points(ax, best.n[known], best.share[known], label=f"{named}, where the limit is known")
+ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":", label="_the limit")
 ax.set_xscale("log", base=2)
 ax.set_xticks(best.n, [f"{v:g}" for v in best.n])
 plotting.name_axes(

@@ -119,7 +119,7 @@ ax.set_yscale("log")
 for wide, color in zip(widths, (plotting.LIMIT, plotting.THIRD, plotting.BOUND), strict=True):
     with_variance, alone, *_ = open_by[wide]
     ax.plot(lam, with_variance, color=color, label=f"width {wide:g}")
-    ax.plot(lam, alone, color=color, linestyle="--")
+    ax.plot(lam, alone, color=color, linestyle="--", label=f"_width {wide:g}, the mean alone")
 plotting.name_axes(ax, "λ", "open between the bounds (nats)")
 plotting.legend(ax, loc="upper left")
 

@@ -55,9 +55,9 @@ ideal = np.asarray(pair.ideal_gain(lam))
 plotting.curve(ax, lam, curve.proxy_gain, "proxy reports", color=plotting.BEST_OF_N, at=0.9 * lam_max, offset=(0, -8))
 plotting.curve(ax, lam, ideal, "ideal policy", at=0.5 * lam_max, offset=(-6, 6), ha="right")
 plotting.curve(ax, lam, curve.gold_gain, "gold", color=plotting.THIRD, at=0.75 * lam_max, offset=(4, 6), ha="left")
-ax.axhline(0, color=plotting.BASE, linewidth=0.8)
+ax.axhline(0, color=plotting.BASE, linewidth=0.8, label="_nothing gained")
 if found.turns_down and found.parameter <= lam_max:
-    ax.plot(found.parameter, found.gold_gain, "o", color=plotting.THIRD)
+    ax.plot(found.parameter, found.gold_gain, "o", color=plotting.THIRD, label="_most gold")
 plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gain over the base model")
 
 # %% [markdown]
@@ -143,7 +143,7 @@ for one, color, dash, label in (
 ):
     ax.plot(one.spent, one.gold_gain, dash, color=color, label=label)
 ax.set_xlim(0, 5)
-ax.axhline(0, color=plotting.BASE, linewidth=0.8)
+ax.axhline(0, color=plotting.BASE, linewidth=0.8, label="_nothing gained")
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 plotting.name_axes(ax, plotting.KL_LABEL, "gold gained over the base model")
 # %% [markdown]
@@ -190,9 +190,9 @@ for ax, values, title, color in (
     (axes[1], equal_kl[:, 2], "at equal KL", plotting.LIMIT),
 ):
     low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
-    ax.fill_between(lams, low, high, color=color, alpha=0.2, linewidth=0)
-    ax.plot(lams, middle, "o-", color=color)
-    ax.axhline(0, color=plotting.BASE, linewidth=0.8)
+    ax.fill_between(lams, low, high, color=color, alpha=0.2, linewidth=0, label="_middle 80 %")
+    ax.plot(lams, middle, "o-", color=color, label="_median")
+    ax.axhline(0, color=plotting.BASE, linewidth=0.8, label="_no gap")
     ax.set_xscale("log", base=2)
     plotting.name_axes(ax, "", "gap in gold", title)
 axes[1].set_xlabel(r"inverse temperature $\lambda=1/\beta$")
@@ -200,9 +200,9 @@ axes[1].set_xlabel(r"inverse temperature $\lambda=1/\beta$")
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gap in gold, averaged over {{n_draws:d}} random laws, against λ for four sizes of the error: at the same β (solid) and at equal KL (dashed). {{both}}.", "name": "fig-proxy-growth"}, "image": {"alt": "Rising curves on logarithmic axes, a solid and a dashed one for each size of the error, the larger the higher."}}
 fig, ax = plotting.new(height=3.3)
 for i, size in enumerate(sizes):
-    color = plotting.CYCLE[i]
-    ax.plot(lams, mean_gap[i], marker="osD^"[i], color=color, label=f"error × {size:g}")
-    ax.plot(lams, mean_equal[i], "--", marker="osD^"[i], color=color, markerfacecolor="white")
+    style = {"marker": "osD^"[i], "color": plotting.CYCLE[i]}
+    ax.plot(lams, mean_gap[i], label=f"error × {size:g}", **style)
+    ax.plot(lams, mean_equal[i], "--", markerfacecolor="white", label=f"_error × {size:g}, at equal KL", **style)
 ax.set_xscale("log", base=2)
 ax.set_yscale("log")
 ax.legend(*(part[::-1] for part in ax.get_legend_handles_labels()), loc="lower right", frameon=False, fontsize=10.0)

@@ -67,7 +67,7 @@ styles = dict(zip(curves, ("-", "--", "-.", "-", "--"), strict=True))
 for (name, gold), color in zip(curves.items(), plotting.CYCLE, strict=False):
     ax.plot(n, gold, styles[name], color=color, label=name)
     if name in heavy:
-        ax.plot(found[name].parameter, found[name].gold_gain, "o", color=color)
+        ax.plot(found[name].parameter, found[name].gold_gain, "o", color=color, label=f"_{name}: most gold")
 ax.set_xscale("log")
 plotting.legend(ax, loc="upper left", bbox_to_anchor=(0.0, 1.0))
 plotting.name_axes(ax, "N", "gold gained (standard deviations)")
@@ -132,7 +132,7 @@ fig, ax = plotting.new(height=3.2)
 for i, (rho, one) in enumerate(correlated.items()):
     gold = one.rule_gold_gain(BestOfN.along(n))
     ax.plot(n, gold, ("-", "--", "-.", ":")[i % 4], color=plotting.CYCLE[i % 6], label=f"correlation {rho:g}")
-ax.axhline(0, color=plotting.BASE, linewidth=0.8)
+ax.axhline(0, color=plotting.BASE, linewidth=0.8, label="_nothing gained")
 ax.set_xscale("log")
 plotting.legend(ax, loc="upper left")
 plotting.name_axes(ax, "N", "gold gained (standard deviations)")

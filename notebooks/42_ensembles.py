@@ -101,8 +101,11 @@ for ax, (title, kinds) in zip(axes[:, 0], judged.items(), strict=True):
     for kind, color, dash in zip(KINDS, plotting.CYCLE, ("-", "--", "-.", ":"), strict=False):
         ax.plot(kinds[kind].size, kinds[kind].gold_gain, dash, color=color, label=labels[kind])
     mean = kinds["mean"]
-    ax.fill_between(mean.size, mean.gold_low, mean.gold_high, color=plotting.CYCLE[0], alpha=0.15, linewidth=0)
-    ax.axhline(ideal_gain[title], color=plotting.BASE, linewidth=1, linestyle=":")
+    ax.fill_between(
+        mean.size, mean.gold_low, mean.gold_high,
+        color=plotting.CYCLE[0], alpha=0.15, linewidth=0, label="_mean: 95 % interval",
+    )  # fmt: skip
+    ax.axhline(ideal_gain[title], color=plotting.BASE, linewidth=1, linestyle=":", label="_picked by gold itself")
     ax.set_ylim(min(0.0, float(mean.gold_low.min())), 1.12 * ideal_gain[title])
     plotting.name_axes(ax, "members K", "gold gained", title)
 plotting.legend(axes[0, 0], loc="lower right", ncols=2)
@@ -167,9 +170,10 @@ plotting.points(
     ax, sizes, regret["independent"].mean(axis=1), color=plotting.THIRD, marker="D", label="independent errors"
 )
 plotting.points(ax, sizes, regret["shared"].mean(axis=1), label="partly shared errors")
-ax.plot(sizes, small_error_regret(lam, 0.0, own_variance, sizes), "--", color=plotting.THIRD)
-ax.plot(sizes, predicted, "--", color=plotting.BEST_OF_N)
-ax.axhline(floor, color=plotting.BOUND, linewidth=1)
+independent = small_error_regret(lam, 0.0, own_variance, sizes)
+ax.plot(sizes, independent, "--", color=plotting.THIRD, label="_independent errors, law for small errors")
+ax.plot(sizes, predicted, "--", color=plotting.BEST_OF_N, label="_partly shared errors, law for small errors")
+ax.axhline(floor, color=plotting.BOUND, linewidth=1, label="_the shared error alone")
 ax.set_xscale("log", base=2)
 ax.set_yscale("log")
 plotting.legend(ax, loc="lower left")
@@ -201,7 +205,7 @@ fig, ax = plotting.new()
 plotting.points(ax, one_regret[~worse], mean_regret[~worse], color=plotting.LIMIT, markersize=3.5, label="better")
 plotting.points(ax, one_regret[worse], mean_regret[worse], marker="x", markersize=5, label="worse")
 top = float(max(one_regret.max(), mean_regret.max()))
-ax.plot([0, top], [0, top], color=plotting.BASE, linewidth=1)
+ax.plot([0, top], [0, top], color=plotting.BASE, linewidth=1, label="_equal regret")
 plotting.legend(ax, loc="upper left")
 plotting.name_axes(ax, "members' regret on average", "ensemble's regret")
 

@@ -81,8 +81,9 @@ known = by_lam.supported
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold as predicted from {{n_prompts_read:d}} prompts of base samples when the policy is tilted by the proxy, with its {{level:.0%}} interval, and what the proxy reports. Shaded: the interval for the turning point. {{truth_note}}.", "name": "fig-over-lam"}, "image": {"alt": "Gold against KL with a band: it rises, and then {{lam_shape}}; the proxy's report rises throughout."}}
 fig, ax = plotting.new()
 ax.fill_between(
-    by_lam.spent[known], by_lam.gold_low[known], by_lam.gold_high[known], color=plotting.THIRD, alpha=0.2, linewidth=0
-)
+    by_lam.spent[known], by_lam.gold_low[known], by_lam.gold_high[known],
+    color=plotting.THIRD, alpha=0.2, linewidth=0, label="_gold, predicted: interval",
+)  # fmt: skip
 ax.plot(by_lam.spent[known], by_lam.gold_gain[known], color=plotting.THIRD, label="gold, predicted")
 ax.plot(by_lam.spent[known], by_lam.proxy_gain[known], "--", color=plotting.BEST_OF_N, label="proxy reports")
 if pair is not None:
@@ -91,8 +92,8 @@ if pair is not None:
 ends = np.interp(
     [by_lam.hedge.low, min(by_lam.hedge.high, by_lam.parameter[known][-1])], by_lam.parameter, by_lam.spent
 )
-ax.axvspan(*ends, color=plotting.BOUND, alpha=0.15, linewidth=0)
-ax.axhline(0, color=plotting.BASE, linewidth=0.8)
+ax.axvspan(*ends, color=plotting.BOUND, alpha=0.15, linewidth=0, label="_turning point: interval")
+ax.axhline(0, color=plotting.BASE, linewidth=0.8, label="_nothing gained")
 plotting.legend(ax, loc="upper left")
 plotting.name_axes(ax, plotting.KL_LABEL, "gain over the base model")
 # %% [markdown]
@@ -130,8 +131,9 @@ if pair is not None:
         color=plotting.BASE,
         label="gold, true",
     )
-ax.axvspan(by_n.hedge.low, min(by_n.hedge.high, by_n.parameter[-1]), color=plotting.BOUND, alpha=0.15, linewidth=0)
-ax.axhline(0, color=plotting.BASE, linewidth=0.8)
+ends = by_n.hedge.low, min(by_n.hedge.high, by_n.parameter[-1])
+ax.axvspan(*ends, color=plotting.BOUND, alpha=0.15, linewidth=0, label="_turning point: interval")
+ax.axhline(0, color=plotting.BASE, linewidth=0.8, label="_nothing gained")
 ax.set_xscale("log", base=2)
 plotting.legend(ax, loc="best")
 plotting.name_axes(ax, "N", "gold gained over the base model")

@@ -90,7 +90,8 @@ compared = compare_members(even, names, gold, rule=BestOfN(drawn), kinds=["mean"
 fig, ax = plotting.new()
 labels = {"mean": "mean", "median": "median", "min": "minimum", "mean_minus_std": "mean - std"}
 mean = kinds["mean"]
-ax.fill_between(mean.size, mean.worst, mean.best, color=plotting.BOUND, alpha=0.18, linewidth=0)
+named = "_mean: worst to best choice of members"
+ax.fill_between(mean.size, mean.worst, mean.best, color=plotting.BOUND, alpha=0.18, linewidth=0, label=named)
 for i, (kind, found) in enumerate(kinds.items()):
     plotting.points(
         ax,
@@ -103,7 +104,7 @@ for i, (kind, found) in enumerate(kinds.items()):
         label=labels[kind],
         linestyle="-",
     )
-ax.axhline(0, color=plotting.BASE, linewidth=0.8)
+ax.axhline(0, color=plotting.BASE, linewidth=0.8, label="_nothing gained")
 ax.set_xscale("log", base=2)
 ticks = [int(k) for k in mean.size if k == mean.size[-1] or mean.size[-1] / k > 1.4]
 ax.set_xticks(ticks, [f"{k}" for k in ticks])
@@ -134,7 +135,7 @@ averaged, low, high = (np.array([getattr(t, f"averaged{end}") for t in ties]) fo
 bars = np.maximum([averaged - low, high - averaged], 0.0)
 ax.errorbar(averaged, rows, xerr=bars, fmt="o", color=plotting.THIRD, markersize=5, label="ties averaged")
 ax.plot([t.first for t in ties], rows, "D", color=plotting.BEST_OF_N, markerfacecolor="none", label="first of the tied")
-ax.axvline(ties[0].base, color=plotting.BASE, linewidth=0.8)
+ax.axvline(ties[0].base, color=plotting.BASE, linewidth=0.8, label="_a random sample")
 ax.set_yticks(rows, [for_picture(t.reward.removeprefix("score_")) for t in ties])
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 ax.set_xlabel(f"mean {for_picture(gold)} of the best-scored sample")

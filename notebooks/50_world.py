@@ -98,7 +98,7 @@ for ax, (name, limit) in zip(axes, frontiers.items(), strict=True):
         linestyle="--",
     )
     ax.plot(soft[name].kl, soft[name].gain, ":", color=plotting.THIRD, label=f"soft best-of-{soft_n}")
-    plotting.points(ax, best[name].kl, best[name].gain, n_list)
+    plotting.points(ax, best[name].kl, best[name].gain, n_list, label="_best-of-N")
     plotting.legend(ax, loc="lower right")
     plotting.name_axes(ax, plotting.KL_LABEL, "gold gained", name)
 # %% [markdown]

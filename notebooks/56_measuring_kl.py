@@ -84,9 +84,9 @@ fig, axes = plotting.new(rows=2, height=3.0)
 for ax, (which, kl) in zip(axes, [("small", truth[0]), ("large", truth[-1])], strict=True):
     low, middle, high = np.array([np.quantile(drawn[which][name] / kl, [0.05, 0.5, 0.95]) for name in names]).T
     place = np.arange(len(names))
-    ax.hlines(place, low, high, color=plotting.LIMIT, linewidth=2.5)
-    ax.plot(middle, place, "o", color=plotting.LIMIT)
-    ax.axvline(1.0, color=plotting.BASE, linewidth=1.0, linestyle=":")
+    ax.hlines(place, low, high, color=plotting.LIMIT, linewidth=2.5, label="_middle 90 %")
+    ax.plot(middle, place, "o", color=plotting.LIMIT, label="_median")
+    ax.axvline(1.0, color=plotting.BASE, linewidth=1.0, linestyle=":", label="_true KL")
     ax.set_yticks(place, [ESTIMATORS[name].label for name in names])
     plotting.name_axes(ax, "estimate / true KL", "", f"KL = {kl:.3g} nats")
 

@@ -124,7 +124,7 @@ ends = np.array([0, smaller.max() * 1.03])
 plotting.curve(
     ax, ends, ends, "nothing lost", color=plotting.BASE, at=0.62 * ends[1], offset=(-8, 4), ha="right", linewidth=1.2
 )
-ax.plot(smaller, arrived, ".", color=plotting.BEST_OF_N, alpha=0.7)
+ax.plot(smaller, arrived, ".", color=plotting.BEST_OF_N, alpha=0.7, label="_random cascades")
 ax.set_ylim(0, None)
 plotting.name_axes(ax, "smaller stage (nats per label)", "whole path (nats per label)")
 
@@ -189,7 +189,7 @@ free = best
 # %% mystnb={"figure": {"caption": "Capacity of the first context when the values cost between 0 and 1 to ask about, evenly spaced. A mean cost of {{half_cost:.2f}} buys half of the capacity.", "name": "fig-capacity-cost"}, "image": {"alt": "A concave curve from zero that levels off at {{free:.2f}} nats."}} tags=["hide-input"]
 fig, ax = plotting.new(height=3.2)
 plotting.curve(ax, budgets, [one.value for one in priced])
-ax.axhline(free.value, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.axhline(free.value, color=plotting.BASE, linewidth=1, linestyle=":", label="_without a budget")
 ax.text(1.0, 1.01 * free.value, "without a budget", ha="right", va="bottom")
 ax.set_ylim(0, 1.2 * free.value)
 plotting.name_axes(ax, "mean cost allowed", "capacity (nats per label)")

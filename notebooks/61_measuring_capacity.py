@@ -65,7 +65,7 @@ sizes = np.array(labels_per_target)
 
 # %% mystnb={"figure": {"caption": "Share of 95 % intervals that contain the true capacity, for three raters ({{n_runs:d}} simulated tables a point; by chance a point is off by about {{coverage_error:.1%}}). Shaded: 93 to 97 %.", "name": "fig-capacity-coverage"}, "image": {"alt": "Coverage against labels per value for three raters; between {{low_after:.0%}} and {{high_after:.0%}} from {{enough:d}} labels on."}} tags=["hide-input"]
 fig, ax = plotting.new()
-ax.axhspan(0.93, 0.97, color=plotting.BOUND, alpha=0.18, linewidth=0)
+ax.axhspan(0.93, 0.97, color=plotting.BOUND, alpha=0.18, linewidth=0, label="_93 to 97 %")
 for name, color, marker in zip(raters, plotting.CYCLE, "osD", strict=False):
     ax.plot(sizes, [corrected[name, n] for n in labels_per_target], marker + "-", color=color, label=name)
 ax.set_xscale("log")
@@ -104,7 +104,7 @@ plotting.name_axes(ax, "labels per value", "intervals that hold the truth")
 
 # %% mystnb={"figure": {"caption": "Mean of {{n_runs:d}} estimates against the number of labels per value, for a rater with five marks and four values. With {{n_few:d}} labels the capacity of the counted table is too high by {{few_bias:.1%}}, the corrected one is off by {{few_left:.1%}}; with {{enough:d}} labels {{enough_bias:.1%}} and {{enough_left:.1%}}.", "name": "fig-capacity-bias"}, "image": {"alt": "Two curves against labels per value: the counted capacity comes down to the true {{true_first:.3f}} nats from above, the corrected one is much closer at every size."}} tags=["hide-input"]
 fig, ax = plotting.new()
-ax.axhline(truth[first], color=plotting.BASE, linewidth=1, linestyle=":")
+ax.axhline(truth[first], color=plotting.BASE, linewidth=1, linestyle=":", label="_truth")
 ax.text(sizes[-1], truth[first], "truth", ha="right", va="top")
 for of, name, color, marker in (
     (counted, "as counted", plotting.BOUND, "s"),

@@ -88,7 +88,7 @@ plotting.curve(
 )
 ax.set_ylim(-0.12, 1.0)
 ax.set_xlim(0, None)
-ax.axhline(0, color=plotting.BASE, linewidth=0.8)
+ax.axhline(0, color=plotting.BASE, linewidth=0.8, label="_no errors")
 plotting.legend(ax, loc="upper right")
 plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 

@@ -87,7 +87,7 @@ needed, needed_weak = required_capacity(risk_target, sizes), required_capacity(r
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Capacity with which {{risk_target:.0%}} of the decisions go wrong, against the number of values on a logarithmic axis. In the shaded part no feedback gets the error rate that low, however many labels there are. The symmetric channel needs the least; a person who marks on a scale of twice as many marks as values needs more.", "name": "fig-required-capacity"}, "image": {"alt": "Straight rising lines of capacity against the logarithm of the number of values: the weak bound, the sharp bound with the symmetric channel on it, and the rater with marks above it."}}
 fig, ax = plotting.new()
-ax.fill_between(sizes, 0, needed, color=plotting.BOUND, alpha=0.15, linewidth=0)
+ax.fill_between(sizes, 0, needed, color=plotting.BOUND, alpha=0.15, linewidth=0, label="_not to be had")
 ax.plot(sizes, spent["rater with marks"], "s", color=plotting.BEST_OF_N, label="rater with marks")
 ax.plot(sizes, spent["symmetric"], "o", color=plotting.LIMIT, label="symmetric channel")
 ax.plot(sizes, needed, color=plotting.BASE, linewidth=2.0, label="least, sharp form")

@@ -76,7 +76,7 @@ plotting.curve(
     ha="center",
     linestyle=":",
 )
-ax.plot(gamma_best, -least, "o", color=plotting.LIMIT)
+ax.plot(gamma_best, -least, "o", color=plotting.LIMIT, label="_least true error rate")
 ax.set_ylim(0, 0.52)
 plotting.name_axes(ax, r"strength of training $\gamma$", "error rate")
 

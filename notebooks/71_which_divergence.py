@@ -206,7 +206,7 @@ fig, ax = plotting.new()
 ax.set_xscale("log")
 for (name, (in_kl, in_chi2)), color in zip(per_root.items(), plotting.CYCLE, strict=False):
     ax.plot(spent, in_kl, color=color, label=name)
-    ax.plot(spent, in_chi2, color=color, linestyle="--")
+    ax.plot(spent, in_chi2, color=color, linestyle="--", label=f"_{name}, in χ²")
 plotting.name_axes(ax, "budget, in KL (nats) or χ²", "gain / √(2 budget)")
 plotting.legend(ax, loc="lower left")
 

@@ -123,7 +123,7 @@ ax.plot(budgets, for_many.reward, color=plotting.LIMIT, label=f"{several}, best 
 ax.plot(budgets, for_one.pass_at(k_shown), color=plotting.LIMIT, linestyle="--", label=f"{several}, best for pass@1")
 ax.plot(budgets, for_one.reward, color=plotting.BEST_OF_N, linestyle="-.", label="pass@1, best for it")
 ax.plot(budgets, for_many.pass_at(1), color=plotting.BEST_OF_N, linestyle=":", label=f"pass@1, best for {several}")
-ax.axvline(kl_shown, color=plotting.BASE, linewidth=1)
+ax.axvline(kl_shown, color=plotting.BASE, linewidth=1, label=f"_KL = {kl_shown:g}")
 ax.set_ylim(0, 1.02)
 plotting.name_axes(ax, plotting.KL_LABEL, "share of prompts")
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=2, fontsize=9)

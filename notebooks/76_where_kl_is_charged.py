@@ -107,7 +107,7 @@ for k, marker in (("k2", "x"), ("k3", "+")):
     ax.plot(
         *curves[f"{k} in the reward, per sequence"], marker, color="black", markersize=8, label=f"{k} in the reward"
     )
-ax.axhline(0.0, color="black", linewidth=1.5)
+ax.axhline(0.0, color="black", linewidth=1.5, label="_the optimum")
 ax.set_xlim(0.0, 2.6)
 ax.set_ylim(-0.02, 1.0)
 plotting.name_axes(ax, plotting.KL_LABEL, "wasted KL (nats)")

@@ -37,9 +37,10 @@ every = [number for group in found.values() for number in group]
 
 # %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "Significant digits of which each number is certain: a dot for each of {{n_numbers:,d}} numbers. A double has about 16. What is rounded to a safe side, bounds and capacities, is up to a few hundred units of its last place away on purpose.", "name": "fig-certain-digits"}, "image": {"alt": "Six rows of dots between {{axis_low:d}} and 17 digits, one row for each kind of number; most dots lie right of 15."}}
 fig, ax = plotting.new(height=3.2)
-for k, group in enumerate(found.values()):
+for k, (kind, group) in enumerate(found.items()):
     mine = np.sort([certified.digits(number) for number in group])
-    ax.plot(mine, -k - np.linspace(-0.3, 0.3, mine.size), ".", markersize=4, color=plotting.CYCLE[k])
+    place = -k - np.linspace(-0.3, 0.3, mine.size)
+    ax.plot(mine, place, ".", markersize=4, color=plotting.CYCLE[k], label=f"_{kind}")
 ax.set_yticks([-k for k in range(len(found))], list(found))
 plotting.name_axes(ax, "digits that are certain, at least", "")
 

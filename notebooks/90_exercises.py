@@ -41,7 +41,7 @@ reported = {"A": (budget, 0.7 * limit), "B": (budget, limit), "C": (budget, 1.2 
 fig, ax = plotting.new(height=3.0)
 plotting.curve(ax, kl, law.gain_at_kl(kl), "the limit", at=1.4, offset=(-6, 6), ha="right")
 for name, (x, y) in reported.items():
-    plotting.points(ax, x, y, [name], color=plotting.BASE, offset=(10, 8))
+    plotting.points(ax, x, y, [name], color=plotting.BASE, offset=(10, 8), label=f"_{name}")
 plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward")
 # %% [markdown]
 # ## For whoever has rewards to use

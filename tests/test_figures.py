@@ -65,8 +65,9 @@ def test_the_data_hold_every_point(fig: mpl.figure.Figure) -> None:
 
 def test_what_has_no_label_of_its_own_is_named_by_what_has_its_colour() -> None:
     fig, ax = plt.subplots()
-    ax.errorbar([1], [1], [0.1], color="C0", label="PPO")
+    ax.errorbar([1], [1], [0.1], color="C0", label="PPO", capsize=2)  # whose caps say nothing that the bar does not
     ax.errorbar([2], [1], [0.1], color="C1")
+    plotting.points(ax, [3], [1], low=[0], high=[2], color=palette.BASE, label="a control")
     ax.fill_between([1, 2], [0, 0], [1, 1], color="C2", alpha=0.2)
     ax.plot([1, 2], [3, 3], color="C2")
     ax.plot([1, 2], [4, 4], "o", color="C3")
@@ -78,8 +79,19 @@ def test_what_has_no_label_of_its_own_is_named_by_what_has_its_colour() -> None:
     found = {(row["kind"], row["series"]) for row in rows if row["kind"] not in ("axis", "text")}
     assert found == {
         *((kind, name) for kind in ("line", "segment") for name in ("PPO", "GRPO")),
-        *(("line", "the limit"), ("band", "the limit"), ("points", "series 4"), ("line", "series 5")),
+        *((kind, "a control") for kind in ("points", "segment")),
+        *(("line", "the limit"), ("band", "the limit"), ("points", "series 5"), ("line", "series 6")),
     }
+    plt.close(fig)
+
+
+def test_a_curve_alone_beside_guides_is_what_the_axis_says() -> None:
+    fig, ax = plt.subplots()
+    ax.plot([0, 1], [0, 1], color="C0")
+    ax.axhline(0, color=palette.BASE, label="_nothing gained")
+    ax.set_ylabel("gain")
+    assert re.findall(r"^1,line,([^,]*),", figure_data(fig), re.MULTILINE) == ["gain"] * 2 + ["nothing gained"] * 2
+    assert ax.get_legend_handles_labels() == ([], [])
     plt.close(fig)
 
 
@@ -165,6 +177,9 @@ def test_every_figure_of_the_book_has_data_drawings_and_code() -> None:
             data, drawing, paper = ((page.parent / href).read_bytes() for href, _ in links[:3])
             assert data.startswith(b"panel,kind,series,")
             assert data.count(b"\n") > 3, name
+            assert not re.search(rb"^\d+,\w+,series \d+,", data, re.MULTILINE), (
+                name
+            )  # label it, from "_" on for the data alone
             assert b"<text" in drawing
             assert len(drawing) < 600_000, name  # the matrix of chapter 30 has thousands of cells
             assert paper.startswith(b"%PDF-")

@@ -215,7 +215,7 @@ PICTURES = """() => {
   return wrong;
 }"""
 
-# Elements past the right edge of the screen that no scrolling box contains.
+# Elements past the right edge of the screen that no scrolling box contains, and options broken at a hyphen.
 STICKING_OUT = """width => {
   const wrong = [], root = document.documentElement;
   const apart = "mjx-assistive-mml, dialog:not([open]), .skip-link, svg *";
@@ -229,6 +229,8 @@ STICKING_OUT = """width => {
     if (!around || around === document.body || around.getBoundingClientRect().right > width + 1)
       wrong.push(node.tagName + "." + node.className + " reaches " + Math.round(box.right) + " px");
   }
+  for (const word of document.querySelectorAll(".bd-article code .whole"))
+    if (word.getClientRects().length > 1) wrong.push("broken at a hyphen: " + word.textContent);
   return wrong.slice(0, 8);
 }"""
 

@@ -33,7 +33,8 @@ INDEX = """<p>See <a href="notebooks/10_a.html#thm-one">Theorem 1</a>, <a href="
 <a href="https://example.org/">elsewhere</a>.</p><p id="twice">a</p><p id="twice">b</p>"""
 CHAPTER = r"""<details class="admonition hide"><summary>Show the code</summary><pre>secret_code()</pre></details>
 <div class="proof theorem admonition" id="thm-one"><p class="admonition-title">Theorem 1</p>
-<p>By <span class="math notranslate nohighlight">\(\KL{a}{b}\)</span>,</p>
+<p>By <span class="math notranslate nohighlight">\(\KL{a}{b}\)</span>, for
+<span class="math notranslate nohighlight">\(a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q+r+s+t+u+v+w+x+y+z\)</span>,</p>
 <div class="math notranslate nohighlight" id="equation-eq-a"><span class="eqno">(1)</span>\[\frac{1}{2}\]</div></div>
 <figure id="fig"><img alt="A point." src="../_images/a.png"/>
 <figcaption><p><span class="caption-number">Figure 1 </span>It.</p></figcaption></figure>
@@ -134,7 +135,7 @@ def test_an_epub_is_xhtml_with_mathml_and_the_same_bytes(html: Path, tmp_path: P
             xml.dom.minidom.parseString(data)
         assert b"halign" not in data  # as pandas writes it, and XHTML does not have it
     chapter = files["EPUB/notebooks-10_a.xhtml"].decode()
-    assert chapter.count("<math") == 2
+    assert chapter.count("<math") == 3
     assert "\\(" not in chapter
     assert "\\KL" not in chapter
     assert 'src="images/a.png"' in chapter
@@ -145,3 +146,10 @@ def test_an_epub_is_xhtml_with_mathml_and_the_same_bytes(html: Path, tmp_path: P
         re.findall(r'<item id="[^"]*" href="([^"]*)"', package)
     )
     assert package.count("<itemref") == 5
+    with zipfile.ZipFile(tmp_path / "a.epub") as archive:
+        archive.extractall(tmp_path)
+    page = chromium.new_page(viewport={"width": 390, "height": 800})
+    for name in ("10_a", "11_b"):  # a long formula, a wide table
+        page.goto((tmp_path / "EPUB" / f"notebooks-{name}.xhtml").as_uri())
+        assert page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [390, 390], name
+    page.close()

@@ -72,7 +72,7 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None, promis
     for found in (hacking.along_lam, hacking.along_n):
         if found is not None:
             _path(ax, found)
-    ax.axhline(0.0, color=plotting.BASE, linewidth=1, linestyle=":")
+    ax.axhline(0.0, color=plotting.BASE, linewidth=1, linestyle=":", label="_nothing gained")
     plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(hacking.gold)} over the base model")
     return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0))
 
@@ -220,7 +220,9 @@ def draw_pass_at_k(found: PassEstimate, ax: Axes) -> Axes:
     }
     for name, (one, color, marker, style) in shown.items():
         if one is not None:
-            ax.fill_between(found.k, one.low, one.high, color=color, alpha=0.15, linewidth=0)
+            ax.fill_between(
+                found.k, one.low, one.high, color=color, alpha=0.15, linewidth=0, label=f"_{name}: interval"
+            )
             ax.plot(found.k, one.value, color=color, marker=marker, linestyle=style, label=name)
     ax.set_xscale("log", base=2)
     ax.set_xticks(found.k, [f"{k}" for k in found.k])

@@ -30,7 +30,7 @@ def figure_data(fig: Figure) -> str:
 
     ``x`` and ``y`` are in the units of the axes, which the rows of kind ``axis`` name. A ``band`` reaches from ``y`` to
     ``y2``, a ``segment`` from (``x``, ``y``) to (``x2``, ``y2``), a ``bar`` covers the box between these. What reaches
-    from edge to edge has no coordinate along that side.
+    from edge to edge has no coordinate along that side. An error bar is one segment.
 
     >>> import matplotlib.pyplot as plt
     >>> fig, ax = plt.subplots()
@@ -57,6 +57,7 @@ def _cell(value: object) -> object:
 
 def _rows(ax: Axes) -> Iterator[Row]:
     from matplotlib.category import StrCategoryLocator
+    from matplotlib.container import ErrorbarContainer
     from matplotlib.ticker import FixedLocator
 
     for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
@@ -67,7 +68,8 @@ def _rows(ax: Axes) -> Iterator[Row]:
                     yield {"kind": "tick", "series": name, name: float(place), "text": _plain(label.get_text())}
     if ax.get_title(loc="left") or ax.get_title():
         yield {"kind": "title", "text": _plain(ax.get_title(loc="left") or ax.get_title())}
-    drawn = (*ax.lines, *ax.collections, *ax.patches, *ax.images)
+    caps = {id(cap) for bars in ax.containers if isinstance(bars, ErrorbarContainer) for cap in bars[1]}
+    drawn = [one for one in (*ax.lines, *ax.collections, *ax.patches, *ax.images) if id(one) not in caps]
     names = _names(ax, drawn)
     for number, artist in enumerate(drawn, start=1):
         name = names.get(id(artist)) or f"series {number}"
@@ -147,7 +149,7 @@ def _names(ax: Axes, drawn: Sequence[Artist]) -> dict[int, str]:
             if id(artist) not in names and len(found) == 1:
                 names[id(artist)] = found.pop()
     _share(ax, names)
-    if not names and len(coloured) == 1:
+    if len(coloured) == 1 and id(coloured[0]) not in names:
         names[id(coloured[0])] = _plain(ax.yaxis.get_label_text())
     return names
 

@@ -119,7 +119,7 @@ def difference_figure(test: Standings) -> Axes:
         low, mean, high = ([100 * getattr(one, end) for _, one in there] for end in ("low", "mean", "high"))
         style: dict[str, Any] = {"linestyle": "-", "linewidth": 1.0, "label": find(name).label, **find(name).style}
         plotting.points(ax, [shift * n for n, _ in there], mean, low=low, high=high, **style)
-    ax.axhline(0.0, color=plotting.BASE, linewidth=1)
+    ax.axhline(0.0, color=plotting.BASE, linewidth=1, label="_best-of-N")
     ax.set_xscale("log")
     ax.set_xticks(lengths, [f"{n:,d}" for n in lengths])
     ax.xaxis.set_minor_formatter(NullFormatter())

@@ -162,9 +162,11 @@ def figure(results: Results, curves: list[ProxyCurve]) -> Axes:
             inside = curve.optimum.kl <= most
             ax.plot(curve.optimum.kl[inside], curve.optimum.gold_gain[inside], color=color, label=curve.label)
             near = curve.best_of_n.kl <= most
-            ax.plot(curve.best_of_n.kl[near], curve.best_of_n.gold_gain[near], color=color, linestyle="--", linewidth=1)
-            plotting.points(ax, curve.trained.kl, curve.trained.gold_gain, color=color, marker="o")
-        ax.axhline(0.0, color=plotting.BASE, linewidth=0.8)
+            x, y, drawn = curve.best_of_n.kl[near], curve.best_of_n.gold_gain[near], f"_{curve.label}: best-of-N"
+            ax.plot(x, y, color=color, linestyle="--", linewidth=1, label=drawn)
+            trained = f"_{curve.label}: trained policies"
+            plotting.points(ax, curve.trained.kl, curve.trained.gold_gain, color=color, marker="o", label=trained)
+        ax.axhline(0.0, color=plotting.BASE, linewidth=0.8, label="_nothing gained")
         low = min(float(c.trained.gold_gain.min()) if len(c.trained) else 0.0 for c in shown)
         ax.set_ylim(bottom=1.15 * min(low, -0.1))
         plotting.name_axes(ax, plotting.KL_LABEL if task == list(TASKS)[-1] else "", "gold gain over the base", task)

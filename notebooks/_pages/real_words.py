@@ -126,12 +126,13 @@ def _panel(ax: Axes, page: Page, tried: list[Trial]) -> None:
     kl = np.linspace(0.0, np.sqrt(end), 60)[1:] ** 2
     found = page.fit.at(kl)
     plotting.curve(ax, np.append(0.0, kl), np.append(0.0, found.gain), "limit", at=0.55)
-    ax.fill_between(kl, found.gain_low, found.gain_high, color=plotting.LIMIT, alpha=0.15, linewidth=0)
+    style: dict[str, Any] = {"color": plotting.LIMIT, "alpha": 0.15, "linewidth": 0, "label": "_limit: interval"}
+    ax.fill_between(kl, found.gain_low, found.gain_high, **style)
     whole = page.fit.weights[0]
     spent, gained = whole @ page.best.kl, whole @ page.best.gain
     spent[0] = gained[0] = 0.0
     smooth = np.linspace(0.0, np.sqrt(min(kl[-1], spent[-1])), 60)  # both start as straight lines in √KL
-    style: dict[str, Any] = {"color": plotting.BEST_OF_N, "linewidth": 1.2, "label": "best-of-N"}
+    style = {"color": plotting.BEST_OF_N, "linewidth": 1.2, "label": "best-of-N"}
     ax.plot(smooth**2, np.interp(smooth, np.sqrt(np.maximum(spent, 0.0)), gained), "--", **style)
     for name in _METHODS:
         style = {"linestyle": "none", **find(name).style}
@@ -139,7 +140,7 @@ def _panel(ax: Axes, page: Page, tried: list[Trial]) -> None:
         low, mid, high = ([getattr(one.gain, end) for one in there] for end in ("low", "mean", "high"))
         plotting.points(ax, [one.kl.mean for one in there], mid, low=low, high=high, label=find(name).label, **style)
         mine = [one for one in tried if one.method == name]
-        style["markerfacecolor"] = "white"
+        style |= {"markerfacecolor": "white", "label": f"_{find(name).label}: trials of tuning"}
         plotting.points(ax, [one.kl for one in mine], [one.gain for one in mine], **style)
     plotting.name_axes(ax, "KL to the base model (nats per response)", f"gain in {page.reward}", page.reward)
 
@@ -352,11 +353,12 @@ def proxy_figure(page: Page) -> Axes:
     found = _by_proxy(page)
     ax.plot(found.spent, found.proxy_gain, color=plotting.BASE, label="what the reward model says")
     ax.plot(found.spent, found.gold_gain, color=plotting.LIMIT, label="gold")
-    ax.fill_between(found.spent, found.gold_low, found.gold_high, color=plotting.LIMIT, alpha=0.15, linewidth=0)
+    style: dict[str, Any] = {"color": plotting.LIMIT, "alpha": 0.15, "linewidth": 0, "label": "_gold: interval"}
+    ax.fill_between(found.spent, found.gold_low, found.gold_high, **style)
     rows, base = page.results.select(reward="proxy"), page.results.base
-    for column, color in (("proxy", plotting.BASE), ("sentiment", plotting.LIMIT)):
+    for column, color, name in (("proxy", plotting.BASE, "the reward model"), ("sentiment", plotting.LIMIT, "gold")):
         gain = rows[column] - base.prompt_means(column).mean()
-        plotting.points(ax, rows.kl, gain, color=color, linestyle="none")
+        plotting.points(ax, rows.kl, gain, color=color, linestyle="none", label=f"_policies trained on it: {name}")
     plotting.name_axes(ax, "KL to the base model (nats per response)", "gain")
     return plotting.legend(ax, loc="lower right")
 

@@ -154,7 +154,7 @@ def parts_figure(table: pd.DataFrame) -> Axes:
             rows.total, place, xerr=np.maximum(ends, 0.0), linestyle="", marker="|", markersize=9, color=plotting.BASE,
             label="sum, 95% interval",
         )  # fmt: skip
-        ax.axvline(0.0, color=plotting.BASE, linewidth=0.8)
+        ax.axvline(0.0, color=plotting.BASE, linewidth=0.8, label="_nothing wasted")
         ax.set_yticks(place, rows.policy)
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)

@@ -54,6 +54,7 @@ _OLD = (
     "rules",
 )
 _BLOCKS = ("p", "div", "ul", "ol", "dl", "table", "figure", "section", "pre", "h1", "h2", "h3", "h4", "blockquote")
+_LINE = 20  # signs of a formula that fit into a line on a phone, which does not break it
 _TEX = re.compile(r"\s*\\[(\[](.*)\\[)\]]\s*", re.DOTALL)
 
 
@@ -149,6 +150,8 @@ def _replace(tag: Tag, mml: str) -> None:
     number = tag.select_one(".eqno")
     tag.clear()
     tag.append(BeautifulSoup(mml, "html.parser"))
+    if tag.name == "span" and len("".join(tag.get_text().split())) > _LINE:
+        tag["class"] = " ".join([*map(str, tag.get_attribute_list("class")), "scroll"])
     if number is not None:
         tag.append(number)
 
@@ -162,6 +165,8 @@ def _tidy(body: Tag) -> None:
     for table in body.find_all("table"):
         for group in table.find_all("colgroup"):
             group.decompose()
+        if table.find_parent("table") is None:
+            table.wrap(Tag(name="div", attrs={"class": "scroll"}))  # what is wider than the page moves in its own box
     for number in body.select("p.eqno"):
         number.name = "span"
     for tag in body.select("span, a, em, strong, code"):  # blocks within a line, which Sphinx writes in places
