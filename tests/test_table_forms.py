@@ -537,12 +537,35 @@ def test_a_stream_of_arrow_is_read_as_its_file_and_announces_the_same(
             writer.write_table(table, 15)
         assert RewardTable.read(tmp_path / f"{number}.arrow").columns["reward"].tolist() == COLUMNS_OF_FORTY["reward"]
     held = (tmp_path / "1.arrow").read_bytes()
-    for cut in (held[: len(held) // 2], held[:6], held[:4] + b"\xff\xff\xff\x7f" + held[8:], held[:4]):
+    # The last but one is whole but for the mark of its end, as where a copy stops between two batches.
+    for cut in (held[: len(held) // 2], held[:6], held[:4] + b"\xff\xff\xff\x7f" + held[8:], held[:-8], held[:4]):
         with pytest.raises(InputError, match=r"is not a whole|no rows"):
             RewardTable.read(written(tmp_path, "cut.arrow", cut))
     monkeypatch.setenv(MOST_BYTES, "1e4")
     with pytest.raises(InputError, match="needs about"):
         RewardTable.read(tmp_path / "1.arrow", prompt="text")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "arrow"])
+@pytest.mark.parametrize("rows", [(8, 8), (8, 4), (4, 8), (4, 4, 4), (200, 8), (8, 200)], ids=str)
+def test_files_joined_end_to_end_are_not_taken_for_one(tmp_path: Path, kind: str, rows: tuple[int, ...]) -> None:
+    """Of several, the libraries read the footer of the last and the rows of the first, or the first alone."""
+    joined = b""
+    for n in rows:
+        table = pa.table({"prompt_id": np.arange(n) // 4, "reward": np.arange(n) % 3 + 0.5})
+        out = pa.BufferOutputStream()
+        if kind == "parquet":
+            pq.write_table(table, out, write_page_index=n == 4, compression="none")
+        else:
+            with (pa.ipc.new_file if kind == "feather" else pa.ipc.new_stream)(out, table.schema) as writer:
+                writer.write_table(table, 4)
+        RewardTable.read(written(tmp_path, f"one.{kind}", out.getvalue().to_pybytes()))
+        joined += out.getvalue().to_pybytes()
+    path = written(tmp_path, f"all.{kind}", joined)
+    with pytest.raises(InputError, match="several files are joined end to end in it; give each of them"):
+        RewardTable.read(path)
+    with pytest.raises(InputError, match="several files are joined end to end"):
+        [piece.load(["reward"]) for piece in open_pieces(str(path), lambda _: ["reward"])]
 
 
 COLUMNS_OF_FORTY = {"reward": (np.arange(40) % 7 / 2.0).tolist(), "text": ["x" * 10_000] * 40}

@@ -21,6 +21,7 @@ from alignlib.scale.further import Further
 from alignlib.scale.keys import keys_of, plain_names
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_checks import check_bins, check_column, check_meta, check_values, damaged, read_meta
+from alignlib.tables import check_alone
 
 __all__ = [
     "VERSION",
@@ -304,8 +305,10 @@ def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
     import pyarrow.parquet as pa_parquet
 
     try:
+        with open(path, "rb") as file:
+            check_alone(file)
         table = pa_parquet.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole Parquet file; make the summary again.", argument="path") from error
     if _KEY in (table.schema.metadata or {}):
         return from_arrow(table, str(path))

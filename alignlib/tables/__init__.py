@@ -10,8 +10,8 @@ Rooms that read other kinds of tables open them with `open_table_file` (`open_pi
 (`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and
 read their cells as `numbers`, `identifiers` or `list_cells` (where a column `holds_lists`); `plain_cells` puts aside
 how they were stored, and `with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is
-said in one sentence (`check_file`, `not_utf8`, `short`; `without_repeats` knows tables written twice), and JSON
-beside tables is parsed within bounds (`check_depth`, `parse_json`). Formats lie in `formats`, one file each.
+said in one sentence (`check_file`, `check_alone`, `not_utf8`, `short`; `without_repeats` knows tables written twice),
+and JSON beside tables is parsed within bounds (`check_depth`, `parse_json`). Formats lie in `formats`, one file each.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from alignlib.tables.layouts import read_samples
 from alignlib.tables.list_cells import holds_lists, list_cells
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.opponent import against_opponent
+from alignlib.tables.parquet_sizes import check_alone
 from alignlib.tables.pieces import open_pieces, row_groups
 from alignlib.tables.rater_table import RaterTable
 from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in
@@ -52,6 +53,7 @@ __all__ = [
     "RewardTable",
     "TableFile",
     "against_opponent",
+    "check_alone",
     "check_depth",
     "check_file",
     "check_fits",

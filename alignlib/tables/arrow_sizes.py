@@ -16,6 +16,8 @@ _HEADER_KIND, _HEADER, _BODY = 1, 2, 3  # of a message,
 _DATA = 1  # of a batch of a dictionary,
 _BUFFERS, _COMPRESSION, _OF_VIEWS = 2, 3, 4  # and of a batch
 _OF_DICTIONARY, _OF_BATCH = 2, 3  # kinds of a message
+_BETWEEN = 64  # bytes between the last batch and the footer, at most; the mark of the end has 8
+_JOINED = "several files are joined end to end in it; give each of them, in a folder"
 _MARK = 0xFFFFFFFF  # in front of a message
 
 
@@ -87,8 +89,11 @@ def announced_sizes(data: pa.Buffer, schema: pa.Schema, columns: Collection[str]
         footer = held[len(held) - len(_MAGIC) - 4 - size : len(held) - len(_MAGIC) - 4]
         root = _number(footer, "<I", 0)
         parts = [list(_blocks(footer, root, place)) for place in (_DICTIONARIES, _BATCHES)]
-        dictionaries = [_size(held, *block) for block in parts[0]]
-        batches = [_size(held, *block, parts_of) for block in parts[1]]
+        ends = [start + long + body for blocks in parts for start, long, body in blocks]
+        if ends and len(held) - len(_MAGIC) - 4 - size - max(ends) > _BETWEEN:
+            raise ValueError(_JOINED)
+        dictionaries = [_size(held, start, long) for start, long, _ in parts[0]]
+        batches = [_size(held, start, long, parts_of) for start, long, _ in parts[1]]
     except struct.error as error:
         raise ValueError(f"its parts do not lie within it: {error}") from error
     return sum(dictionaries), batches
@@ -115,12 +120,13 @@ def _follow(held: memoryview, table: int, place: int) -> int | None:
     return None if at is None else at + _number(held, "<I", at)
 
 
-def _blocks(footer: memoryview, root: int, place: int) -> Iterator[tuple[int, int]]:
-    """Yield where each message begins, and how long it is without its body."""
+def _blocks(footer: memoryview, root: int, place: int) -> Iterator[tuple[int, int, int]]:
+    """Yield where each message begins, how long it is without its body, and how long that is."""
     vector = _follow(footer, root, place)
     for i in range(0 if vector is None else _number(footer, "<I", vector)):
         assert vector is not None
-        yield _number(footer, "<q", vector + 4 + 24 * i), _number(footer, "<i", vector + 12 + 24 * i)
+        at = vector + 4 + 24 * i
+        yield _number(footer, "<q", at), _number(footer, "<i", at + 8), _number(footer, "<q", at + 16)
 
 
 def _messages(held: memoryview) -> Iterator[tuple[int, int, int]]:
@@ -129,6 +135,8 @@ def _messages(held: memoryview) -> Iterator[tuple[int, int, int]]:
     while start + 8 <= len(held) and _number(held, "<I", start) == _MARK:
         length = _number(held, "<i", start + 4)
         if length <= 0:  # the end is marked so
+            if len(held) > start + 8 and np.frombuffer(held, np.uint8, offset=start + 8).any():
+                raise ValueError(_JOINED)
             return
         message = held[start + 8 : start + 8 + length]
         root = _number(message, "<I", 0)
@@ -138,6 +146,7 @@ def _messages(held: memoryview) -> Iterator[tuple[int, int, int]]:
         if after < 0:
             raise ValueError("its parts do not lie within it")
         start += 8 + length + after
+    raise ValueError("the mark of its end is not there, as of a file that was copied in part")
 
 
 def _parts(kind: pa.DataType) -> Iterator[int]:

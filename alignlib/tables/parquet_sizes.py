@@ -1,4 +1,4 @@
-"""How many values the columns of a Parquet file have, as its footer announces: known before anything is decoded.
+"""What the footer of a Parquet file announces, before anything is decoded: how many values, and where their pages end.
 
 The footer is read here, since pyarrow ends the whole process at a footer whose statistics are damaged as soon as it is
 asked about a column. It is in the compact protocol of Thrift, of which only what leads to the counts is looked at.
@@ -6,16 +6,20 @@ asked about a column. It is in the compact protocol of Thrift, of which only wha
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from typing import IO
 
 import pyarrow as pa
 
-__all__ = ["announced_values"]
+__all__ = ["announced_values", "check_alone"]
 
 _MAGIC = b"PAR1"
 _ROW_GROUPS, _COLUMNS, _ABOUT, _PATH, _VALUES = 4, 1, 3, 3, 5  # numbers of fields: of the footer, …, of a column
+_SIZE, _PAGES, _DICTIONARY = 7, 9, 11  # and where its pages lie
+_PIECE, _OVERLAP = 1 << 20, 16  # bytes looked at once
 _DEEPEST = 16
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 
@@ -41,24 +45,70 @@ def announced_values(data: pa.Buffer) -> Counter[str]:
     >>> announced_values(file.getvalue())
     Counter({'c': 4, 'a.b': 2})
     """
-    end = data.size - len(_MAGIC) - 4
+    return _footer(pa.BufferReader(data))[0].found
+
+
+def check_alone(file: IO[bytes]) -> None:
+    """Refuse files that were joined end to end (``cat``): only the last one's footer is read, and other rows for its.
+
+    Of a file that is alone, little or nothing lies between its last page and its footer. Behind that much, or sooner,
+    the last of several begins.
+
+    Parameters
+    ----------
+    file : binary file
+        The content.
+
+    Raises
+    ------
+    ValueError
+        If there are several, or no footer.
+
+    Examples
+    --------
+    >>> import io
+    >>> import pyarrow.parquet as pq
+    >>> file = io.BytesIO()
+    >>> pq.write_table(pa.table({"a": [1, 2]}), file)
+    >>> check_alone(file)
+    >>> check_alone(io.BytesIO(2 * file.getvalue()))
+    Traceback (most recent call last):
+    ValueError: several files are joined end to end in it; give each of them, in a folder
+    """
+    footer, begins = _footer(file)
+    file.seek(0)
+    left, held, start = max(0, begins - footer.end) + len(_MAGIC), b"", 0  # bytes to look at, some of them, and where
+    while left > 0 and (piece := file.read(min(left, _PIECE))):
+        left -= len(piece)
+        held += piece
+        at = -1
+        while (at := held.find(2 * _MAGIC, at + 1)) >= 0:
+            if at >= 4 and 0 < struct.unpack_from("<I", held, at - 4)[0] <= start + at - 8:  # a footer's length
+                raise ValueError("several files are joined end to end in it; give each of them, in a folder")
+        start, held = start + max(0, len(held) - _OVERLAP), held[-_OVERLAP:]
+
+
+def _footer(file: IO[bytes]) -> tuple[_Reader, int]:
+    """Return the footer, read, and where it begins."""
+    end = file.seek(0, os.SEEK_END) - len(_MAGIC) - 4
     try:
-        (size,) = struct.unpack("<I", data[max(end, 0) : max(end, 0) + 4].to_pybytes())
+        file.seek(max(end, 0))
+        (size,) = struct.unpack("<I", file.read(4))
         if size > end:
             raise IndexError("the footer is longer than the file")
-        return _Reader(data[end - size : end].to_pybytes()).counts()
+        file.seek(end - size)
+        return _Reader(file.read(size)), end - size
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise ValueError(f"its footer is damaged: {error}") from error
 
 
 class _Reader:
-    """A place in the footer."""
+    """A place in the footer; how many values each column has, and where the last of their pages ends."""
 
     def __init__(self, held: bytes) -> None:
         self.held, self.at = held, 0
-
-    def counts(self) -> Counter[str]:
-        found: Counter[str] = Counter()
+        self.found: Counter[str] = Counter()
+        self.end = len(_MAGIC)
         for field, kind in self.fields():
             if (field, kind) != (_ROW_GROUPS, _LIST):
                 self.skip(kind)
@@ -69,25 +119,27 @@ class _Reader:
                         self.skip(of)
                         continue
                     for _ in range(self.length(_STRUCT)):
-                        self.column(found)
-        return found
+                        self.column()
 
-    def column(self, found: Counter[str]) -> None:
+    def column(self) -> None:
         """Add what one piece of a column says of itself."""
         for field, kind in self.fields():
             if (field, kind) != (_ABOUT, _STRUCT):
                 self.skip(kind)
                 continue
-            name, values = "", 0
+            name = ""
+            numbers = {_VALUES: 0, _SIZE: 0, _PAGES: 0, _DICTIONARY: 0}
             for part, of in self.fields():
                 if part == _PATH and of == _LIST:
                     path = [self.text() for _ in range(self.length(_BINARY))]
                     name = path[0].decode()
-                elif part == _VALUES and _BYTE < of < _DOUBLE:
-                    values = self.signed()
+                elif part in numbers and _BYTE < of < _DOUBLE:
+                    numbers[part] = self.signed()
                 else:
                     self.skip(of)
-            found[name] += max(values, 0)
+            self.found[name] += max(numbers[_VALUES], 0)
+            starts = [numbers[part] for part in (_PAGES, _DICTIONARY) if numbers[part] > 0]
+            self.end = max(self.end, min(starts, default=0) + numbers[_SIZE])
 
     def byte(self) -> int:
         self.at += 1

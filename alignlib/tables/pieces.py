@@ -13,6 +13,7 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.cell_types import UNCHECKED, check_dictionary, is_text, longest
 from alignlib.tables.formats import known_formats
+from alignlib.tables.parquet_sizes import check_alone
 from alignlib.tables.reading import open_table_file
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
@@ -114,6 +115,9 @@ def _parquet(
         with pa_parquet.ParquetFile(path if source is None else source, page_checksum_verification=True) as opened:
             schema = opened.schema_arrow
             nested = nested_keys(schema)
+            if groups is None or groups.start == 0:  # once a file
+                with open(path, "rb") if source is None else contextlib.nullcontext(source) as content:
+                    check_alone(content)
             names = (*schema.names, *nested)
             columns = needed(TableFile(path, names, lambda some: schema.empty_table().select(some), nested=nested))
             some = range(opened.num_row_groups) if groups is None else groups
@@ -134,7 +138,7 @@ def _parquet(
                 yield from _numbered(path, names, nested, tables, row)
     except MemoryError:
         raise
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError):
             raise InputError(
                 f"There is no file {path} any more; it was there when the parts were listed; put it back, or ask again."

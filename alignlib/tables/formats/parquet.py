@@ -10,7 +10,7 @@ from alignlib._core.errors import InputError
 from alignlib.tables.cell_types import check_dictionary, is_text, kind_of
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.memory_limit import check_fits
-from alignlib.tables.parquet_sizes import announced_values
+from alignlib.tables.parquet_sizes import announced_values, check_alone
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
 __all__ = ["DIFFERENCES", "as_differences", "open_parquet"]
@@ -42,6 +42,7 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
         schema = _with_durations(opened.schema_arrow, opened.metadata.metadata or {})
         nested = nested_keys(schema)
         values = announced_values(data)
+        check_alone(pa.BufferReader(data))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
