@@ -262,7 +262,8 @@ class _Kkt:
 
     def _solve(self, right: FloatArray) -> FloatArray:
         size = self.search.size
-        solved = np.asarray(scipy.linalg.cho_solve(self.factor, right[:size], check_finite=False))
+        # As `cho_solve` does, which takes longer to get there than small systems take to solve.
+        solved, _ = scipy.linalg.lapack.dpotrs(self.factor[0], right[:size], lower=1)
         with np.errstate(divide="ignore", invalid="ignore"):  # a step that is not finite ends the search
             return np.concatenate([solved, right[size:] * (self.search.x / self.search.z)[size:]])
 
