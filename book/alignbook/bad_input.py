@@ -65,7 +65,10 @@ def tried(project: Project) -> dict[str, list[int]]:
             return dict(data["counts"])
     paths = [str(project.root), str(project.root / "book"), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    program = "import runpy; runpy.run_module('tests.trials', run_name='__main__')"
+    # Little of what the trials make is garbage, which it is not worth looking for so often.
+    program = (
+        "import gc, runpy; gc.set_threshold(50_000, 20, 20); runpy.run_module('tests.trials', run_name='__main__')"
+    )
     done = run_bound(program, cwd=project.root, env=environment, check=True)
     counts: dict[str, list[int]] = json.loads(done.stdout.splitlines()[-1])
     write_whole(kept, json.dumps({"digest": digest, "counts": counts}, indent=1) + "\n")
