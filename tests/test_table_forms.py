@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError, bounded
 from alignlib.models.resumable import write_parquet
+from alignlib.scale.parts import list_parts
 from alignlib.tables import RaterTable, RewardTable, open_table_file
 from alignlib.tables.arrow_sizes import announced_sizes
 from alignlib.tables.cell_types import plain_cells
@@ -32,6 +33,7 @@ from alignlib.tables.json_text import check_lines
 from alignlib.tables.memory_limit import MOST_BYTES
 from alignlib.tables.parquet_sizes import announced_values
 from alignlib.tables.pieces import open_pieces
+from alignlib.tables.reading import tables_in
 from alignlib.tables.table_file import TableFile, nested_keys
 from alignlib.training.policy_kl.sample_table import read_kl_samples
 
@@ -536,6 +538,10 @@ def test_a_stream_of_arrow_is_read_as_its_file_and_announces_the_same(
         ):
             writer.write_table(table, 15)
         assert RewardTable.read(tmp_path / f"{number}.arrow").columns["reward"].tolist() == COLUMNS_OF_FORTY["reward"]
+    for name in ("state.json", "dataset_info.json"):  # saved beside them, and no tables
+        written(tmp_path, name, b"{}")
+    for listed in (tables_in(tmp_path), [Path(part.path) for part in list_parts(str(tmp_path))]):
+        assert [one.name for one in listed] == ["0.arrow", "1.arrow"]
     held = (tmp_path / "1.arrow").read_bytes()
     # The last but one is whole but for the mark of its end, as where a copy stops between two batches.
     for cut in (held[: len(held) // 2], held[:6], held[:4] + b"\xff\xff\xff\x7f" + held[8:], held[:-8], held[:4]):

@@ -16,7 +16,7 @@ import numpy as np
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
-from alignlib.tables import is_table_name, row_groups
+from alignlib.tables import is_table_name, row_groups, without_descriptions
 
 __all__ = ["Part", "is_many", "list_parts", "opened"]
 
@@ -137,7 +137,7 @@ def list_parts(location: str) -> list[Part]:
         paths = [location]
     if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
         paths = [f".{os.sep}{path}" if _URL.match(path) else path for path in paths]
-    tables = sorted(path for path in paths if is_table_name(path))
+    tables = without_descriptions(path for path in paths if is_table_name(path))
     require(bool(tables), f"{location} holds no table; name a folder, a pattern or a file of them.", "table")
     return [_stat(path) for path in tables]
 

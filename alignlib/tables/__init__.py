@@ -6,12 +6,13 @@ prompt by prompt), and `example_table` and `example_scores` make rewards up; `ag
 responses of a fixed opponent.
 
 Rooms that read other kinds of tables open them with `open_table_file` (`open_pieces`: piece by piece, whose samples
-`read_samples` gives; `is_table_name` knows which files are tables), which gives a `TableFile` of named columns
-(`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and
-read their cells as `numbers`, `identifiers` or `list_cells` (where a column `holds_lists`); `plain_cells` puts aside
-how they were stored, and `with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is
-said in one sentence (`check_file`, `check_alone`, `not_utf8`, `short`; `without_repeats` knows tables written twice),
-and JSON beside tables is parsed within bounds (`check_depth`, `parse_json`). Formats lie in `formats`, one file each.
+`read_samples` gives; `is_table_name` knows which files are tables, of a folder without what describes them:
+`without_descriptions`), which gives a `TableFile` of named columns (`require_column`; what commands ask of several:
+`combines`, `expand`, `is_pattern`, `split_names`), `load` some and read their cells as `numbers`, `identifiers` or
+`list_cells` (where a column `holds_lists`); `plain_cells` puts aside how they were stored, and `with_reward` joins gold
+on few rows to the rewards of all. What is wrong with a file is said in one sentence (`check_file`, `check_alone`,
+`not_utf8`, `short`; `without_repeats` knows tables written twice), and JSON beside tables is parsed within bounds
+(`check_depth`, `parse_json`). Formats lie in `formats`, one file each.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from alignlib.tables.opponent import against_opponent
 from alignlib.tables.parquet_sizes import check_alone
 from alignlib.tables.pieces import open_pieces, row_groups
 from alignlib.tables.rater_table import RaterTable
-from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in
+from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in, without_descriptions
 from alignlib.tables.repeats import without_repeats
 from alignlib.tables.reward_range import LARGEST_REWARD, check_range
 from alignlib.tables.rewards import RewardTable
@@ -83,6 +84,7 @@ __all__ = [
     "tables_in",
     "too_large",
     "with_reward",
+    "without_descriptions",
     "without_repeats",
 ]
 

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     import narwhals as nw
     from narwhals.typing import IntoFrame
 
-__all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tables_in"]
+__all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tables_in", "without_descriptions"]
 
 # With a mark of byte order, as Windows PowerShell writes `alignlib example > rewards.csv`; nothing else begins so.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP_MAGIC = b"\x1f\x8b"
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # a path has lost one of the slashes
+# What `datasets` saves beside its Arrow files, in words of its own: no tables.
+_DESCRIPTIONS = {"dataset_info.json", "state.json", "dataset_dict.json"}
 _PIECE = 1 << 24  # bytes read at once
 _RATIO = 200  # that a gzip file of a table does not reach; one of zeros has 1000
 _LEAST_SUSPECT = 1 << 27  # bytes; below, no ratio is suspect
@@ -128,9 +130,34 @@ def tables_in(path: str | Path) -> list[Path]:
     path = Path(path)
     if not path.is_dir():
         return [path]
-    found = sorted(one for one in path.iterdir() if one.is_file() and _format_of(one) and one.name[0] not in "._")
+    held = (one for one in path.iterdir() if one.is_file() and _format_of(one) and one.name[0] not in "._")
+    found = [Path(one) for one in without_descriptions(map(str, held))]
     require(bool(found), f"{path} is a folder without a table ({', '.join(known_formats())}); name a file.", "path")
     return found
+
+
+def without_descriptions(tables: Iterable[str]) -> list[str]:
+    """Leave out what `datasets` saves beside Arrow files to describe them; it is JSON, and no table.
+
+    Parameters
+    ----------
+    tables : iterable of str
+        Files of a folder, or of folders in one.
+
+    Returns
+    -------
+    list of str
+        The others, in the order of their names.
+
+    Examples
+    --------
+    >>> without_descriptions(["hf/state.json", "hf/data-0.arrow"]), without_descriptions(["run/state.json"])
+    (['hf/data-0.arrow'], ['run/state.json'])
+    """
+    found = sorted(tables)
+    if not any(one.lower().endswith(".arrow") for one in found):
+        return found
+    return [one for one in found if os.path.basename(one) not in _DESCRIPTIONS]
 
 
 def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
@@ -290,7 +317,7 @@ def check_file(path: Path) -> None:
             return
         said = f"{path} is a file of the system's that is waited for, as a pipe is; write the table to a file first."
     elif path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if _format_of(p))
+        inside = without_descriptions(p.name for p in path.iterdir() if _format_of(p))
         some = ", ".join(map(repr, inside[:5]))
         if len(inside) > 1:  # a table in parts, for all that is known: one of them would be a wrong answer
             said = f"{path} is a folder, and one file is read here; join its parts to one, or name the table ({some})."

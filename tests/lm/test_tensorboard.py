@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +69,57 @@ def test_scalars_that_newer_writers_store_as_tensors(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_training_log(tmp_path).kl, [1e-4, 4e-4], rtol=1e-6)
 
 
-def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
-    path = tmp_path / "events.out.tfevents.1.host"
-    path.write_bytes(b"no events at all, but long enough for a header")
-    with pytest.raises(InputError):
-        read_training_log(tmp_path)
+@pytest.mark.parametrize(
+    ("changed", "steps", "said"),
+    [
+        (
+            lambda held, at: held[: at + 15] + bytes([held[at + 15] ^ 4]) + held[at + 16 :],
+            0,
+            "is damaged after record 4",
+        ),
+        (lambda held, at: held[: at + 1] + b"\1" + held[at + 2 :], 0, "is damaged after record 4"),
+        (lambda held, at: held[:at] + bytes(500) + held[at:], 0, "is damaged after record 4"),
+        (lambda held, at: held[: at + 15], 3, "ends within a record, after 4 whole ones"),
+        (lambda held, at: held[:at] + bytes(500), 3, "ends within a record, after 4 whole ones"),
+        (lambda held, at: held[:at], 3, ""),
+        (lambda held, at: held, 6, ""),
+        (lambda held, at: b"no events at all, but long enough for a header", 0, "holds no events of TensorBoard's"),
+        (lambda held, at: bytes(100), 0, "holds no events of TensorBoard's"),
+        (lambda held, at: b"", 0, "is empty; ask again when"),
+    ],
+)
+def test_what_follows_a_damaged_record_is_not_left_out_in_silence(
+    tmp_path: Path, changed: Callable[[bytes, int], bytes], steps: int, said: str
+) -> None:
+    """TensorBoard's own reader stops there without a word."""
+    writer = EventFileWriter(str(tmp_path))
+    for step in range(6):
+        values = [Summary.Value(tag=tag, simple_value=0.1 * (step + 1)) for tag in COLUMNS]
+        writer.add_event(Event(step=step, wall_time=1.0, summary=Summary(value=values)))
+    writer.close()
+    (path,) = tmp_path.iterdir()
+    held, at = path.read_bytes(), 0
+    for _ in range(4):  # the first names the version of the format
+        at += 16 + int.from_bytes(held[at : at + 8], "little")
+    path.write_bytes(changed(held, at))
+    if not steps:
+        with pytest.raises(InputError, match=said):
+            read_training_log(tmp_path)
+        return
+    log = read_training_log(tmp_path)
+    assert log.step.size == steps
+    assert any(said in note for note in log.notes) if said else not any("record" in note for note in log.notes)
+
+
+def test_which_of_ones_own_keys_is_the_kl_is_asked(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path)) as writer:
+        for tag in ("kl", "reward"):
+            writer.add_scalar(tag, 0.1, 1)
+    with pytest.raises(
+        InputError, match=r"logs 'kl', 'reward', 'step', the keys of no trainer .*; name that of the KL"
+    ):
+        read_training_log(tmp_path, kl_unit="sequence")
+    assert read_training_log(tmp_path, kl_unit="sequence", kl="kl").step.tolist() == [1]
 
 
 def test_the_pages_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

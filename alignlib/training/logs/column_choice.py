@@ -163,8 +163,13 @@ class _Choice:
                 f"{self._path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
                 f"policy to the base (KTO's 'kl' is another quantity), nor a reward of its responses; {ADVICE}."
             )
-        keys = list(dict.fromkeys(repr(one.name) for one in self.trainer.kl)) if self.trainer else ["'kl'"]
-        if self.trainer and any(name in self.plain for name in self.trainer.reward):
+        if self.trainer is None:
+            return (
+                f"{where} {self._listed()}, the keys of no trainer that is known here; name that of the KL to the base "
+                f"(kl), or where there is none, {ADVICE}."
+            )
+        keys = list(dict.fromkeys(repr(one.name) for one in self.trainer.kl))
+        if any(name in self.plain for name in self.trainer.reward):
             return (
                 f"{where} rewards but no KL: {self.trainer.no_kl}; train with a reference model, however small its "
                 f"weight, or {ADVICE}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from alignlib.training.logs.columns import columns_of_rows
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 
 __all__ = ["find_events", "read_events"]
+
+_AROUND = 16  # bytes of a record beside what it holds: its length, and checksums of both
+_LARGEST = 1 << 20  # bytes behind the last whole record that are looked at
 
 
 def find_events(path: Path) -> Path | None:
@@ -49,6 +53,10 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
             f"{path} holds TensorBoard's events, which its own package reads; install it (pip install tensorboard, or "
             "the extra [tensorboard])."
         ) from error
+    files = _files(path)
+    if not any(one.stat().st_size for one in files):
+        raise InputError(f"{path} is empty; ask again when the run has logged something.")
+    unfinished = [note for one in files if (note := _check_records(one))]
     try:
         events: Any = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
         events.Reload()
@@ -64,7 +72,39 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
             last = step
             rows.setdefault((part, step), {"step": step})[tag] = value
     ordered = [rows[key] for key in sorted(rows)]
-    return choose(columns_of_rows(path, "TensorBoard's events", ordered), query)
+    found = choose(columns_of_rows(path, "TensorBoard's events", ordered), query)
+    return replace(found, notes=(*found.notes, *unfinished))
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files of events that TensorBoard reads of a folder, or the one that was named."""
+    return sorted(one for one in path.iterdir() if "tfevents" in one.name) if path.is_dir() else [path]
+
+
+def _check_records(path: Path) -> str:
+    """Refuse a file with a damaged record, where TensorBoard stops without a word; return a note on one cut short."""
+    from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError  # type: ignore
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New  # type: ignore
+
+    reader, count, good = PyRecordReader_New(str(path)), 0, 0
+    try:
+        while True:
+            reader.GetNext()
+            count += 1
+            good += _AROUND + len(reader.record())
+    except OutOfRangeError:
+        return ""
+    except DataLossError as error:
+        with path.open("rb") as file:
+            file.seek(good)
+            rest = file.read(_LARGEST)
+        if count and ("truncated" in str(error) or not any(rest)):  # as while it is written, or after a loss of power
+            return (
+                f"{path.name} ends within a record, after {count:,} whole ones: if it is still being written, or was "
+                "copied in part, what follows is not in this answer."
+            )
+        where = f"is damaged after record {count:,} (byte {good:,})" if count else "holds no events of TensorBoard's"
+        raise InputError(f"{path} {where}; copy it again from where the run wrote it.") from error
 
 
 def _scalars(events: Any, tag: str) -> list[tuple[int, float]]:
