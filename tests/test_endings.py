@@ -13,6 +13,7 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -25,7 +26,7 @@ from alignlib._core.files import check_new, whole_file, write_whole
 from alignlib._core.locks import host_key
 from alignlib._core.working import working_folder
 from alignlib.cli import _ending
-from alignlib.cli._ending import refused
+from alignlib.cli._ending import Stopped, _unraisable, refused
 from alignlib.cli._say import csv_for, json_for
 from alignlib.cli.main import main
 from tests.small_project import ROOT
@@ -95,6 +96,18 @@ def alive(tmp_path: Path) -> list[int]:
         except psutil.Error:
             continue
     return found
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(Stopped(15), False), (KeyboardInterrupt(), True), (ValueError("x"), True)]
+)
+def test_a_signal_in_a_callback_of_pythons_own_is_not_printed(
+    capsys: pytest.CaptureFixture[str], error: BaseException, said: bool
+) -> None:
+    """As in a weak reference's, or when a process is copied; it is raised again a moment later."""
+    lost: Any = SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=None, err_msg=None, object=None)
+    _unraisable(lost)
+    assert bool(capsys.readouterr().err) is said
 
 
 # ------------------------------------------------------------------ signals

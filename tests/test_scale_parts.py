@@ -627,6 +627,16 @@ def _dies_once(work: Any, place: str, item: Any) -> Any:
     return work(item)
 
 
+def _where_files_pass(_: int) -> str:
+    return os.environ["TMPDIR"]
+
+
+def test_what_workers_leave_lies_in_a_folder_that_goes_with_them(dask: Any) -> None:
+    """Also where a signal ends them in the middle of a notebook."""
+    ((_, place),) = dask.map(_where_files_pass, [0])
+    assert Path(place).parent.name.startswith("alignlib-")
+
+
 def test_workers_give_what_one_process_does_and_one_that_is_killed_changes_nothing(
     folder: Path, tmp_path: Path, dask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

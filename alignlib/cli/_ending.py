@@ -268,6 +268,7 @@ def as_program(command: Callable[[], Any]) -> NoReturn:
         With 0, 1, 2, or the code of a signal.
     """
     _fill_closed()
+    sys.unraisablehook = _unraisable
     for name in _SIGNALS:
         _stop.heed(name)
     if hasattr(os, "register_at_fork"):
@@ -287,6 +288,12 @@ def as_program(command: Callable[[], Any]) -> NoReturn:
     if code > 128 and _stop.number:
         _stop.end(code)
     raise SystemExit(code)
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Say what Python cannot raise, as in a weak reference's callback; a signal is raised again, and needs no words."""
+    if not isinstance(lost.exc_value, Stopped):
+        sys.__unraisablehook__(lost)
 
 
 def _run(command: Callable[[], Any]) -> int:

@@ -265,6 +265,7 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
                         dashboard_address="127.0.0.1:0",
                         silence_logs=50,
                         memory_limit=None,
+                        env={"TMPDIR": str(home)},  # what they leave where they are killed goes with our folder
                     )
                     ending.enter_context(cluster)
                 client = ending.enter_context(Client(cluster))
