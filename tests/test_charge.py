@@ -218,3 +218,11 @@ def test_without_a_penalty_the_best_responses_are_left() -> None:
 def test_bad_input_is_named(call: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()  # type: ignore[operator]
+
+
+def test_a_response_too_unlikely_for_a_float_bears_nothing() -> None:
+    """Far from the base, as at a small beta, whole branches have no probability left that a float could hold."""
+    log_policy, log_base, reward = case(1)
+    log_policy = log_policy - 800.0 * (np.arange(SPACE.size) > 0)
+    for law in expected_update(log_policy, log_base, reward, SPACE, 0.7, CHARGES[0]):
+        assert np.isfinite(law).all()

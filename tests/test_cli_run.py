@@ -98,6 +98,7 @@ def test_names(project: Project, name: str) -> None:
         (["roots", "-p", "n", "3.0", "-o", "out.ipynb"], "n must be an integer; got '3.0'."),
         (["roots", "-p", "n", "1", "-o", "out.ipynb"], "n must be >= 2; got 1."),
         (["reads", "-p", "table", "no.csv", "-o", "out.ipynb"], "table must be the path of an existing file"),
+        (["reads", "--table", "", "-o", "out.ipynb"], "--table must be the path of an existing file; got ''"),
         (["pairs", "--n", "7", "-o", "out.ipynb"], "Error: --n must be below top, 5; got 7.\n"),
         (["pairs", "--top", "1", "-o", "out.ipynb"], "Error: n must be below --top, 1; got 1.\n"),
         (["roots"], "Say where to: alignlib run roots -o out.ipynb"),
@@ -464,6 +465,12 @@ def test_a_bad_sweep_is_refused_before_it_starts(project: Project, arguments: li
     result = alignlib("sweep", "pairs", *arguments, "-o", "a.csv")
     assert (result.exit_code, said in " ".join(result.output.split())) == (2, True), result.output
     assert not Path("a.csv").exists()
+
+
+def test_a_range_is_for_whole_numbers(project: Project) -> None:
+    result = alignlib("sweep", "roots", "--grid", "top=5:9", "-o", "a.csv")
+    assert result.exit_code == 2
+    assert "top takes no range, which is for whole numbers; got '5:9'. Give values" in " ".join(result.output.split())
 
 
 def test_a_sweep_by_run_leaves_a_table_alone(project: Project) -> None:

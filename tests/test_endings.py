@@ -636,7 +636,10 @@ def test_a_time_of_builds_that_is_none(monkeypatch: pytest.MonkeyPatch, said: st
     monkeypatch.setenv("SOURCE_DATE_EPOCH", said)
     result = CliRunner().invoke(main, ["frontier", "t.csv", "--reward", "x"])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"SOURCE_DATE_EPOCH must be a whole number of seconds since 1970; got '{said}'" in result.stderr
+    assert (
+        f"SOURCE_DATE_EPOCH must be a whole number of seconds since 1970, of at most 11 digits; got '{said}'"
+        in result.stderr
+    )
     assert CliRunner().invoke(main, ["frontier", "--help"]).exit_code == 0
 
 

@@ -213,7 +213,10 @@ def _check_date() -> None:
     """Refuse a time of builds that is none: libraries read it wherever they are first imported."""
     said = os.environ.get(_DATE, "0")
     if not (said.isascii() and said.isdecimal() and len(said) < 12):
-        raise BadInput(f"{_DATE} must be a whole number of seconds since 1970; got {said!r}. Correct or unset it.")
+        raise BadInput(
+            f"{_DATE} must be a whole number of seconds since 1970, of at most 11 digits; got {said!r}. Correct or "
+            "unset it."
+        )
 
 
 def refuse_typed(*names: str, remedy: str) -> None:

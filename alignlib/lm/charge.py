@@ -197,12 +197,12 @@ def expected_update(
         slope = charge.slope(token) if charge.per_token else np.broadcast_to(charge.slope(whole), token.shape)
         borne = (reward - (prob * reward).sum(axis=1, keepdims=True))[..., None] - beta * slope
     weight = prob / n_tokens(space) if charge.mean else prob
-    return _folded(weight[..., None] * borne * chosen, np.exp(log_policy), space)
+    return _folded(weight[..., None] * borne * chosen, log_policy, space)
 
 
-def _folded(step: FloatArray, prob: FloatArray, space: ResponseSpace) -> list[FloatArray]:
+def _folded(step: FloatArray, log_prob: FloatArray, space: ResponseSpace) -> list[FloatArray]:
     """Sum what tokens bear over the responses that share prefix and token, and take off the law's share."""
-    laws = [np.exp(law) for law in log_next_laws(np.log(prob), space)]
+    laws = [np.exp(law) for law in log_next_laws(log_prob, space)]  # a probability may be too small for a float
     out: list[FloatArray] = []
     for depth, law in enumerate(laws):
         below = step[:, space.index_range(space.length), depth]

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alignbook.ranges import AllowedRange, split_range
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import spelled, unknown_name
 
 __all__ = ["Parameter", "ParameterError", "Value", "parse_cell", "resolve", "resolve_texts"]
@@ -124,9 +124,12 @@ class Parameter:
             return int(text)
         if self.element == "float":
             try:
-                return spelled(text)
+                value = spelled(text)
             except ValueError:
                 raise self._wrong(text) from None
+            if not math.isfinite(value):  # 1e999, say
+                raise self._wrong(text)
+            return value
         if self.element == "bool" and text.lower() in ("true", "false"):
             return text.lower() == "true"
         if self.element == "str | None" and text.lower() == "none":
@@ -136,7 +139,7 @@ class Parameter:
     def _wrong(self, value: object) -> ParameterError:
         words = _WORDS[self.element].replace("a number", "a finite number")
         words = f"a list (1,2,3) with at least one element, each {words}" if self.is_list else words
-        return ParameterError(f"{self.name} must be {words}; got {value!r}.")
+        return ParameterError(f"{self.name} must be {words}; got {quoted(value)}.")
 
 
 def parse_cell(source: str, where: str = "the parameters cell") -> dict[str, Parameter]:
@@ -194,7 +197,7 @@ def resolve_texts(
         is_path = (parameter.range.file or parameter.range.folder) and not (
             parameter.type == "str | None" and text.lower() == "none"
         )
-        values[name] = parameter.parse(str(folder / text) if is_path else text)
+        values[name] = parameter.parse(str(folder / text) if is_path and text else text)
     _check_lists(declared, values)
     return values
 

@@ -15,6 +15,7 @@ from alignbook import cache
 from alignbook.parameters import Parameter, ParameterError, Value, resolve_texts
 from alignbook.project import Notebook, Project
 from alignbook.runner import Job, Run, execute_elsewhere
+from alignlib._core.errors import quoted
 from alignlib._core.names import spelled_whole
 
 __all__ = ["columns", "grid", "run_by", "sweep"]
@@ -76,6 +77,10 @@ def _values(parameter: Parameter | None, text: str) -> list[str]:
         if not 0 < high - low <= _MOST:
             raise ParameterError(f"{parameter.name} must rise by 1 to {_MOST:,} from first to last; got {text!r}.")
         return [str(value) for value in range(low, high)]
+    if sign and parameter is not None and parameter.element == "float":
+        raise ParameterError(
+            f"{parameter.name} takes no range, which is for whole numbers; got {quoted(text)}. Give values, 0.5,1,2."
+        )
     return [item.strip() for item in text.split(",")]
 
 
