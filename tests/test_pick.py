@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from alignlib import lines
 from alignlib._core.errors import InputError
+from alignlib.answers.output.beta_choice import beta_headline, beta_lines
 from alignlib.answers.output.pick import RunAdvice
 from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier, gold_turn
@@ -144,13 +145,24 @@ def test_what_to_set_amounts_to_the_beta_again() -> None:
     assert found.to_set("length-normalised") == 0.75 * found.beta
     assert found.per_token is not None
     assert found.per_token / 50.0 == pytest.approx(found.beta)
-    assert found.group_centred is not None
     assert effective_beta(found.group_centred, "after", group=4) == pytest.approx(found.beta)
     right = choose_beta(fit_frontier((rng.random((150, 64)) < 0.3) * 1.0, n_boot=100), 0.2, group=8)
     success = float(FiniteLaw([0.0, 1.0], [0.7, 0.3]).gain_at_kl(0.2)) + 0.3
     assert right.group_scaled is not None
     again = effective_beta(right.group_scaled, "after", group=8, success=success)
     assert again == pytest.approx(right.beta, rel=0.03)
+
+
+def test_without_a_group_every_normalisation_is_that_of_a_large_one() -> None:
+    """None of those that take a group off is unknown beside others that are not."""
+    found = choose_beta(fit_frontier(np.random.default_rng(3).standard_normal((40, 32)), n_boot=100), 0.2, length=9.0)
+    assert found.group_centred == found.length_normalised == found.beta
+    lines = {line.split()[1]: line for line in beta_lines(found)[1:]}
+    assert not any("unknown" in line for line in lines.values())
+    for name in ("group-centred", "group-scaled", "length-normalised"):
+        assert "G of a large group" in lines[name]
+        assert "(G-1)/G" not in lines[name]
+    assert beta_headline(found, "group-centred").endswith(f"set {found.beta:.3g} where the penalty is group-centred.")
 
 
 @pytest.mark.parametrize("group", [2, None])

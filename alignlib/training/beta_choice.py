@@ -58,8 +58,8 @@ class BetaChoice:
         ``beta (G-1)/G``.
     naive : tuple of float, optional
         KL that ``beta`` times ``length``, and ``beta``, would spend with lengths that differ.
-    group_centred : float, optional
-        For a KL charged after the group's mean is taken off the rewards: ``beta (G-1)/G``.
+    group_centred : float
+        For a KL charged after the group's mean is taken off the rewards: ``beta (G-1)/G``, of a large group ``beta``.
     group_scaled : float, optional
         For a KL charged after they are also divided by the group's deviation.
 
@@ -88,7 +88,7 @@ class BetaChoice:
     per_token: float | None
     length_normalised: float
     naive: tuple[float, float] | None
-    group_centred: float | None
+    group_centred: float
     group_scaled: float | None
 
     def to_set(self, normalisation: str) -> float | None:
@@ -204,7 +204,7 @@ def choose_beta(
         per_token=by_token,
         length_normalised=by_length,
         naive=naive,
-        group_centred=None if group is None else beta_to_set(beta, "after", group=group),
+        group_centred=beta_to_set(beta, "after", group=group),
         group_scaled=scaled,
     )
 

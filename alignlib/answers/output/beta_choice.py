@@ -47,7 +47,7 @@ def beta_headline(beta: BetaChoice, normalisation: str | None) -> str:
         return f"{said}, the KL summed over a response."
     value = beta.to_set(normalisation)
     if value is None:
-        needs = "the mean length (length or tokens)" if normalisation == "per-token" else "the group (group)"
+        needs = "the mean length (length or tokens)" if normalisation == "per-token" else "prompts whose rewards vary"
         return f"{said}, the KL summed over a response; what to set for a {normalisation} penalty takes {needs}."
     return f"{said}: set {value:.3g} where the penalty is {normalisation}."
 
@@ -63,8 +63,11 @@ def beta_lines(beta: BetaChoice) -> list[str]:
     group = "G of a large group" if beta.group is None else f"G = {beta.group}"
     length = "the mean length" if beta.length is None else f"{beta.length:.4g} tokens"
     by_token = f"β × {length}: the KL per token, against the reward of a response"
-    centred = "β" if beta.group is None or beta.naive is not None else f"β × (G-1)/G, {group}"
-    by_length = f"{centred}: reward's part, less its group's mean, and KL of a response are both divided by its length"
+    centred = f"β, {group}" if beta.group is None else f"β × (G-1)/G, {group}"
+    one_length = "β" if beta.naive is not None else centred
+    by_length = (
+        f"{one_length}: reward's part, less its group's mean, and KL of a response are both divided by its length"
+    )
     if beta.naive is None:
         by_token, by_length = (f"{one}, if all are equally long" for one in (by_token, by_length))
     elif beta.per_token is not None and beta.length is not None:
@@ -77,7 +80,7 @@ def beta_lines(beta: BetaChoice) -> list[str]:
         "sequence": "β: the KL summed over a response, against its reward, no group's mean of which is taken off",
         "per-token": by_token,
         "length-normalised": by_length,
-        "group-centred": f"β × (G-1)/G, {group}: charged after the group's mean is taken off (token-mean too)",
+        "group-centred": f"{centred}: charged after the group's mean is taken off (token-mean too)",
         "group-scaled": "the same, rewards also divided by their deviation in the group",
     }
     if beta.scale is not None:
