@@ -279,3 +279,14 @@ def test_probability_form_pays_markov() -> None:
 def test_bad_input_is_named(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("size", "seed", "budget"), [(99, 1, 0.15**2), (95, 1, 0.175**2)])
+def test_a_search_that_gets_stuck_begins_elsewhere(size: int, seed: int, budget: float) -> None:
+    """About one in two thousand budgets of random channels: the first start leads along an edge."""
+    rng = np.random.default_rng(seed)
+    judge = rng.dirichlet(np.full(5, 0.3), size=(4, size))
+    channel = judge[0] @ rng.dirichlet(np.full(5, 0.3), size=(4, 5))[0]
+    found = capacity(channel, cost=np.linspace(0.0, 1.0, size), budget=budget)
+    assert found.gap <= 1e-9
+    assert np.linspace(0.0, 1.0, size) @ found.input_prob <= budget * (1 + 1e-12)

@@ -25,6 +25,7 @@ _WARM_STEPS = 4  # multiplicative steps before the first Newton step
 _NEWTON_STEPS = 80
 _SHY = 0.995  # share of the way to the boundary that a step may go
 _PATIENCE = 10  # Newton steps without progress that end the search; far from a solution a few are normal
+_OTHER_STARTS = (0.1, 0.9, 0.02)  # parts of the budget that are spent where a search begins again, which got stuck
 _PATIENCE_WITH_COST = 40  # repeated rows of unequal cost leave slowly, and no other step follows
 
 
@@ -118,8 +119,8 @@ def maximise_on_simplex(
     """Maximise ``f`` over laws ``p`` of ``size`` outcomes with ``cost·p ≤ budget``, until rounding stops the gain.
 
     Newton steps aim at a gap of ``relative`` times the value, which they reach at the price of one or two more than
-    ``tol`` asks for; where even ``tol`` was missed, ``max_iter`` multiplicative steps follow (without a cost only). The
-    caller compares ``gap`` with ``tol``. The budget must exceed the smallest cost.
+    ``tol`` asks for; where even ``tol`` was missed, ``max_iter`` multiplicative steps follow, or, with a cost, searches
+    from other starts. The caller compares ``gap`` with ``tol``. The budget must exceed the smallest cost.
 
     Parameters
     ----------
@@ -148,18 +149,30 @@ def maximise_on_simplex(
         unit = budget - float(cost.min())
         cost = (cost - cost.min()) / unit
     search = _Search(objective, size, cost)
+    steps = _newton(search, relative)
+    if cost is None and search.best.gap > tol:
+        steps += search.multiplicative_steps(tol, max_iter)
+    for share in _OTHER_STARTS:
+        if search.best.gap <= tol or cost is None:
+            break
+        again = _Search(objective, size, cost, share)
+        steps += _newton(again, relative)
+        search = min(search, again, key=lambda one: one.best.gap)
+    best = search.best
+    return Optimum(best.p, best.value, best.gap, steps + _WARM_STEPS, best.price / unit)
+
+
+def _newton(search: _Search, relative: float) -> int:
+    """Take Newton steps until the gap is a part of the value, or nothing is gained; return how many."""
     steps = since = 0
-    patience = _PATIENCE if cost is None else _PATIENCE_WITH_COST
+    patience = _PATIENCE if search.cost is None else _PATIENCE_WITH_COST
     while search.best.gap > relative * abs(search.best.value) and steps < _NEWTON_STEPS and since < patience:
         before = search.best.gap
         if not search.newton_step():
             break
         steps += 1
         since = 0 if search.best.gap < 0.9 * before else since + 1
-    if search.best.gap > tol and cost is None:
-        steps += search.multiplicative_steps(tol, max_iter)
-    best = search.best
-    return Optimum(best.p, best.value, best.gap, steps + _WARM_STEPS, best.price / unit)
+    return steps
 
 
 class _Search:
@@ -169,7 +182,7 @@ class _Search:
     the budget.
     """
 
-    def __init__(self, objective: Objective, size: int, cost: FloatArray | None) -> None:
+    def __init__(self, objective: Objective, size: int, cost: FloatArray | None, share: float = 0.5) -> None:
         self.objective, self.size, self.cost = objective, size, cost
         p = np.full(size, 1.0 / size)
         for _ in range(_WARM_STEPS):
@@ -180,7 +193,7 @@ class _Search:
         if cost is None:
             self.x, self.constraints, self.y = p, np.ones((1, size)), np.zeros(1)
         else:
-            p = self._within(p, 0.5)
+            p = self._within(p, share)
             self.x = np.append(p, 1.0 - cost @ p)
             self.constraints = np.stack([np.append(np.ones(size), 0.0), np.append(cost, 1.0)])
             self.y = np.zeros(2)
