@@ -192,6 +192,8 @@ DAMAGES: list[tuple[Callable[[pa.Table], pa.Table], str]] = [
     (lambda t: _said_beside(t, exact_up_to=True), "it has exact_up_to True"),
     (lambda t: _said_beside(t, about={"notes": "abc"}), "its notes are 'abc'"),
     (lambda t: _said_beside(t, about={"dropped": 10**30}), "the number it dropped is 1000000"),
+    (lambda t: t.slice(1), "it was written with [3, 54] prompts and samples, and holds [2, "),
+    (lambda t: t.replace_schema_metadata(t.schema.metadata | {b"alignlib_summary_counts": b"{"}), "written with None"),
     (lambda t: t.drop_columns(["samples"]), "it has 0 columns 'samples'"),
     (lambda t: t.append_column("bins", t["bins"]), "is not a whole Parquet file"),
     (lambda t: _changed(t, "samples", ["x"] * len(t)), "its column 'samples' holds string"),
@@ -225,7 +227,9 @@ def test_a_summary_that_another_program_changed_is_not_believed(
 ) -> None:
     rng = np.random.default_rng(8)
     summary = summarised(np.repeat([1, 2, 3], [4, 20, 30]), {"reward": rng.standard_normal(54)})
-    pq.write_table(damage(to_arrow(summary)), tmp_path / "s.parquet")
+    write_summary(summary, tmp_path / "s.parquet")
+    assert read_summary(tmp_path / "s.parquet")[0] == summary
+    pq.write_table(damage(pq.read_table(tmp_path / "s.parquet")), tmp_path / "s.parquet")
     with pytest.raises(InputError) as caught:
         read_summary(tmp_path / "s.parquet")
     assert said in str(caught.value)

@@ -5,6 +5,7 @@ A row is a prompt, or, in what SQL makes, a bin. The version of the schema is in
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = [
 VERSION = 3  # of version 2 bins tell of gold its sums alone; of version 1 the steps were finer, 2³¹ of a bin
 _READ = (2, VERSION)
 _KEY = b"alignlib_summary"
+_COUNTS = "alignlib_summary_counts"  # prompts and samples of the whole file, known when all is written
 _REWARD = "reward."
 _BIN = ("index", "count", "total", "square_high", "square_low", "least", "most")
 _SQL_BIN = ("bin", "count", "total", "square_high", "square_low", "least", "most")
@@ -112,7 +114,19 @@ def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Summary, dict[
     columns = [name for name in table.schema.names if name.startswith(_REWARD)]
     widths, exact_up_to = check_meta(meta, columns, path)
     found = from_batch(table.combine_chunks(), widths, exact_up_to, path)
+    _check_counts(found, (table.schema.metadata or {}).get(_COUNTS.encode()), path)
     return found, dict(meta["about"])
+
+
+def _check_counts(found: Summary, stored: bytes | None, path: str) -> None:
+    """Refuse a summary from which prompts were taken out, or to which some were added, after it was written."""
+    held = [len(found.sizes), int(found.sizes.sum())]
+    try:
+        said = held if stored is None else json.loads(stored)
+    except (ValueError, RecursionError):
+        said = None
+    if said != held:
+        raise damaged(path, f"it was written with {quoted(said)} prompts and samples, and holds {held}")
 
 
 def from_batch(
@@ -232,9 +246,12 @@ def write_summary(
     first = to_arrow(next(pieces), about)
     options: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
     with whole_file(path, replace=force) as file, pa_parquet.ParquetWriter(file, first.schema, **options) as writer:
-        writer.write_table(first)
-        for piece in pieces:
-            writer.write_table(to_arrow(piece, about).cast(first.schema))
+        prompts = samples = 0
+        for piece in itertools.chain([first], (to_arrow(piece, about).cast(first.schema) for piece in pieces)):
+            writer.write_table(piece)
+            prompts += piece.num_rows
+            samples += int(piece["samples"].to_numpy().sum())
+        writer.add_key_value_metadata({_COUNTS: json.dumps([prompts, samples])})
 
 
 def is_summary(path: str | Path) -> bool:
