@@ -35,7 +35,9 @@ from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_prompts, example_run
 from alignlib.training.impossible import above_by_chance
+from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
+from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.run_start import RunStart
 from tests import awkward
 
@@ -553,7 +555,7 @@ def test_impossible_points_say_what_speaks_for_which(made, change, words: str) -
 
 def means_of(kl: list[float], reward: list[float]) -> TrainingLog:
     """Return a run of which no more is known than mean KL and reward."""
-    log = example_run(2, 3, np.random.default_rng(0), n_checkpoints=len(kl))[0]
+    log = example_run(2, 3, np.random.default_rng(0), n_checkpoints=max(len(kl), 5))[0].keep(np.arange(len(kl)))
     seen = np.array(kl)
     return replace(
         log, step=np.arange(seen.size, dtype=float), kl=seen, logged_kl=seen, reward=np.array(reward), length=None,
@@ -727,7 +729,7 @@ def test_points_above_the_interval_by_chance_or_not_tell_what_speaks_for_which(m
     gain = np.linspace(0.0, 1.1, 12) + shift
     log = replace(log, kl=np.linspace(0.0, 1.1, 12), reward=table.column("reward").mean() + gain)
     fit = fit_frontier(table, n_boot=100)
-    start = RunStart(0.0, 0.0, float(log.reward[0]), float(log.reward[0]) - shift, 0.1, 0.0, True)
+    start = RunStart(0.0, 0.0, float(log.reward[0]), float(log.reward[0]) - shift, 0.1, 0.0, True, False)
     given = (gain, gain - 0.05, np.linspace(0.0, 0.2, 12), np.full(12, 2.0), start)
     (few,), (many,) = (above_by_chance(log, fit, np.arange(12) >= first, *given) for first in (9, 5))
     assert few.startswith("3 points lie above the limit's interval, the first at step"), few
@@ -735,5 +737,44 @@ def test_points_above_the_interval_by_chance_or_not_tell_what_speaks_for_which(m
     assert many.startswith("7 points lie above the limit's interval, the first at step"), many
     assert "which a run seldom does by chance" in many
     for said in (few, many):
-        assert "another reward scale, base or unit of the KL than the table's, or the base now and then earns" in said
+        assert "another reward scale, base or unit of the KL than the table's, its prompts are others, or" in said
         assert words in said, said
+
+
+# -- steps of few prompts
+
+
+@pytest.mark.parametrize("checkpoints", [3, 12])
+def test_a_step_of_one_prompt_accuses_no_run(checkpoints: int) -> None:
+    """Prompts of two kinds, a new one each step: 16 independent responses would scatter a quarter as far."""
+    rng = np.random.default_rng(3)
+    table = RewardTable.from_arrays(np.repeat([-1.0, 1.0], 50)[:, None] + 0.1 * rng.standard_normal((100, 8)))
+    fit = fit_frontier(table, n_boot=100)
+    for _ in range(8):
+        reward = rng.choice([-1.0, 1.0], checkpoints) + 0.03 * rng.standard_normal(checkpoints)
+        log = means_of(np.linspace(0.0, 0.02, checkpoints).tolist(), reward.tolist())
+        assert not overlay(log, fit, pool=1).above.any()
+
+
+def test_the_least_of_noisy_kls_is_no_base() -> None:
+    log = means_of([0.3, 0.4, 0.0, 0.4, 0.45, 0.5], [5.0, 5.1, 5.2, 5.1, 5.3, 5.2])
+    table = RewardTable.from_arrays(np.random.default_rng(0).standard_normal((40, 16)))
+    found = overlay(log, fit_frontier(table, n_boot=100), pool=1)
+    assert any("cannot be checked" in note for note in found.notes)
+    assert any("No checkpoint is near enough to the base" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["the same prompts", "names dealt anew"])
+def test_rewards_of_other_prompts_are_seen_in_their_order_and_skewed_ones_accused_of_nothing(mixed: bool) -> None:
+    rng = np.random.default_rng(1)
+    means = rng.gamma(1.0, 2.0, 60)
+    table = RewardTable.from_arrays(
+        means[:, None] * rng.gamma(0.6, 1.0, (60, 16)), prompts=[f"p{i}" for i in range(60)]
+    )
+    names = np.array([f"p{i}" for i in (rng.permutation(60) if mixed else range(60))], dtype=object)
+    own = np.tile((means[:, None] * rng.gamma(0.6, 1.0, (60, 4))).mean(axis=1), 5)
+    held = PerPrompt(np.repeat(np.arange(5), 60), np.tile(names, 5), np.zeros(300), own, np.full(300, 4.0))
+    log = replace(means_of([0.0] * 5, [float(own.mean())] * 5), per_prompt=held)
+    _, said, doubted = pair_prompts(log, table, "reward")
+    assert doubted == mixed
+    assert ["prompts have other rewards" in note for note in said] == [True] * mixed

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib.estimation import Fit
 from alignlib.training.gain_errors import GainErrors, kl_error
 from alignlib.training.logs.training_log import TrainingLog
@@ -17,6 +17,8 @@ from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, s
 
 __all__ = ["above_by_chance", "far_above", "hardly_chance", "impossible_points"]
 
+_SEVERAL = 3  # prompts
+_HALF = 3  # checkpoints of a half, of which one may be left out
 _FEW_ABOVE = 4  # points, more than a third of all: of 152 honest runs of 12 points none had more than 3
 _ROUNDING = 1e-9  # of sums of rewards
 _BY_CHANCE = 1e-4  # that the first checkpoints lie where they are, whatever the scatter
@@ -60,17 +62,46 @@ def far_above(
     if not above.any():
         return beyond
     starts = replace(log, reward=start)
+    beyond_one_prompt = _beyond_one_prompt(pooled, starts.pooled(width).reward, width, errors)
     found = _above(log, pooled, starts.pooled(width).reward, width, errors, by_table)
     for name in log.runs:
-        rows = np.flatnonzero(log.run == name)
-        late = log.keep(rows[rows.size // 2 :])
-        size = late.kl.size
-        mean = starts.keep(rows[rows.size // 2 :]).pooled(size).reward
-        mine = pooled.run == name
-        known = bool(found[mine].any()) or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
+        rows, mine = np.flatnonzero(log.run == name), pooled.run == name
+        half = rows[rows.size // 2 :]
+        # A step may be of one prompt, which the scatter of the others need not show: one alone tells less than several.
+        told = errors.paired or errors.fit.fixed_prompts or responses_of(log) is not None
+        if not told and half.size > _HALF:
+            half = half[np.arange(half.size) != int(np.argmax(log.reward[half] - start[half]))]
+        late, size = log.keep(half), half.size
+        mean = starts.keep(half).pooled(size).reward
+        alone = int(found[mine].sum()) == 1 and not told
+        known = bool((found & mine & beyond_one_prompt).any()) if alone else bool(found[mine].any())
+        known = known or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
         known = known or (by_table and _at_first(log.keep(rows), start[rows], errors))
-        found |= mine & known  # who is found out by one point is so at every other above the interval
+        found = np.where(mine, known, found)  # who is found out by one point is so at every other above the interval
     return np.asarray((above & found) | beyond)
+
+
+def _beyond_one_prompt(points: TrainingLog, start: FloatArray, width: int, errors: GainErrors) -> BoolArray:
+    """Say which points lie above the limit by more than responses of one prompt of the table's could, (k,)."""
+    fit = errors.fit
+    if fit.table.n_prompts == 1:
+        return np.ones(points.kl.size, dtype=bool)
+    most = fit.at(np.where(np.isfinite(points.ends[1]), np.maximum(points.ends[1], 0.0), 0.0), strict=False).gain_high
+    apart = _range_of_prompts(fit) + strict_quantile(points.kl.size) * errors.scatter.base / math.sqrt(RESPONSES)
+    return np.asarray(points.reward - start > most + apart / math.sqrt(width))
+
+
+def _range_of_prompts(fit: Fit) -> float:
+    means = np.add.reduceat(fit.table.column(fit.reward), fit.table.offsets[:-1]) / fit.table.n_samples
+    return float(means.max() - means.min())
+
+
+def _prompts_of(points: TrainingLog) -> IntArray:
+    """Return how many prompts each point is of, (k,), where the log holds them."""
+    held = points.per_prompt
+    assert held is not None
+    pairs = np.unique(np.stack([held.checkpoint, np.unique(held.prompt.astype(str), return_inverse=True)[1]]), axis=1)
+    return np.bincount(pairs[0], minlength=points.kl.size)
 
 
 def _beyond_bounds(points: TrainingLog, fit: Fit) -> BoolArray:
@@ -155,12 +186,15 @@ def _reaches(
         spread = scatter.base / np.sqrt(np.minimum(many, RESPONSES * width))
         with np.errstate(over="ignore"):
             reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, spread))
-        return reach, z * spread
-    deviation = scatter.at(scatter.centre + due)
+        # One prompt or two may have spent nats of their own that their few samples show nothing of.
+        alone = _prompts_of(points) < _SEVERAL
+        return np.where(alone, np.inf, reach), np.where(alone, np.inf, z * spread)
     own = scatter.noise_at(scatter.centre + due) / math.sqrt(width)
-    spread = deviation / math.sqrt(RESPONSES * width)
+    spread = scatter.of_a_step(scatter.centre + due) / math.sqrt(width)
     if scatter.noise is None:
         own = np.zeros(gain.size)
+        if not scatter.fixed:  # of one prompt, for all that the log tells
+            spread = np.maximum(spread, _range_of_prompts(fit) / z / math.sqrt(width))
     elif scatter.noise > scatter.base / math.sqrt(RESPONSES):
         # Responses go together, as of one prompt a step, and prompts differ by whatever law: only scatter tells.
         spread = np.full(gain.size, np.inf)
@@ -175,8 +209,10 @@ def _reaches(
     values = fit.table.column(fit.reward)
     apart = max(z * scatter.base, float(values.max() - values.min())) / math.sqrt(width)
     chance = np.where(np.isfinite(spread), z * spread, apart)
-    if few_levels(fit.table, fit.reward) is not None and scatter.noise is not None:  # at the last level hardly any
-        chance = np.minimum(chance, student_reach(z, scatter.free) * scatter.noise / math.sqrt(width))
+    if few_levels(fit.table, fit.reward) is not None:  # at the last level hardly any, be they of one prompt
+        chance = np.minimum(chance, z * scatter.at(scatter.centre + due) / math.sqrt(RESPONSES * width))
+        if scatter.noise is not None:
+            chance = np.minimum(chance, student_reach(z, scatter.free) * scatter.noise / math.sqrt(width))
     return reach, chance
 
 
@@ -231,7 +267,7 @@ def above_by_chance(
         because = "but so few checkpoints or such scatter may do that by chance. If it is none"
     which = f"{which} above the limit's interval{where}, {because}, no policy can"
     said = [
-        f"{which}, and this is another reward scale, base or unit of the KL than the table's{_unseen(fit)}.",
+        f"{which}, and this is another reward scale, base or unit of the KL than the table's{_unseen(fit, start)}.",
         *_evidence(log, fit, over, gain, gain_low, limit_high, needed_low, start),
         "The share shown is all of the limit, and what seems wasted lies below 0.",
     ]
@@ -276,16 +312,17 @@ def impossible_points(
     said = (
         f"{int(above.sum())} of {gain.size} points lie above the limit's interval, the first at step "
         f"{log.step[first]:g}: no policy can, so this is another reward scale, base or unit of the KL than the "
-        f"table's{_unseen(fit)}. "
+        f"table's{_unseen(fit, start)}. "
     )
     return [said + " ".join(_evidence(log, fit, above, gain, gain_low, limit_high, needed_low, start))]
 
 
-def _unseen(fit: Fit) -> str:
+def _unseen(fit: Fit, start: RunStart) -> str:
     """Say what samples cannot exclude: what has a base probability below 3/N is missing from N of them in one of 20."""
+    others = "" if start.same_prompts else ", its prompts are others"
     if fit.bounded is not None:
-        return ""
-    return f", or the base now and then earns more than its {int(fit.table.n_samples.sum()):,} samples show"
+        return others
+    return f"{others}, or the base now and then earns more than its {int(fit.table.n_samples.sum()):,} samples show"
 
 
 def _evidence(

@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
-from alignlib._core.errors import quoted
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
@@ -195,7 +195,13 @@ def overlay(
         group = log.keep(np.isin(log.run, np.array(names, dtype=object)))
         limit = _Limit.of(one, group)
         # Each run scatters in its own way: a quiet one beside it says nothing of that.
-        parts += [_placed(group.keep(group.run == name), group, limit, base, width, check, own.mixed) for name in names]
+        for name in names:
+            try:
+                parts.append(_placed(group.keep(group.run == name), group, limit, base, width, check, own.mixed))
+            except InputError as error:
+                if len(log.runs) == 1 or type(error) is not InputError:
+                    raise
+                raise InputError(f"{name!r}: {error}", argument=error.argument) from None
     found = parts[0] if len(parts) == 1 else _joined(log, parts, own, base)
     notes = [*found.notes, *_averaged(log, found, width)]
     return replace(found, notes=(*notes, *own.notes), doubted=found.doubted or bool(own.mixed))
@@ -271,7 +277,10 @@ def _placed(
     if noise is None and paired is None:
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
     allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(frontier.spent), frontier.gain_high)
-    scatter = response_scatter(log, fit, log.reward - start, allowed, noise)
+    scattered = noise
+    if noise is not None:  # beyond the support too
+        scattered = max(noise, noise_of_distance(log, log.reward - start, _everywhere(far)) or 0.0)
+    scatter = response_scatter(log, fit, log.reward - start, allowed, scattered)
     apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, scatter)
     if check and base == "table":
         said, more = check_scale(_furthest(log), log.reward - start, allowed, apart, base_reward, base_error)
@@ -316,7 +325,7 @@ def _placed(
         np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)
     )
     alone = apart if noise is None and paired is None else errors.of(log, 1)[0]
-    begins = RunStart.of(_furthest(log), start, alone, allowed, base == "table")
+    begins = RunStart.of(_furthest(log), start, alone, allowed, base == "table", paired is not None)
     known_of, open_to_chance = (gain, low, limit_high, needed_low, begins), over & ~above & placed
     notes += above_by_chance(_furthest(pooled), fit, open_to_chance, *known_of)
     notes += impossible_points(_furthest(pooled), fit, above, *known_of)
@@ -387,6 +396,11 @@ def _joined(log: TrainingLog, parts: list[Overlay], own: OwnLimits, base: float 
         own={name: part.frontier for part in parts for name in part.log.runs} if len(own.fits) > 1 else None,
         **of_points,
     )
+
+
+def _everywhere(far: EstimatedFrontier) -> EstimatedFrontier:
+    """Return a limit with its upper end where nothing else is known, beyond the support: it is as smooth."""
+    return replace(far, gain=np.where(np.isfinite(far.gain), far.gain, far.gain_high))
 
 
 def _furthest(log: TrainingLog) -> TrainingLog:

@@ -42,6 +42,8 @@ class ResponseScatter(SameFields):
         The root mean squares of these along the run.
     free : float
         Degrees of freedom of the noise.
+    fixed : bool
+        Whether a few prompts are all that there are, so that each checkpoint has them all.
     """
 
     mean: FloatArray
@@ -52,6 +54,7 @@ class ResponseScatter(SameFields):
     typical: float
     typical_within: float
     free: float
+    fixed: bool
 
     def at(self, reward: FloatArray) -> FloatArray:
         """Return the deviation of a response where their mean is ``reward``, (k,).
@@ -62,6 +65,20 @@ class ResponseScatter(SameFields):
             Mean rewards.
         """
         return np.maximum(np.interp(reward, self.mean, self.deviation), _LEAST * self.base)
+
+    def of_a_step(self, reward: FloatArray) -> FloatArray:
+        """Return the deviation of a checkpoint of sixteen responses, all of one prompt as the log may not tell, (k,).
+
+        Parameters
+        ----------
+        reward : array (k,)
+            Mean rewards.
+        """
+        whole = self.at(reward)
+        if self.fixed:
+            return np.asarray(whole / math.sqrt(RESPONSES))
+        within = np.minimum(np.interp(reward, self.mean, self.within), whole)
+        return np.asarray(np.sqrt(whole**2 - within**2 + within**2 / RESPONSES))
 
     def noise_at(self, reward: FloatArray) -> FloatArray:
         """Return the scatter of a checkpoint's mean where their mean is ``reward``, (k,); 0 where not known.
@@ -112,7 +129,7 @@ def response_scatter(
         square = (own / top) ** 2 if own.any() else np.ones(own.size)  # of any unit
         usual.append(top * math.sqrt(float(square.mean())))
         free.append(second * float(square.sum() ** 2 / (square**2).sum()) / square.size / NEIGHBOURS)
-    return ResponseScatter(mean, whole, within, base, noise, usual[0], usual[1], max(min(free), 1.0))
+    return ResponseScatter(mean, whole, within, base, noise, usual[0], usual[1], max(min(free), 1.0), fit.fixed_prompts)
 
 
 def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray, float]:

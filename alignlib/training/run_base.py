@@ -11,12 +11,22 @@ from alignlib._core.errors import InputError
 from alignlib.tables import LARGEST_REWARD, RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.response_scatter import ResponseScatter
-from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, student_reach
+from alignlib.training.strict_ends import few_levels, responses_of, student_reach
 
-__all__ = ["NEAR_BASE", "NO_KL", "base_of_run", "below_base", "check_scale", "error_of_start", "error_of_these"]
+__all__ = [
+    "NEAR_BASE",
+    "NO_KL",
+    "base_of_run",
+    "below_base",
+    "check_scale",
+    "distance_to_base",
+    "error_of_start",
+    "error_of_these",
+]
 
 NO_KL = 1e-6  # nats: none, in whatever unit
 NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
+_BESIDE = 2  # checkpoints
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
 _ROUGHLY = 2.0  # standard errors, at which Student's law is compared with the normal one
 
@@ -131,7 +141,7 @@ def error_of_start(
     scatter : ResponseScatter
         How much the run scatters, at the start as the base does.
     """
-    few = scatter.base / math.sqrt(RESPONSES)
+    few = float(scatter.of_a_step(np.array([scatter.centre]))[0])
     noise = float(scatter.noise_at(np.array([scatter.centre]))[0]) if scatter.noise is not None else few
     # Few checkpoints that scatter tell little of it; so many responses as any has scatter no more than this.
     noise = max(noise, min(noise * float(student_reach(_SURE, scatter.free)) / _SURE, few))
@@ -201,16 +211,20 @@ def _check_run(
     log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray, base: float,
     of_table: float,
 ) -> tuple[list[str], bool]:  # fmt: skip
-    near = mine[log.kl[mine] <= NEAR_BASE]
+    apart = distance_to_base(log.keep(mine))
+    near = mine[apart <= NEAR_BASE]
     if near.size == 0:
         said = f"No checkpoint lies within {NEAR_BASE:g} nats of the base"
         return [f"{said}: whether the run's reward and prompts are the table's cannot be checked."], False
-    i = int(near[np.argmin(np.abs(log.kl[near]))])
-    beyond, error = abs(gain[i]) - float(allowed_gain[i]), float(errors[i])
+    i = int(mine[np.argmin(apart)])
+    allowed_here = max(
+        float(allowed_gain[i]), float(np.median(allowed_gain[max(i - 1, mine[0]) : i + 2])) if i > mine[0] else 0.0
+    )
+    beyond, error = abs(gain[i]) - allowed_here, float(errors[i])
     if beyond <= _DOUBT * error:
         return (_of_short_log(log, i, base) if log.noise() is None and beyond > _ROUGHLY * of_table else []), False
-    allowed = float(allowed_gain[i]) + _SURE * error
-    if beyond <= _SURE * error:
+    allowed = allowed_here + _SURE * error
+    if beyond <= _SURE * error or not _goes_on(log, mine, i, gain, allowed_gain, errors):
         said = (
             f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, "
             f"and the base samples average {base:.4g} (standard error of the difference {error:.2g}): fewer than one "
@@ -230,6 +244,47 @@ def _check_run(
     if log.noise() is None:  # too few checkpoints to know how far chance goes
         return [sentence], True
     raise InputError(sentence)
+
+
+def _goes_on(
+    log: TrainingLog, mine: IntArray, i: int, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray
+) -> bool:
+    """Say whether the checkpoint after the start lies off on the same side, as where all rewards are another's.
+
+    The start alone may be of one prompt that is unlike the others, where the log does not tell of how many it is.
+    """
+    if responses_of(log) is not None or mine.size == 1:
+        return True
+    after = int(mine[np.argsort(np.abs(log.kl[mine]), kind="stable")[1]])
+    if gain[i] > 0.0:
+        return bool(gain[after] - allowed_gain[after] > _ROUGHLY * errors[after])
+    return bool(-gain[after] > _ROUGHLY * errors[after])
+
+
+def distance_to_base(log: TrainingLog) -> FloatArray:
+    """Return how far each checkpoint of one run is from the base by its KL and its neighbours', in nats (k,).
+
+    Of many noisy KLs some are near 0 by chance, and the mean of log-ratios below it: a checkpoint between two others
+    is as far away as the median of the three at least.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        One run.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from alignlib.training.example_run import example_run
+    >>> log = example_run(10, 8, np.random.default_rng(0), n_checkpoints=5)[0]
+    >>> distance_to_base(replace(log, kl=np.array([0.0, 0.4, -0.01, 0.5, 0.6]))).tolist()
+    [0.0, 0.4, 0.4, 0.5, 0.6]
+    """
+    away = np.abs(log.kl)
+    if away.size > _BESIDE:
+        between = np.median(np.stack([away[:-2], away[1:-1], away[2:]]), axis=0)
+        return np.asarray(np.concatenate([away[:1], np.maximum(away[1:-1], between), away[-1:]]))
+    return away
 
 
 def below_base(log: TrainingLog, high: FloatArray) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.run_base import NEAR_BASE, NO_KL
+from alignlib.training.run_base import NEAR_BASE, NO_KL, distance_to_base
 
 __all__ = ["RunStart"]
 
@@ -32,6 +32,8 @@ class RunStart:
         The most that a policy gains at its KL.
     of_samples : bool
         Whether ``base`` is the mean of base samples, and not the run's own start.
+    same_prompts : bool
+        Whether the run is known to be on the prompts of the samples.
     """
 
     step: float
@@ -41,10 +43,17 @@ class RunStart:
     error: float
     allowed: float
     of_samples: bool
+    same_prompts: bool
 
     @classmethod
     def of(
-        cls, log: TrainingLog, base: FloatArray, errors: FloatArray, allowed: FloatArray, of_samples: bool
+        cls,
+        log: TrainingLog,
+        base: FloatArray,
+        errors: FloatArray,
+        allowed: FloatArray,
+        of_samples: bool,
+        same_prompts: bool,
     ) -> RunStart:
         """Return that of a run.
 
@@ -60,16 +69,20 @@ class RunStart:
             The most that a policy gains at each KL.
         of_samples : bool
             Whether ``base`` is the mean of base samples.
+        same_prompts : bool
+            Whether the run is known to be on their prompts.
         """
-        i = int(np.argmin(np.abs(log.kl)))
+        away = distance_to_base(log)
+        i = int(np.argmin(away))
         return cls(
             step=float(log.step[i]),
-            kl=float(log.kl[i]),
+            kl=float(away[i]),
             reward=float(log.reward[i]),
             base=float(base[i]),
             error=float(errors[i]),
             allowed=max(float(allowed[i]), 0.0),
             of_samples=of_samples,
+            same_prompts=same_prompts,
         )
 
     def evidence(self, factors: tuple[float, float] | None, times: float, scaled: bool) -> str:
@@ -89,7 +102,8 @@ class RunStart:
         if self.kl > NEAR_BASE:
             return "No checkpoint is near enough to the base to tell which."
         # Only of the base itself is the KL known whatever its unit.
-        at_base = abs(self.kl) <= NO_KL
+        at_base = self.kl <= NO_KL
+        prompts = "" if self.same_prompts else " (or its prompts)"
         reach = _AGREES * self.error + (0.0 if at_base else self.allowed)
         has = (
             f"At step {self.step:g}, {self.kl:.2g} nats from the base, the run has {self.reward:.4g} and the base "
@@ -97,11 +111,11 @@ class RunStart:
         )
         if abs(self.reward - self.base) > reach:
             if at_base:
-                return f"{has}: they are apart before training, so it is the reward or the base, not the unit."
+                return f"{has}: they are apart before training, so it is the reward or the base{prompts}, not the unit."
             more = f"{times:.3g} times what is logged or more" if math.isfinite(times) and times > 1.0 else "larger"
             return (
                 f"{has}, further apart than policies are that near ({reach:.2g} at most): it is the reward or the "
-                f"base, or the KL is {more}, in another unit for instance."
+                f"base{prompts}, or the KL is {more}, in another unit for instance."
             )
         none = factors is None or self._excludes(factors, reach)
         if scaled and none:
@@ -112,7 +126,10 @@ class RunStart:
         if scaled:
             return f"{has}, which agree: no constant was added; a factor shows little where the mean is near 0."
         if none or factors is None:
-            return f"{has}, which agree: this speaks for the table's reward and base, and against the KL."
+            return (
+                f"{has}, which agree: this speaks for the table's reward and base, and against the KL, unless rewards "
+                "were stretched about that mean."
+            )
         which = f"{factors[0]:.3g} or more" if math.isinf(factors[1]) else f"{factors[1]:.3g} or less"
         return (
             f"{has}, which agree within {reach:.2g}: another base, or a constant added to the reward, would show there "
