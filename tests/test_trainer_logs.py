@@ -978,14 +978,48 @@ def test_rows_of_several_processes_are_averaged_in_whatever_order(
     assert any(note.startswith("Averaged: ") and words in note for note in found.notes)
 
 
-def test_what_a_process_wrote_that_a_resume_left_behind_does_not_count(tmp_path: Path) -> None:
-    """Two processes to step 3, then the first alone from step 2: its new rows, and no old ones of the other."""
-    rows = [row for k in range(4) for place in (0, 1) for row in _of_process(place, [k], rank=place)]
-    rows += [{**row, "kl": 9.0} for row in _of_process(0, [2, 3, 4], rank=0)]
-    (tmp_path / "run.jsonl").write_text(lines(rows))
-    found = read_training_log(tmp_path / "run.jsonl", kl_unit="sequence")
-    np.testing.assert_allclose(found.kl, [0.01, 0.11, 9.0, 9.0, 9.0])
-    assert any("left out: 2 rows of processes that did not come back" in note for note in found.notes)
+TO_3, FROM_2, FROM_4 = [*range(4)], [*range(2, 6)], [*range(4, 7)]  # steps of launches, each resumed from the last
+RESUMES = [  # ranks and steps of each launch, and the rewards by the order of the rows; the last number where in doubt
+    pytest.param(
+        [((0, 1, 2), TO_3), ((0,), FROM_2), ((0, 1), FROM_4)], [1.1, 1.1, 2, 2, 3.05, 3.05, 3.05], 3, id="comes back"
+    ),
+    pytest.param(
+        [((0, 1), TO_3), ((0,), FROM_2), ((1, 0, 2), FROM_4)], [1.05, 1.05, 2, 2, 3.1, 3.1, 3.1], 3, id="and more"
+    ),
+    pytest.param([((0, 1), TO_3), ((1,), FROM_2)], [1.05, 1.05, 2.1, 2.1, 2.1, 2.1], 2.1, id="the other alone"),
+    pytest.param([((0, 1), TO_3), ((0,), [3, 4])], [1.05, 1.05, 1.05, 2, 2], 2, id="the last step again"),
+    pytest.param(
+        [((0, 1, 2), TO_3), ((2, 0, 1), [1, 2, 3]), ((1, 0), TO_3[1:])],
+        [1.1, 3.05, 3.05, 3.05],
+        3.05,
+        id="twice to one",
+    ),
+]
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+@pytest.mark.parametrize(("launches", "means", "doubted"), RESUMES)
+def test_a_resume_takes_back_what_other_processes_wrote_before_it(
+    tmp_path: Path,
+    launches: list[tuple[tuple[int, ...], list[int]]],
+    means: list[float],
+    doubted: float,
+    in_doubt: bool,
+) -> None:
+    """By the order of the rows; where they are sorted by process, those in doubt are left out, which is said."""
+    rows = [
+        {"step": k, "rank": rank, "kl": 0.1 * k, "reward": place + 0.1 * rank}
+        for place, (ranks, steps) in enumerate(launches, 1)
+        for k in steps
+        for rank in ranks
+    ]
+    path = tmp_path / "run.jsonl"
+    path.write_text(lines(sorted(rows, key=lambda row: row["rank"]) if in_doubt else rows))
+    found = read_training_log(path, kl_unit="sequence")
+    last = found.step >= launches[-1][1][0]
+    np.testing.assert_allclose(found.reward, np.where(last & in_doubt, doubted, means))
+    said = "did not go back where another did" if in_doubt else "did not come back after a resume"
+    assert any("left out" in note and said in note for note in found.notes)
 
 
 def test_whole_passes_may_be_training_begun_anew_or_processes_and_both_are_said(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from alignlib._core.names import counted
 from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns, plain_names, prefixes
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.counters import Joined, join_counters
+from alignlib.training.logs.left_behind import left_behind
 from alignlib.training.logs.log_format import LogQuery, LogRows
-from alignlib.training.logs.processes import gone_before_a_resume, mean_of_processes, process_of_rows
+from alignlib.training.logs.processes import mean_of_processes, process_of_rows
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
@@ -78,12 +79,10 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         step, run, values = first.step, first.run, first.values
     several = process_of_rows(columns, step, run, values) if counter is None and chosen.step is not None else None
     if several is not None:
-        kept = ~gone_before_a_resume(step, run, several[0])
-        step, run, several = step[kept], run[kept], (several[0][kept], several[1])
-        values = {name: one[kept] for name, one in values.items()}
-        if not kept.all():
-            gone = f"{counted(int((~kept).sum()), 'row')} of processes that did not come back after a resume"
-            several = (several[0], f"{several[1]}; left out: {gone}")
+        gone, said = left_behind(step, run, several[0], values)
+        step, run, process = step[~gone], run[~gone], several[0][~gone]
+        values = {name: one[~gone] for name, one in values.items()}
+        several = (process, f"{several[1]}; {said}" if said else several[1])
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
     step, run, values, notes = in_order(
         step, of_process, values, counted=chosen.step is not None, sparse=known, epoch=epoch

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.training.logs.columns import Columns
 
-__all__ = ["gone_before_a_resume", "mean_of_processes", "process_of_rows"]
+__all__ = ["mean_of_processes", "process_of_rows"]
 
 _PROCESSES = (
     "rank", "global_rank", "local_rank", "dp_rank", "world_rank", "process", "process_id", "process_index",
@@ -72,35 +72,6 @@ def process_of_rows(
         if time is not None and (time[rows][turn > 0].min() < time[rows][turn == 0].max()):
             return process, f"of {often} processes, for {each}, at times that overlap ({name!r})"
     return None
-
-
-def gone_before_a_resume(step: FloatArray, run: npt.NDArray[np.object_], process: IntArray) -> BoolArray:
-    """Say which rows are of a process that did not come back when another one of its run resumed before them, (m,).
-
-    Only of processes that wrote beside each other: of blocks one after the other nothing shows what a resume left out.
-
-    Parameters
-    ----------
-    step, run : array (m,)
-        Step and run of each row.
-    process : array of int (m,)
-        The process of each.
-
-    Examples
-    --------
-    >>> step, run = np.array([0.0, 0.0, 1.0, 1.0, 2.0, 1.0]), np.array(["a"] * 6, dtype=object)
-    >>> gone_before_a_resume(step, run, np.array([0, 1, 0, 1, 0, 0])).tolist()
-    [False, False, False, True, False, False]
-    """
-    gone = np.zeros(step.size, dtype=bool)
-    for name in dict.fromkeys(run.tolist()):
-        places = {one: np.flatnonzero((run == name) & (process == one)) for one in set(process[run == name].tolist())}
-        for mine in places.values():
-            for at in mine[1:][np.diff(step[mine]) < 0.0].tolist():  # back to this step
-                for rows in places.values():
-                    if mine[0] < rows[-1] < at:
-                        gone[rows[step[rows] >= step[at]]] = True
-    return gone
 
 
 def mean_of_processes(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted as count
 
-__all__ = ["in_order", "latest", "ran_back"]
+__all__ = ["in_order", "latest", "no_order", "one_a_step", "ran_back"]
 
 _MOST_RESUMES = 0.1  # of the rows: steps that fall more often are not in order at all
 
@@ -76,17 +76,11 @@ def in_order(
     step = step.copy()
     for name in dict.fromkeys(run[rows].tolist()):
         mine = rows[run[rows] == name]
-        mine, turned = _forward(step, mine)
-        notes += turned
-        mine, more = _join(step, mine, held)
+        mine, more, said = one_a_step(step, mine, held, sparse=sparse)
         joined += more
-        if sparse:
-            mine = mine[~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine])]
-        mine, averaged = _average(step, mine, held)
-        notes += averaged
-        notes += _count_on(step, mine, held["kl"])
+        notes += said
         falls = np.flatnonzero(np.diff(step[mine]) <= 0.0) + 1
-        if falls.size > max(1.0, _MOST_RESUMES * mine.size) and np.unique(step[mine]).size == mine.size:
+        if no_order(step[mine]):
             kept.append(mine[np.argsort(step[mine], kind="stable")])
             notes.append("The rows are in no order; they were sorted by step.")
             continue
@@ -107,6 +101,54 @@ def in_order(
     if replaced or resumes:
         notes.append(ran_back("step", resumes, replaced))
     return step[order], run[order], {name: one[order] for name, one in held.items()}, notes
+
+
+def one_a_step(
+    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray], *, sparse: bool
+) -> tuple[npt.NDArray[np.intp], int, list[str]]:
+    """Turn a log around that is written backwards, and join or average what belongs to one step, in ``held``.
+
+    Steps whose counter began anew while the run went on are counted on, in ``step``. Steps that still fall or stand
+    afterwards are of a resume.
+
+    Parameters
+    ----------
+    step : array (m,)
+        Step of each row.
+    mine : array of int (k,)
+        Rows of one run.
+    held : dict of str to array (m,)
+        KL, reward and whatever else belongs to a row; NaN where missing.
+    sparse : bool
+        Whether rows that hold neither KL nor reward are left out.
+
+    Returns
+    -------
+    mine : array of int
+        The rows that are left.
+    joined : int
+        How many were joined with another.
+    notes : list of str
+        What was done.
+    """
+    mine, notes = _forward(step, mine)
+    mine, joined = _join(step, mine, held)
+    if sparse:
+        mine = mine[~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine])]
+    mine, averaged = _average(step, mine, held)
+    return mine, joined, [*notes, *averaged, *_count_on(step, mine, held["kl"])]
+
+
+def no_order(step: FloatArray) -> bool:
+    """Tell whether steps fall so often, and each to another, that the order of the rows says nothing.
+
+    Parameters
+    ----------
+    step : array (k,)
+        Steps in the order in which they were logged.
+    """
+    falls = int((np.diff(step) <= 0.0).sum())
+    return falls > max(1.0, _MOST_RESUMES * step.size) and np.unique(step).size == step.size
 
 
 def ran_back(what: str, resumes: list[float], replaced: int) -> str:
