@@ -906,6 +906,11 @@ def test_steps_of_a_batch_that_is_used_again_are_left_out(tmp_path: Path) -> Non
     found = read_training_log(path)
     assert found.step.tolist() == [1.0, 3.0, 5.0, 7.0, 9.0]
     assert any(note.startswith("Left out: 4 steps with a KL but no reward") for note in found.notes)
+    console = tmp_path / "run.log"  # the same rows as they are printed, without a step
+    console.write_text("\n".join(str({key: row[key] for key in row if key != "step"}) for row in rows))
+    printed = read_training_log(console)
+    np.testing.assert_array_equal([printed.kl, printed.reward], [found.kl, found.reward])
+    assert any(note.startswith("Left out: 4 rows with a KL but no reward") for note in printed.notes)
     rows[3]["reward"] = float("nan")  # it diverged there
     path.write_text(json.dumps({"log_history": rows}))
     with pytest.raises(InputError, match="diverged"):

@@ -92,11 +92,11 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         step, run, values, said = mean_of_processes(step, whose, values, several[1])
         notes = [*dict.fromkeys(notes), said]
     notes = [*(first.notes if isinstance(first, Joined) else ()), *notes]
-    used = np.isnan(values["reward"]) & np.isin(step, again) & known & (chosen.step is not None)
+    used = np.isnan(values["reward"]) & np.isin(step, again) & known
     if used.any() and not used.all():
         step, run, values = step[~used], run[~used], {name: one[~used] for name, one in values.items()}
         notes.append(
-            f"Left out: {counted(int(used.sum()), 'step')} with a KL but no reward, as where a batch is used for "
+            f"Left out: {counted(int(used.sum()), 'step' if chosen.step else 'row')} with a KL but no reward, as where a batch is used for "
             "several updates: that KL is of a policy that has moved on from the one that drew the responses."
         )
     return LogRows(
