@@ -95,9 +95,10 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     used = np.isnan(values["reward"]) & np.isin(step, again) & known
     if used.any() and not used.all():
         step, run, values = step[~used], run[~used], {name: one[~used] for name, one in values.items()}
+        rows = counted(int(used.sum()), "step" if chosen.step else "row")
         notes.append(
-            f"Left out: {counted(int(used.sum()), 'step' if chosen.step else 'row')} with a KL but no reward, as where a batch is used for "
-            "several updates: that KL is of a policy that has moved on from the one that drew the responses."
+            f"Left out: {rows} with a KL but no reward, as where a batch is used for several updates: that KL is of a "
+            "policy that has moved on from the one that drew the responses."
         )
     return LogRows(
         chosen.kl,
