@@ -193,7 +193,7 @@ DAMAGES: list[tuple[Callable[[pa.Table], pa.Table], str]] = [
     (lambda t: _said_beside(t, about={"notes": "abc"}), "its notes are 'abc'"),
     (lambda t: _said_beside(t, about={"dropped": 10**30}), "the number it dropped is 1000000"),
     (lambda t: t.slice(1), "it was written with [3, 54] prompts and samples, and holds [2, "),
-    (lambda t: t.replace_schema_metadata(t.schema.metadata | {b"alignlib_summary_counts": b"{"}), "written with None"),
+    (lambda t: _said_beside(t, counts="x"), "it was written with 'x' prompts and samples, and holds [3, 54]"),
     (lambda t: t.drop_columns(["samples"]), "it has 0 columns 'samples'"),
     (lambda t: t.append_column("bins", t["bins"]), "is not a whole Parquet file"),
     (lambda t: _changed(t, "samples", ["x"] * len(t)), "its column 'samples' holds string"),

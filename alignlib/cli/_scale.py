@@ -213,7 +213,9 @@ class Scale:
             return
         from alignlib.scale import write_summary
 
-        write_summary(found.summaries(), self.summary, {"notes": found.notes, "dropped": found.dropped}, force=force)
+        about = {"notes": found.notes, "dropped": found.dropped}
+        counts = (found.n_prompts, int(found.n_samples.sum()))
+        write_summary(found.summaries(), self.summary, about, force=force, counts=counts)
         click.echo(for_terminal(f"Wrote {self.summary}"), err=True)
 
     def _read(self, paths: list[str], where: str, asked: Question, drop_below: int) -> SummaryTable:

@@ -5,7 +5,6 @@ A row is a prompt, or, in what SQL makes, a bin. The version of the schema is in
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,14 +39,13 @@ __all__ = [
 VERSION = 3  # of version 2 bins tell of gold its sums alone; of version 1 the steps were finer, 2³¹ of a bin
 _READ = (2, VERSION)
 _KEY = b"alignlib_summary"
-_COUNTS = "alignlib_summary_counts"  # prompts and samples of the whole file, known when all is written
 _REWARD = "reward."
 _BIN = ("index", "count", "total", "square_high", "square_low", "least", "most")
 _SQL_BIN = ("bin", "count", "total", "square_high", "square_low", "least", "most")
 _FURTHER = ("high", "low", "cross_high", "cross_low", "least", "most")
 
 
-def to_arrow(summary: Summary, about: dict[str, Any] | None = None) -> pa.Table:
+def to_arrow(summary: Summary, about: dict[str, Any] | None = None, counts: tuple[int, int] | None = None) -> pa.Table:
     """Return a summary as an Arrow table: prompts, their samples by column, their bins.
 
     Parameters
@@ -56,6 +54,8 @@ def to_arrow(summary: Summary, about: dict[str, Any] | None = None) -> pa.Table:
         Samples of prompts.
     about : dict, optional
         What is kept beside it, such as notes on how it was made.
+    counts : tuple of int, optional
+        Prompts and samples of the whole file, where these are known and must be found in it.
     """
     meta = {
         "version": VERSION,
@@ -63,7 +63,7 @@ def to_arrow(summary: Summary, about: dict[str, Any] | None = None) -> pa.Table:
         "widths": [one.hex() for one in summary.widths],
         "exact_up_to": summary.exact_up_to,
         "about": about or {},
-    }
+    } | ({} if counts is None else {"counts": counts})
     return pa.Table.from_batches([to_batch(summary)]).replace_schema_metadata({_KEY: json.dumps(meta)})
 
 
@@ -114,18 +114,14 @@ def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Summary, dict[
     columns = [name for name in table.schema.names if name.startswith(_REWARD)]
     widths, exact_up_to = check_meta(meta, columns, path)
     found = from_batch(table.combine_chunks(), widths, exact_up_to, path)
-    _check_counts(found, (table.schema.metadata or {}).get(_COUNTS.encode()), path)
+    _check_counts(found, meta.get("counts"), path)
     return found, dict(meta["about"])
 
 
-def _check_counts(found: Summary, stored: bytes | None, path: str) -> None:
+def _check_counts(found: Summary, said: object, path: str) -> None:
     """Refuse a summary from which prompts were taken out, or to which some were added, after it was written."""
-    held = [len(found.sizes), int(found.sizes.sum())]
-    try:
-        said = held if stored is None else json.loads(stored)
-    except (ValueError, RecursionError):
-        said = None
-    if said != held:
+    held = [len(found.sizes), found.n_samples]
+    if said not in (None, held) and found.n_samples:  # of no prompts another sentence is said
         raise damaged(path, f"it was written with {quoted(said)} prompts and samples, and holds {held}")
 
 
@@ -211,7 +207,12 @@ def _real_numbers(column: pa.Array, name: str, path: str) -> FloatArray:
 
 
 def write_summary(
-    summary: Summary | Iterable[Summary], path: str | Path, about: dict[str, Any] | None = None, *, force: bool = True
+    summary: Summary | Iterable[Summary],
+    path: str | Path,
+    about: dict[str, Any] | None = None,
+    *,
+    force: bool = True,
+    counts: tuple[int, int] | None = None,
 ) -> None:
     """Write a summary, or its pieces one after another, as a Parquet file, whole or not at all.
 
@@ -225,6 +226,8 @@ def write_summary(
         What else is to be known of it, kept as JSON.
     force : bool
         Whether a file that is there may be replaced.
+    counts : tuple of int, optional
+        Prompts and samples of all pieces; what is read must have as many, where this is known.
 
     Raises
     ------
@@ -243,15 +246,14 @@ def write_summary(
     import pyarrow.parquet as pa_parquet
 
     pieces = iter([summary] if isinstance(summary, Summary) else summary)
-    first = to_arrow(next(pieces), about)
+    if isinstance(summary, Summary):
+        counts = (len(summary.sizes), summary.n_samples)
+    first = to_arrow(next(pieces), about, counts)
     options: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
     with whole_file(path, replace=force) as file, pa_parquet.ParquetWriter(file, first.schema, **options) as writer:
-        prompts = samples = 0
-        for piece in itertools.chain([first], (to_arrow(piece, about).cast(first.schema) for piece in pieces)):
-            writer.write_table(piece)
-            prompts += piece.num_rows
-            samples += int(piece["samples"].to_numpy().sum())
-        writer.add_key_value_metadata({_COUNTS: json.dumps([prompts, samples])})
+        writer.write_table(first)
+        for piece in pieces:
+            writer.write_table(to_arrow(piece, about).cast(first.schema))
 
 
 def is_summary(path: str | Path) -> bool:
