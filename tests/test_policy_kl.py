@@ -340,6 +340,16 @@ def test_a_negative_estimate_is_explained_and_not_clipped() -> None:
     for found in below:
         assert any("by chance: it is unbiased" in message for message in messages(found))
         assert found["rao_blackwell"].value > 0.0
+        assert found["k1"].low == 0.0 < found["k1"].high  # of the KL, which is not negative though its mean here is
+
+
+def test_no_interval_of_few_responses_reaches_below_0() -> None:
+    """A t-interval does: no estimator aims at less than 0, and k2 and k3 have no value below."""
+    found = estimate_policy_kl(KLSamples.from_sequences([-1.0, -3.0, -2.0, -8.0], [-2.0, -2.5, -9.0, -7.0]), n_boot=100)
+    for one in found.estimates:
+        values = {"k1": [1.0, -0.5, 7.0, -1.0], "k2": [0.5, 0.125, 24.5, 0.5], "k3": k3([1.0, -0.5, 7.0, -1.0])}
+        assert interval_of_mean(np.array(values[one.name]), 0.95, 100, 0)[1] < 0.0 == one.low < one.value < one.high
+    assert len(found.estimates) == 3
 
 
 @pytest.mark.parametrize("how", ["tempered", "truncated"])

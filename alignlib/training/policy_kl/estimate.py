@@ -41,7 +41,7 @@ class KLEstimate:
     about : Estimator
         What it is.
     value, low, high : float
-        In nats per sequence, with its interval.
+        In nats per sequence, with its interval, cut at 0; one that lies below 0 altogether is left, as of an error.
     standard_error : float
         Its standard error.
     per_token : (float, float, float), optional
@@ -197,8 +197,9 @@ def estimate_policy_kl(
         if not np.isfinite(of).all():
             return KLEstimate(name, about, float("inf"), 0.0, float("inf"), float("inf"), None, 1.0, 1.0)
         mean = cells.mean(units.mean(of))
-        value, low, high, error = _interval_of_mean(mean, level, draws)
-        per_token = None if length is None else _interval_of_ratio(mean, length, level, draws)
+        *found, error = _interval_of_mean(mean, level, draws)
+        value, low, high = _from_zero(*found)
+        per_token = None if length is None else _from_zero(*_interval_of_ratio(mean, length, level, draws))
         total = float(np.abs(of).sum())
         share = float(np.abs(of).max()) / total if total > 0.0 else 0.0
         whole = float(np.abs(mean).sum())
@@ -227,6 +228,11 @@ def estimate_policy_kl(
         notes=samples.notes,
         effective_samples=None if sampled_from == "policy" else _effective(samples.log_ratio),
     )
+
+
+def _from_zero(value: float, low: float, high: float) -> Interval:
+    """Return an interval without what lies below 0, where no divergence is; all of one below 0 tells of an error."""
+    return value, max(low, 0.0) if high >= 0.0 else low, high
 
 
 def _effective(log_weight: FloatArray) -> float:
