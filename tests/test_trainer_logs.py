@@ -299,6 +299,47 @@ def test_lengths_bound_no_mean_of_log_ratios(tmp_path: Path, stops: float) -> No
     np.testing.assert_allclose(log.kl, 50.0 * mean)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said", "unsaid"),
+    [
+        pytest.param(
+            "run.jsonl",
+            lines([{"step": 1, "actor/train/kl": 0.1, "rewards/sum": 1, "completions/mean_length": 9}]),
+            r"no KL by a key of trl .*called like one: 'actor/train/kl'\. Name the one",
+            "train with a reference model",
+            id="another's key beside one of trl",
+        ),
+        pytest.param(
+            "run.csv",
+            "_step,policy/kl_per_token,policy/approx_kl,reward/mean,kl_ctl_value\n1,0.1,0.2,0.3,0.05\n",
+            r"called like one: 'policy/kl_per_token'\. Name the one",
+            "did you mean",
+            id="a coefficient is none",
+        ),
+        pytest.param(
+            "run.csv", "step,kl_coef,reward\n1,0.05,0.3\n", "nor is another called like one", "did you mean", id="none"
+        ),
+        pytest.param(
+            "run.txt", "Step 1 | loss:0.1 kl:0.1\nStep 2 | loss:0.1 kl:0.2\n", "lines of keys and values, as 'loss:0.1",
+            "Name one of these", id="pairs in a text",
+        ),
+        pytest.param(
+            "run.log", "begun\nlevel=info step=1 kl=0.12 reward=0.3\n", "lines of keys and values, as 'step=1",
+            "by its extension", id="pairs in a log",
+        ),
+    ],
+)  # fmt: skip
+def test_what_may_be_the_kl_is_told_where_none_is_known(
+    tmp_path: Path, name: str, text: str, said: str, unsaid: str
+) -> None:
+    """No coefficient is proposed, nor the user sent to sample what is logged under another name."""
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(InputError, match=said) as refused:
+        read_training_log(path)
+    assert unsaid not in str(refused.value)
+
+
 def test_means_of_log_ratios_of_roundings_size_are_no_kl_of_0(tmp_path: Path) -> None:
     """Log-ratios of both signs may cancel in a mean, whatever the KL; of equal lengths such a mean is 0."""
     row = {"critic/score/mean": 0.5, "response_length/mean": 100.0, "response_length/max": 200.0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns, plain_names, prefixes
+from alignlib.training.logs.column_choice import ADVICE, Chosen, called_kl, choose_columns, plain_names, prefixes
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.counters import Joined, join_counters
 from alignlib.training.logs.left_behind import left_behind
@@ -23,7 +22,6 @@ from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 __all__ = ["choose", "empty"]
 
 _SINGLE_TURN = 2.0  # messages: a question and an answer
-_NO_KL = {"approx", "ppo", "old", "coef", "coeff", "coefficient", "target", "std", "min", "max"}  # beside "kl"
 _SAME = 0.02  # of two KLs: estimators of one KL are that close
 _APART = 0.2  # of the KL per token
 _AT_START = {"token": 0.01, "sequence": 0.2}  # nats: more than rounding makes of two forward passes
@@ -288,8 +286,7 @@ def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, cho
     before = prefixes(query.evaluation)
     names = dict.fromkeys(prefix + one.name for one in trainer.kl if one.unit == chosen.unit for prefix in before)
     if not trainer.marks:  # nobody's: any column that is called a KL
-        words = {name: set(re.split(r"[^a-z]+", name.lower())) for name in columns.names}
-        names = dict.fromkeys(name for name, held in words.items() if "kl" in held and not held & _NO_KL)
+        names = dict.fromkeys(called_kl(columns.names))
     taken, said = columns.bounded(chosen.kl), list[str]()
     for name in names:
         if name in (chosen.kl, chosen.reward, chosen.step, chosen.length) or name not in columns.names:

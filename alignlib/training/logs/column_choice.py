@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,17 @@ from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.log_format import LogQuery, no_length
 from alignlib.training.logs.trainers import KLKey, Trainer
 
-__all__ = ["ADVICE", "Chosen", "choose_columns", "plain_names", "prefixes"]
+__all__ = ["ADVICE", "Chosen", "called_kl", "choose_columns", "plain_names", "prefixes"]
 
 _PREFIXES = ("", "train/", "Train/", "train_")
 _EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
 _STEPS = ("train/global_step", "global_step", "step", "training/global_step", "_step", "Step")
 _PREFERENCE = {"logps/chosen", "rewards/chosen"}
+_NO_KL = {  # beside "kl": of another policy than the base, or no KL at all
+    "ppo", "old", "policykl", "coefficient", "controller", "target", "std", "min", "max", "timestamp", "corr",
+    "mismatch", "sqrt",
+}  # fmt: skip
+_NO_KL_IN = ("approx", "coef", "ctl")  # of a word
 ADVICE = "sample from its checkpoints with `alignlib sample`, naming the base, and measure with `alignlib kl`"
 
 
@@ -52,6 +58,28 @@ def plain_names(names: Sequence[str], evaluation: bool = False) -> dict[str, str
         for name in names:
             if name.startswith(prefix) and not name.endswith(("__MIN", "__MAX")):
                 found.setdefault(name.removeprefix(prefix), name)
+    return found
+
+
+def called_kl(names: Iterable[str]) -> list[str]:
+    """Return the columns that are called a KL, without coefficients and distances to other policies than the base.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Columns of a log.
+
+    Examples
+    --------
+    >>> called_kl(["step", "actor/train/kl", "policy/approx_kl", "kl_ctl_value", "rollout_info/kl_div_mean", "weekly"])
+    ['actor/train/kl', 'rollout_info/kl_div_mean']
+    """
+    found = []
+    for name in dict.fromkeys(names):
+        words = re.split(r"[^a-z]+", name.lower())
+        other = any(word in _NO_KL or any(part in word for part in _NO_KL_IN) for word in words)
+        if not other and any(word.startswith("kl") or word.endswith("kl") for word in words):
+            found.append(name)
     return found
 
 
@@ -169,6 +197,14 @@ class _Choice:
                 f"(kl), or where there is none, {ADVICE}."
             )
         keys = list(dict.fromkeys(repr(one.name) for one in self.trainer.kl))
+        known = {self.plain[name] for name in self.trainer.known() if name in self.plain}
+        others = [repr(name) for name in called_kl(self.plain.values()) if name not in known]
+        if others:
+            return (
+                f"{where} no KL by a key of {self.trainer.name} ({' or '.join(sorted(keys)) or 'it has none'}); called "
+                f"like one: {', '.join(others[:8])}. Name the one that is the KL to the base (kl) and its unit "
+                f"(kl_unit), or where none is, {ADVICE}."
+            )
         if any(name in self.plain for name in self.trainer.reward):
             return (
                 f"{where} rewards but no KL: {self.trainer.no_kl}; train with a reference model, however small its "

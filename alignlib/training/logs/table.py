@@ -5,6 +5,7 @@ wandb's whole history, trackio's Parquet and data frames of any log are such tab
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib.tables import TableFile, identifiers, load, numbers, open_table_file, require_column
+from alignlib.tables.columns import listed
 from alignlib.training.logs.choose import choose, empty
-from alignlib.training.logs.column_choice import plain_names
-from alignlib.training.logs.columns import Columns
+from alignlib.training.logs.column_choice import ADVICE, called_kl, plain_names
+from alignlib.training.logs.columns import Columns, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
@@ -29,6 +31,10 @@ _ANYBODY = Trainer("", (), (KLKey("kl", "", ""),), ("reward",), step=("step",))
 _RUNS = ("run_name", "run_id", "Run")  # as trackers name them
 _ANY_RUNS = ("run", *_RUNS)
 _TEXTS = {".log", ".out"}  # as what a console printed is called
+_INSTEAD = "Write step, kl and reward as columns of a CSV instead."
+_PAIR = r"\b[A-Za-z][\w./-]{0,80}\s?[:=]\s?[-+]?\d[\d.eE+-]*"
+_PAIRS = re.compile(rf"{_PAIR}[\s,;|]+{_PAIR}")  # two, one after the other: no header of a table
+_LINES = {".log": 20, ".out": 20, ".txt": 1}  # looked at: cells of a table may hold pairs, its header does not
 _ROWS = "a row for each checkpoint"
 
 
@@ -45,11 +51,20 @@ def find_table(path: Path) -> Path | None:
     InputError
         If it is a text that no trainer's keys are in.
     """
-    if path.suffix.lower() in _TEXTS and path.is_file():
+    suffix = path.suffix.lower()
+    if suffix in _LINES and path.is_file():
+        lines = (text_of(path) or "").lstrip().splitlines()[: _LINES[suffix]]
+        pairs = next((found for found in map(_PAIRS.search, lines) if found), None)
+        if pairs is not None:
+            raise InputError(
+                f"{path} holds lines of keys and values, as {quoted(pairs[0], 60)}, which are read of the console of a "
+                f"known trainer only. {_INSTEAD}",
+                argument="path",
+            )
+    if suffix in _TEXTS and path.is_file():
         raise InputError(
             f"{path} is no table by its extension, and what was sought in its lines is not there: a KL or a reward by "
-            "the key of a known trainer, such as 'actor/kl_loss' (verl) or 'objective/kl' (trl). Write step, kl and "
-            "reward as columns of a CSV instead.",
+            f"the key of a known trainer, such as 'actor/kl_loss' (verl) or 'objective/kl' (trl). {_INSTEAD}",
             argument="path",
         )
     return None if path.is_dir() else path
@@ -95,6 +110,8 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
         given = getattr(query, argument)
         name = given if given is not None else own.get(argument)
         if name is not None:
+            if argument == "kl" and given is None and name not in file.names:
+                raise InputError(_unnamed_kl(file), column=name)
             require_column(file, name, argument)
             if argument == "kl" and column(name).size and np.isnan(column(name)).all():
                 raise InputError(empty(path, name, column(name).size))
@@ -110,6 +127,16 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
         notes += said
     columns = Columns(path, kind, tuple(file.names), size, column, runs, tuple(notes), lambda row: file.where([row]))
     return choose(columns, query, trainer or _ANYBODY)
+
+
+def _unnamed_kl(file: TableFile) -> str:
+    """Say that no column of a table is called ``kl``, and which are called much like it; coefficients are not."""
+    near = ", ".join(map(repr, called_kl(file.names)[:8]))
+    if near:
+        said = f"called like one: {near}. Name the one that is the KL to the base (kl) and its unit (kl_unit)"
+    else:
+        said = f"nor is another called like one. Name that of the KL to the base (kl), or where there is none, {ADVICE}"
+    return f"{file.path} has no column 'kl' (kl); {said}. It has {listed(file.names)}."
 
 
 def _is_truth(cells: pa.ChunkedArray) -> bool:
