@@ -340,7 +340,7 @@ def test_an_adapter_and_its_base_are_checked_as_any_model(
         ({"error": RuntimeError("set ignore_mismatched_sizes")}, "have other sizes than adapter_config.json promises"),
         ({"error": KeyError("lora")}, r"cannot be put on its base \(KeyError: 'lora'\); correct adapter_config.json"),
     ],
-    ids=str,
+    ids=["all", "unexpected matrices", "unexpected head", "missing", "other sizes", "refused sizes", "an error"],
 )
 def test_an_adapter_brings_all_its_weights_and_no_others(info: dict[str, Any], said: str) -> None:
     """Those that the base lacks are random, unless the adapter holds the whole layer."""
