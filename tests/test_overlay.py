@@ -536,7 +536,7 @@ def test_a_run_that_no_best_of_n_matches_has_no_floor() -> None:
         (lambda log: replace(log, kl=log.kl / 32.0), "A factor of the reward, .*need not show.* times what is logged"),
         (
             lambda log: replace(log, reward=np.where(log.kl < 0.1, 1.0, 10.0) * log.reward),
-            "another scale.*, which agree: no constant was added; a factor",
+            "another scale.*, which agree within .*: no constant was added; a factor",
         ),
         (lambda log: replace(log, reward=10.0 * log.reward), "no response in the table scores above .* another scale"),
         (lambda log: replace(log, reward=log.reward + 3.0), "they are apart before training, so it is the reward"),

@@ -22,7 +22,8 @@ _HALF = 3  # checkpoints of a half, of which one may be left out
 _FEW_ABOVE = 4  # points, more than a third of all: of 152 honest runs of 12 points none had more than 3
 _ROUNDING = 1e-9  # of sums of rewards
 _BY_CHANCE = 1e-4  # that the first checkpoints lie where they are, whatever the scatter
-_ONE_PROMPT = 2.6  # standard errors of checkpoints that are each of one response: fewer than one run in a hundred
+_ONE_PROMPT = 2.6  # standard errors of the base
+_DRAWN = 400_000  # responses
 _SCATTERS = np.geomspace(1e-3, 1e3, 121)  # over the distance of neighbours
 
 
@@ -127,12 +128,13 @@ def _at_first(log: TrainingLog, start: FloatArray, errors: GainErrors) -> bool:
         return False
     at = fit.at(np.maximum(log.ends[1], 0.0), strict=False)
     excess = log.reward - start - at.gain_high
-    spread = float(fit.table.column(fit.reward).std(ddof=1))
+    values = fit.table.column(fit.reward)
+    spread = float(values.std(ddof=1))
     size, usable = 2, at.supported & (log.ends[1] >= 0.0)
     while 2 * size <= log.kl.size and usable[:size].all():
         mean, near = float(excess[:size].mean()), np.sort(np.abs(np.diff(log.reward[size:])))
         half = near.size // 2
-        if near.size and mean > _ONE_PROMPT * math.hypot(errors.base_error, spread / math.sqrt(size)):
+        if near.size and mean > _single_responses(fit, size) + _ONE_PROMPT * errors.base_error:
             scatter = _SCATTERS * max(float(near[half]), _ROUNDING * spread)
             close = scipy.special.bdtrc(half, near.size, 2.0 * scipy.special.ndtr(1.0 / _SCATTERS) - 1.0)
             out = scipy.special.ndtr(-mean / np.hypot(errors.base_error, scatter / math.sqrt(size)))
@@ -140,6 +142,16 @@ def _at_first(log: TrainingLog, start: FloatArray, errors: GainErrors) -> bool:
                 return True
         size *= 2
     return False
+
+
+def _single_responses(fit: Fit, size: int) -> float:
+    """Return how far above the base's mean so many single responses lie together, by chance once in ten thousand.
+
+    A rare kind of prompts or responses makes that far more than a normal law would.
+    """
+    values = fit.table.column(fit.reward)
+    drawn = np.random.default_rng(0).choice(values, (max(_DRAWN // size, 1), size)).mean(axis=1)
+    return float(np.quantile(drawn, 1.0 - _BY_CHANCE)) - float(values.mean())
 
 
 def _above(
@@ -348,7 +360,8 @@ def _evidence(
             "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few samples), or "
             "log-probabilities of another law would look so."
         )
-    return [*scaled, start.evidence(factors, times, bool(scaled)) + needs]
+    excess = float((gain_low - limit_high)[above].max())
+    return [*scaled, start.evidence(factors, times, excess, bool(scaled)) + needs]
 
 
 def _range(log: TrainingLog, fit: Fit) -> list[str]:

@@ -187,4 +187,5 @@ def _agreement(one: FloatArray, other: FloatArray) -> float:
     if min(spread) == 0.0:
         return 0.0
     centred = [part - part.mean() for part in ranks]
-    return math.atanh(min(float((centred[0] * centred[1]).mean()) / (spread[0] * spread[1]), _ALIKE))
+    both = float((centred[0] * centred[1]).mean()) / (spread[0] * spread[1])
+    return math.atanh(min(max(both, -_ALIKE), _ALIKE))

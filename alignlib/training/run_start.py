@@ -85,7 +85,7 @@ class RunStart:
             same_prompts=same_prompts,
         )
 
-    def evidence(self, factors: tuple[float, float] | None, times: float, scaled: bool) -> str:
+    def evidence(self, factors: tuple[float, float] | None, times: float, excess: float, scaled: bool) -> str:
         """Say for which explanation it speaks.
 
         Parameters
@@ -94,6 +94,8 @@ class RunStart:
             The ends of the factors of the reward that would explain the points above the limit, if any does.
         times : float
             The least factor of the KL that would.
+        excess : float
+            By how much these lie above it at least: the least constant that would.
         scaled : bool
             Whether the scale is known to be another.
         """
@@ -117,23 +119,26 @@ class RunStart:
                 f"{has}, further apart than policies are that near ({reach:.2g} at most): it is the reward or the "
                 f"base{prompts}, or the KL is {more}, in another unit for instance."
             )
+        if self.reward - self.base + reach >= excess:
+            return f"{has}, where {reach:.2g} more or less may be chance: too much to tell which."
+        has = f"{has}, which agree within {reach:.2g}"
         none = factors is None or self._excludes(factors, reach)
         if scaled and none:
             return (
-                f"{has}, which agree: neither a constant nor a factor alone; a KL far larger than logged, or rewards "
-                "stretched about that mean, would look so."
+                f"{has}: neither a constant nor a factor alone; a KL far larger than logged, or rewards stretched "
+                "about that mean, would look so."
             )
         if scaled:
-            return f"{has}, which agree: no constant was added; a factor shows little where the mean is near 0."
+            return f"{has}: no constant was added; a factor shows little where the mean is near 0."
         if none or factors is None:
             return (
-                f"{has}, which agree: this speaks for the table's reward and base, and against the KL, unless rewards "
-                "were stretched about that mean."
+                f"{has}: this speaks for the table's reward and base, and against the KL, unless rewards were "
+                "stretched about that mean."
             )
         which = f"{factors[0]:.3g} or more" if math.isinf(factors[1]) else f"{factors[1]:.3g} or less"
         return (
-            f"{has}, which agree within {reach:.2g}: another base, or a constant added to the reward, would show there "
-            f"if larger. A factor of the reward, {which}, need not show: it is that or the KL."
+            f"{has}: another base, or a constant added to the reward, would show there. A factor of the reward, "
+            f"{which}, need not show: it is that or the KL."
         )
 
     def _excludes(self, factors: tuple[float, float], reach: float) -> bool:
