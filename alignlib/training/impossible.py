@@ -69,7 +69,7 @@ def far_above(
         rows, mine = np.flatnonzero(log.run == name), pooled.run == name
         half = rows[rows.size // 2 :]
         # A step may be of one prompt, which the scatter of the others need not show: one alone tells less than several.
-        told = errors.paired or errors.fit.fixed_prompts or responses_of(log) is not None
+        told = errors.paired or errors.fit.fixed_prompts or _several_prompts(log)
         if not told and half.size > _HALF:
             half = half[np.arange(half.size) != int(np.argmax(log.reward[half] - start[half]))]
         late, size = log.keep(half), half.size
@@ -95,6 +95,11 @@ def _beyond_one_prompt(points: TrainingLog, start: FloatArray, width: int, error
 def _range_of_prompts(fit: Fit) -> float:
     means = np.add.reduceat(fit.table.column(fit.reward), fit.table.offsets[:-1]) / fit.table.n_samples
     return float(means.max() - means.min())
+
+
+def _several_prompts(log: TrainingLog) -> bool:
+    """Say whether the log shows that each checkpoint is of several prompts."""
+    return log.per_prompt is not None and bool((_prompts_of(log) >= _SEVERAL).all())
 
 
 def _prompts_of(points: TrainingLog) -> IntArray:
@@ -353,8 +358,8 @@ def _evidence(
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         times = float(np.divide(needed_low[far], log.kl[far])) if log.kl[far] >= 0.0 else math.inf
     factors = _factors(start.base + float(gain_low[far]), start.base + float(limit_high[far]))
-    needs = ""
-    if math.isfinite(times) and times > 1.0:
+    needs, out = "", fit.bounded is not None and not log.reward[far] <= fit.bounded[1]  # which no KL explains
+    if math.isfinite(times) and times > 1.0 and not out:
         needs = (
             f" The gain at step {log.step[far]:g} needs {needed_low[far]:.3g} nats or more, {times:.3g} times what is "
             "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few samples), or "
@@ -373,6 +378,8 @@ def _range(log: TrainingLog, fit: Fit) -> list[str]:
         if log.reward[least] >= values.min():
             return []
     said = f"The run averages {log.reward[at]:.4g} at step {log.step[at]:g}, and no response in the table scores"
+    if fit.bounded is not None and not fit.bounded[0] <= log.reward[at] <= fit.bounded[1]:
+        return [f"{said} {side} {end:.4g}, nor can any: another scale."]
     return [f"{said} {side} {end:.4g}: another scale, a KL far larger than logged, or a reward too rare for the table."]
 
 

@@ -249,16 +249,16 @@ def _check_run(
 def _goes_on(
     log: TrainingLog, mine: IntArray, i: int, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray
 ) -> bool:
-    """Say whether the checkpoint after the start lies off on the same side, as where all rewards are another's.
+    """Say whether the next two checkpoints lie off on the same side, as where all rewards are another's.
 
-    The start alone may be of one prompt that is unlike the others, where the log does not tell of how many it is.
+    The start alone may be of a prompt or two unlike the others, where the log does not tell of how many it is.
     """
-    if responses_of(log) is not None or mine.size == 1:
+    if responses_of(log) is not None:
         return True
-    after = int(mine[np.argsort(np.abs(log.kl[mine]), kind="stable")[1]])
+    after = mine[np.argsort(np.abs(log.kl[mine]), kind="stable")[1:3]]
     if gain[i] > 0.0:
-        return bool(gain[after] - allowed_gain[after] > _ROUGHLY * errors[after])
-    return bool(-gain[after] > _ROUGHLY * errors[after])
+        return bool((gain[after] - allowed_gain[after] > _ROUGHLY * errors[after]).all())
+    return bool((-gain[after] > _ROUGHLY * errors[after]).all())
 
 
 def distance_to_base(log: TrainingLog) -> FloatArray:

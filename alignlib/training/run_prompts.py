@@ -22,6 +22,8 @@ _FEWEST, _MOST_PROMPTS = 5, 4000
 _SPLITS, _FAR = 60, 5.0  # standard deviations: by chance in fewer than one of a million
 _LEAST_SPREAD = 0.02  # of Fisher's transform, as of 2,500 prompts
 _ALIKE = 0.9999
+_TRIMMED = 0.1  # of each side
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +143,11 @@ def pair_prompts(log: TrainingLog, table: RewardTable, reward: str) -> tuple[Pai
 
 
 def _other_rewards(log: TrainingLog, table: RewardTable, values: FloatArray, means: FloatArray, place: IntArray) -> str:
-    """Say where the order of the prompts by reward is not the table's, by far more than sampling explains.
+    """Say where order, level or spread of the prompts' rewards is not the table's, by far more than sampling explains.
 
-    How well two samplings of the same prompts agree in their order is seen in the table: some samples of each prompt,
-    as many as the run has or half of them, beside the rest. Ranks, for a sampling may hold a rare reward that the other
-    lacks, and its variance tells little of it.
+    How well two samplings of the same prompts agree is seen in the table: some samples of each prompt, as many as the
+    run has or half of them, beside the rest. Ranks, trimmed means and quartiles, for a sampling may hold a rare reward
+    that the other lacks, and its variance tells little of it.
     """
     held = log.per_prompt
     assert held is not None
@@ -162,22 +164,35 @@ def _other_rewards(log: TrainingLog, table: RewardTable, values: FloatArray, mea
     start = np.append(0, np.cumsum(sizes)[:-1])
     group, inside = np.repeat(np.arange(at.size), sizes), np.arange(rows.size) - np.repeat(start, sizes)
     deviation = np.sqrt(np.maximum(np.add.reduceat(values[rows] ** 2, start) / sizes - means[at] ** 2, 0.0))
-    rng, agreed = np.random.default_rng(0), np.empty(_SPLITS)
+    # So near the base a prompt may have moved by the square root of twice its KL in standard deviations.
+    moved = math.sqrt(2.0 * max(float(log.kl[first]), 0.0)) * deviation
+    rng, seen = np.random.default_rng(0), np.empty((_SPLITS, 3))
     for i in range(_SPLITS):
         mixed = values[rows][np.lexsort((rng.random(rows.size), group))]
         chosen = inside < own[group]
         part = np.add.reduceat(np.where(chosen, mixed, 0.0), start) / np.maximum(own, 1)
         rest = np.add.reduceat(np.where(chosen, 0.0, mixed), start) / (sizes - own)
-        # So near the base a prompt may have moved by the square root of twice its KL in standard deviations.
-        moved = rng.choice((-1.0, 1.0), at.size) * math.sqrt(2.0 * max(float(log.kl[first]), 0.0)) * deviation
-        agreed[i] = _agreement(part + moved, rest)
-    if not _agreement(held.reward[mine], means[at]) < agreed.mean() - _FAR * max(float(agreed.std()), _LEAST_SPREAD):
+        seen[i] = _compared(part + rng.choice((-1.0, 1.0), at.size) * moved, rest)
+    found, usual = _compared(held.reward[mine], means[at]), seen.mean(axis=0)
+    far = np.maximum(_FAR * seen.std(axis=0), np.ptp(seen, axis=0))
+    allowed = float(moved.mean()) + _ROUNDING * float(np.abs(means[at]).max())
+    less = found[0] < usual[0] - max(float(far[0]), _FAR * _LEAST_SPREAD)
+    shifted = abs(found[1] - usual[1]) > float(far[1]) + allowed
+    # Half of the samples scatter more than all of them, so that only a larger spread tells.
+    wider = found[2] > usual[2] + float(far[2]) + 2.0 * allowed
+    if not (less or shifted or wider):
         return ""
     return (
         f"At step {log.step[first]:g}, {max(log.kl[first], 0.0):.2g} nats from the base, prompts have other rewards "
         "than the table's prompts of the same names, by far more than sampling explains: they are other prompts, "
         "or another reward."
     )
+
+
+def _compared(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Return how means of prompts agree in order with others, their level beside these, and their spread, (3,)."""
+    spread = float(np.subtract(*np.quantile(one, (0.75, 0.25))))
+    return np.array([_agreement(one, other), float(scipy.stats.trim_mean(one - other, _TRIMMED)), spread])
 
 
 def _agreement(one: FloatArray, other: FloatArray) -> float:
