@@ -63,7 +63,9 @@ def _unpacked(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "from setuptools import build_meta\n"
         "dist, place = sys.argv[1:]\n"  # setuptools has its own words there
         "packed = build_meta.build_sdist(dist)\n"
-        "with tarfile.open(os.path.join(dist, packed)) as archive: archive.extractall(place, filter='data')\n"
+        "with tarfile.open(os.path.join(dist, packed)) as archive:\n"
+        "    archive.extraction_filter = getattr(tarfile, 'data_filter', None)\n"  # not in all 3.11
+        "    archive.extractall(place)\n"
         "os.chdir(os.path.join(place, packed.removesuffix('.tar.gz')))\n"
         "build_meta.build_wheel(dist)"
     )

@@ -1,0 +1,66 @@
+"""Adapters, and the base that each names, are checked before the library that reads both looks at them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch  # noqa: F401  (what checks an adapter asks its library where its configuration is)
+
+from alignlib._core.errors import InputError
+from alignlib.models import adapters, folder_checks
+from alignlib.models.adapters import base_of
+
+ADAPTERS: list[tuple[dict[str, Any], str]] = [
+    ({}, "has no base_model_name_or_path; write there the folder"),
+    ({"base_model_name_or_path": None}, "has None as its base_model_name_or_path"),
+    ({"base_model_name_or_path": ["base"]}, r"has \['base'\] as its base_model_name_or_path"),
+    ({"base_model_name_or_path": "/nowhere/base"}, "names cannot be used: .*=/nowhere/base: there is no such folder"),
+    (
+        {"base_model_name_or_path": "b" * 5000},
+        r"names cannot be used: .* cannot be looked up here \(File name too long",
+    ),
+    ({"base_model_name_or_path": "code"}, "names cannot be used: The config of .*=code names code on the hub"),
+    ({"base_model_name_or_path": "deep"}, r"names cannot be used: The config of .*=deep promises 1e\+09 of 'n_layer'"),
+    ({"base_model_name_or_path": "out"}, "names cannot be used: .* leads out of its folder"),
+    ({"base_model_name_or_path": "cut"}, "names cannot be used: model.safetensors of .*=cut is cut short"),
+    ({"base_model_name_or_path": "adapter"}, "names 'adapter' as its base .* holds an adapter itself; merge that"),
+    (
+        {"megatron_config": {"a": 1}, "megatron_core": "megatron.evil"},
+        "names code or models elsewhere .megatron_config",
+    ),
+    ({"adapters": {"0": "someone/adapter"}}, "names code or models elsewhere .adapters"),
+    ({"r": 10**9}, "has 1000000000 as 'r'; a rank lies between"),
+    ({"rank_pattern": {"c_attn": -1}}, "has -1 as 'c_attn'; a rank lies between"),
+]
+
+
+@pytest.mark.parametrize(("config", "said"), ADAPTERS, ids=str)
+def test_an_adapter_and_its_base_are_checked_as_any_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], said: str
+) -> None:
+    """The library that reads both checks nothing of the base, and imports what the adapter names."""
+    monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")
+    monkeypatch.setattr(folder_checks, "find_spec", lambda _: "peft")
+    monkeypatch.chdir(tmp_path)
+    own: dict[str, dict[str, Any]] = {"code": {"attn_implementation": "someone/kernel"}, "deep": {"n_layer": 10**9}}
+    for name in ("base", "code", "deep", "out", "cut"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(own.get(name, {})))
+    Path("out/model.safetensors.index.json").write_text('{"weight_map": {"a": "/etc/passwd"}}')
+    Path("cut/model.safetensors").touch()
+    Path("adapter").mkdir()
+    written = Path("adapter/adapter_config.json")
+    good = {"base_model_name_or_path": "base", "r": 4, "megatron_config": None}
+    written.write_text(json.dumps(good))
+    assert base_of("adapter", "model") == "base"
+    assert base_of("base", "model") is None
+    written.write_text(json.dumps({**good, **config} if config else {}))
+    with pytest.raises(InputError, match=said) as refused:
+        base_of("adapter", "model")
+    assert "adapter_config.json of model=adapter" in str(refused.value)
+    Path("adapter/config.json").touch()
+    with pytest.raises(InputError, match=r"holds both a model .* may have been merged or not"):
+        base_of("adapter", "model")
