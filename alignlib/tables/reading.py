@@ -39,6 +39,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # a path has lost one of the slashes
 # What `datasets` saves beside its Arrow files, in words of its own: no tables.
 _DESCRIPTIONS = {"dataset_info.json", "state.json", "dataset_dict.json"}
+_CACHE = re.compile(r"cache-.*\.arrow")  # of what was mapped, shuffled or filtered after it was opened again
 _PIECE = 1 << 24  # bytes read at once
 _RATIO = 200  # that a gzip file of a table does not reach; one of zeros has 1000
 _LEAST_SUSPECT = 1 << 27  # bytes; below, no ratio is suspect
@@ -137,7 +138,7 @@ def tables_in(path: str | Path) -> list[Path]:
 
 
 def without_descriptions(tables: Iterable[str]) -> list[str]:
-    """Leave out what `datasets` saves beside Arrow files to describe them; it is JSON, and no table.
+    """Leave out what `datasets` saves beside Arrow files: JSON that describes them, and its own cache of their rows.
 
     Parameters
     ----------
@@ -153,11 +154,15 @@ def without_descriptions(tables: Iterable[str]) -> list[str]:
     --------
     >>> without_descriptions(["hf/state.json", "hf/data-0.arrow"]), without_descriptions(["run/state.json"])
     (['hf/data-0.arrow'], ['run/state.json'])
+    >>> without_descriptions(["hf/cache-0b1c.arrow", "hf/data-0.arrow", "hf/state.json"])
+    ['hf/data-0.arrow']
     """
     found = sorted(tables)
     if not any(one.lower().endswith(".arrow") for one in found):
         return found
-    return [one for one in found if os.path.basename(one) not in _DESCRIPTIONS]
+    sets = {os.path.dirname(one) for one in found if os.path.basename(one) == "state.json"}
+    found = [one for one in found if os.path.basename(one) not in _DESCRIPTIONS]
+    return [one for one in found if not (os.path.dirname(one) in sets and _CACHE.fullmatch(os.path.basename(one)))]
 
 
 def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
