@@ -125,3 +125,9 @@ def test_which_of_ones_own_keys_is_the_kl_is_asked(tmp_path: Path) -> None:
 def test_the_pages_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = (block for block in page.BLOCKS if block[0] == "python")
     page.test_the_page_reads_each_trainers_log_by_its_command(tmp_path, monkeypatch, *block)
+
+
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "events.out.tfevents.1.host").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"tfevents.1.host is no file.* move it away"):
+        read_training_log(tmp_path)

@@ -78,7 +78,15 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
 
 def _files(path: Path) -> list[Path]:
     """Return the files of events that TensorBoard reads of a folder, or the one that was named."""
-    return sorted(one for one in path.iterdir() if "tfevents" in one.name) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    found = sorted(one for one in path.iterdir() if "tfevents" in one.name)
+    for one in found:
+        if not one.is_file():
+            raise InputError(
+                f"{one} is no file, or a link to none, but called like TensorBoard's events; move it away."
+            )
+    return found
 
 
 def _check_records(path: Path) -> str:
@@ -104,7 +112,8 @@ def _check_records(path: Path) -> str:
                 "copied in part, what follows is not in this answer."
             )
         where = f"is damaged after record {count:,} (byte {good:,})" if count else "holds no events of TensorBoard's"
-        raise InputError(f"{path} {where}; copy it again from where the run wrote it.") from error
+        other = "" if count else ", or move it away where it is something else"
+        raise InputError(f"{path} {where}; copy it again from where the run wrote it{other}.") from error
 
 
 def _scalars(events: Any, tag: str) -> list[tuple[int, float]]:
