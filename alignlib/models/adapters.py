@@ -28,6 +28,7 @@ __all__ = ["BASE", "base_of", "naming_the_base", "put_on"]
 BASE = "base_model_name_or_path"
 _CONFIG = "adapter_config.json"
 _LEADS_ELSEWHERE = ("megatron_config", "adapters", "shadow_model")  # to a module, to other adapters, to another model
+_ON_WORDS = "alora_invocation_tokens"
 _FORMS = ("{}", r"(.*\.)?({})$", r"(^|.*\.){}($|\..*)")  # in which a text of a config is matched with names of layers
 _LARGEST_RANK = 1 << 16  # above the width of any layer; matrices of that rank are made before the weights are read
 
@@ -70,6 +71,10 @@ def base_of(name: str, role: str, remote_code: bool = False) -> str | None:
                 f"{here} names code or models elsewhere ({key}: {quoted(config[key])}), which are not run; take that "
                 "line out, or pass remote_code=True."
             )
+    if config.get(_ON_WORDS):  # which the reader of both never hears of, so that the base alone would answer
+        raise InputError(
+            f"{here} is of an adapter that acts after certain tokens only ({_ON_WORDS}), which cannot be applied here."
+        )
     for key, rank in _ranks(config):
         if isinstance(rank, int) and not 0 < rank <= _LARGEST_RANK:
             raise InputError(

@@ -32,6 +32,7 @@ ADAPTERS: list[tuple[dict[str, Any], str]] = [
         "names code or models elsewhere .megatron_config",
     ),
     ({"adapters": {"0": "someone/adapter"}}, "names code or models elsewhere .adapters"),
+    ({"alora_invocation_tokens": [269]}, "acts after certain tokens only .alora_invocation_tokens., which cannot be"),
     ({"r": 10**9}, "has 1000000000 as 'r'; a rank lies between"),
     ({"rank_pattern": {"c_attn": -1}}, "has -1 as 'c_attn'; a rank lies between"),
 ]
