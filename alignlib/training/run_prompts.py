@@ -18,10 +18,11 @@ from alignlib.training.logs.training_log import TrainingLog
 __all__ = ["Paired", "pair_prompts", "prompts_of"]
 
 _NEAR = 0.1  # nats: so close to the base a prompt's mean reward is nearly that of its base samples
-_FEWEST, _MOST_PROMPTS = 5, 4000
+_FEWEST, _MOST_PROMPTS, _MOST_SAMPLES = 5, 1000, 256
 _SPLITS, _FAR = 60, 5.0  # standard deviations: by chance in fewer than one of a million
 _LEAST_SPREAD = 0.02  # of Fisher's transform, as of 2,500 prompts
 _ALIKE = 0.9999
+_AT_BASE = 0.01  # nats
 _TRIMMED = 0.1  # of each side
 _ROUNDING = 1e-9
 
@@ -158,12 +159,13 @@ def _other_rewards(log: TrainingLog, table: RewardTable, values: FloatArray, mea
     at = place[mine]
     if np.unique(at).size < _FEWEST:
         return ""
-    own = np.minimum(held.count[mine].astype(np.int64), table.n_samples[at] // 2)
-    rows = np.concatenate([np.arange(table.offsets[i], table.offsets[i + 1]) for i in at.tolist()])
-    sizes = table.n_samples[at]
+    sizes = np.minimum(table.n_samples[at], _MOST_SAMPLES)  # of so many the rest scatters little
+    own = np.minimum(held.count[mine].astype(np.int64), sizes // 2)
+    rows = np.concatenate([table.offsets[i] + np.arange(n) for i, n in zip(at.tolist(), sizes.tolist(), strict=True)])
     start = np.append(0, np.cumsum(sizes)[:-1])
     group, inside = np.repeat(np.arange(at.size), sizes), np.arange(rows.size) - np.repeat(start, sizes)
-    deviation = np.sqrt(np.maximum(np.add.reduceat(values[rows] ** 2, start) / sizes - means[at] ** 2, 0.0))
+    mean = np.add.reduceat(values[rows], start) / sizes
+    deviation = np.sqrt(np.maximum(np.add.reduceat(values[rows] ** 2, start) / sizes - mean**2, 0.0))
     # So near the base a prompt may have moved by the square root of twice its KL in standard deviations.
     moved = math.sqrt(2.0 * max(float(log.kl[first]), 0.0)) * deviation
     rng, seen = np.random.default_rng(0), np.empty((_SPLITS, 3))
@@ -175,11 +177,15 @@ def _other_rewards(log: TrainingLog, table: RewardTable, values: FloatArray, mea
         seen[i] = _compared(part + rng.choice((-1.0, 1.0), at.size) * moved, rest)
     found, usual = _compared(held.reward[mine], means[at]), seen.mean(axis=0)
     far = np.maximum(_FAR * seen.std(axis=0), np.ptp(seen, axis=0))
-    allowed = float(moved.mean()) + _ROUNDING * float(np.abs(means[at]).max())
     less = found[0] < usual[0] - max(float(far[0]), _FAR * _LEAST_SPREAD)
-    shifted = abs(found[1] - usual[1]) > float(far[1]) + allowed
-    # Half of the samples scatter more than all of them, so that only a larger spread tells.
-    wider = found[2] > usual[2] + float(far[2]) + 2.0 * allowed
+    shifted = wider = False
+    spent = max(float(log.kl[first]), 0.0)
+    if spent <= _AT_BASE:  # further out a policy may have moved levels and spreads by as much
+        ranges = np.maximum.reduceat(values[rows], start) - np.minimum.reduceat(values[rows], start)
+        allowed = math.sqrt(spent / 2.0) * float(ranges.mean()) + _ROUNDING * float(np.abs(means[at]).max())
+        shifted = abs(found[1] - usual[1]) > float(far[1]) + allowed
+        # Half of the samples scatter more than all of them, so that only a larger spread tells.
+        wider = found[2] > usual[2] + float(far[2]) + 2.0 * allowed
     if not (less or shifted or wider):
         return ""
     return (
