@@ -19,9 +19,9 @@ __all__ = [
     "base_of_run",
     "below_base",
     "check_scale",
-    "distance_to_base",
     "error_of_start",
     "error_of_these",
+    "no_less_than_beside",
 ]
 
 NO_KL = 1e-6  # nats: none, in whatever unit
@@ -211,15 +211,13 @@ def _check_run(
     log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray, base: float,
     of_table: float,
 ) -> tuple[list[str], bool]:  # fmt: skip
-    apart = distance_to_base(log.keep(mine))
+    apart = no_less_than_beside(np.abs(log.kl[mine]))
     near = mine[apart <= NEAR_BASE]
     if near.size == 0:
         said = f"No checkpoint lies within {NEAR_BASE:g} nats of the base"
         return [f"{said}: whether the run's reward and prompts are the table's cannot be checked."], False
     i = int(mine[np.argmin(apart)])
-    allowed_here = max(
-        float(allowed_gain[i]), float(np.median(allowed_gain[max(i - 1, mine[0]) : i + 2])) if i > mine[0] else 0.0
-    )
+    allowed_here = float(no_less_than_beside(allowed_gain[mine])[np.argmin(apart)])
     beyond, error = abs(gain[i]) - allowed_here, float(errors[i])
     if beyond <= _DOUBT * error:
         return (_of_short_log(log, i, base) if log.noise() is None and beyond > _ROUGHLY * of_table else []), False
@@ -261,30 +259,26 @@ def _goes_on(
     return bool((-gain[after] > _ROUGHLY * errors[after]).all())
 
 
-def distance_to_base(log: TrainingLog) -> FloatArray:
-    """Return how far each checkpoint of one run is from the base by its KL and its neighbours', in nats (k,).
+def no_less_than_beside(values: FloatArray) -> FloatArray:
+    """Return values along one run, each between two others raised to the median of the three, (k,).
 
-    Of many noisy KLs some are near 0 by chance, and the mean of log-ratios below it: a checkpoint between two others
-    is as far away as the median of the three at least.
+    Of many noisy KLs some are near 0 by chance, which shows no nearness to the base where their neighbours are far.
 
     Parameters
     ----------
-    log : TrainingLog
-        One run.
+    values : array (k,)
+        Sizes of the KL in nats at its checkpoints, or what a policy gains at most there.
 
     Examples
     --------
-    >>> from dataclasses import replace
-    >>> from alignlib.training.example_run import example_run
-    >>> log = example_run(10, 8, np.random.default_rng(0), n_checkpoints=5)[0]
-    >>> distance_to_base(replace(log, kl=np.array([0.0, 0.4, -0.01, 0.5, 0.6]))).tolist()
+    >>> no_less_than_beside(np.array([0.0, 0.4, 0.01, 0.5, 0.6])).tolist()
     [0.0, 0.4, 0.4, 0.5, 0.6]
     """
-    away = np.abs(log.kl)
-    if away.size > _BESIDE:
-        between = np.median(np.stack([away[:-2], away[1:-1], away[2:]]), axis=0)
-        return np.asarray(np.concatenate([away[:1], np.maximum(away[1:-1], between), away[-1:]]))
-    return away
+    found = values.copy()
+    if values.size > _BESIDE:
+        between = np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)
+        found[1:-1] = np.maximum(values[1:-1], between)
+    return found
 
 
 def below_base(log: TrainingLog, high: FloatArray) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.run_base import NEAR_BASE, NO_KL, distance_to_base
+from alignlib.training.run_base import NEAR_BASE, NO_KL, no_less_than_beside
 
 __all__ = ["RunStart"]
 
@@ -72,7 +72,7 @@ class RunStart:
         same_prompts : bool
             Whether the run is known to be on their prompts.
         """
-        away = distance_to_base(log)
+        away = no_less_than_beside(np.abs(log.kl))
         i = int(np.argmin(away))
         return cls(
             step=float(log.step[i]),
@@ -80,7 +80,7 @@ class RunStart:
             reward=float(log.reward[i]),
             base=float(base[i]),
             error=float(errors[i]),
-            allowed=max(float(allowed[i]), 0.0),
+            allowed=max(float(no_less_than_beside(allowed)[i]), 0.0),
             of_samples=of_samples,
             same_prompts=same_prompts,
         )
@@ -129,7 +129,7 @@ class RunStart:
                 "about that mean, would look so."
             )
         if scaled:
-            return f"{has}: no constant was added; a factor shows little where the mean is near 0."
+            return f"{has}: no constant was added; a factor of the reward need not show there."
         if none or factors is None:
             return (
                 f"{has}: this speaks for the table's reward and base, and against the KL, unless rewards were "
