@@ -34,7 +34,7 @@ from alignlib.tables import RewardTable
 from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_prompts, example_run
-from alignlib.training.impossible import above_by_chance
+from alignlib.training.impossible import PointsOfRun
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.run_prompts import pair_prompts
@@ -730,8 +730,8 @@ def test_points_above_the_interval_by_chance_or_not_tell_what_speaks_for_which(m
     log = replace(log, kl=np.linspace(0.0, 1.1, 12), reward=table.column("reward").mean() + gain)
     fit = fit_frontier(table, n_boot=100)
     start = RunStart(0.0, 0.0, float(log.reward[0]), float(log.reward[0]) - shift, 0.1, 0.0, True, False)
-    given = (gain, gain - 0.05, np.linspace(0.0, 0.2, 12), np.full(12, 2.0), start)
-    (few,), (many,) = (above_by_chance(log, fit, np.arange(12) >= first, *given) for first in (9, 5))
+    points = PointsOfRun(log, fit, gain, gain - 0.05, np.linspace(0.0, 0.2, 12), np.full(12, 2.0), start)
+    (few,), (many,) = (points.above_by_chance(np.arange(12) >= first) for first in (9, 5))
     assert few.startswith("3 points lie above the limit's interval, the first at step"), few
     assert "but so few checkpoints or such scatter may do that by chance" in few
     assert many.startswith("7 points lie above the limit's interval, the first at step"), many

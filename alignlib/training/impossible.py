@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -15,7 +15,7 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_start import RunStart
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, strict_quantile, student_reach
 
-__all__ = ["above_by_chance", "far_above", "hardly_chance", "impossible_points"]
+__all__ = ["PointsOfRun", "far_above", "hardly_chance"]
 
 _SEVERAL = 3  # prompts
 _HALF = 3  # checkpoints of a half, of which one may be left out
@@ -244,26 +244,16 @@ def hardly_chance(over: BoolArray) -> bool:
     return int(over.sum()) >= _FEW_ABOVE and 3 * int(over.sum()) > over.size
 
 
-def above_by_chance(
-    log: TrainingLog,
-    fit: Fit,
-    over: BoolArray,
-    gain: FloatArray,
-    gain_low: FloatArray,
-    limit_high: FloatArray,
-    needed_low: FloatArray,
-    start: RunStart,
-) -> list[str]:
-    """Say which points lie above the limit's interval though none is called impossible, and what speaks for what.
+@dataclass(frozen=True, eq=False)
+class PointsOfRun:
+    """The points of a run beside the limit, of which some lie above it.
 
-    Parameters
+    Attributes
     ----------
     log : TrainingLog
-        The points.
+        The points, (k,).
     fit : Fit
         The run's reward, fitted on samples of its base.
-    over : array of bool (k,)
-        Which are meant.
     gain, gain_low : array (k,)
         Gain over the base's mean reward, and the lower end of its interval.
     limit_high : array (k,)
@@ -273,100 +263,83 @@ def above_by_chance(
     start : RunStart
         The checkpoint nearest to the base.
     """
-    if not over.any():
-        return []
-    first, several = float(log.step[int(np.argmax(over))]), int(over.sum()) > 1
-    which = f"{int(over.sum())} points lie" if several else "1 point lies"
-    where = f", the first at step {first:g}" if several else f" (step {first:g})"
-    if hardly_chance(over):
-        because = "which a run seldom does by chance, though its scatter does not settle it. If it is none"
-    else:
-        because = "but so few checkpoints or such scatter may do that by chance. If it is none"
-    which = f"{which} above the limit's interval{where}, {because}, no policy can"
-    said = [
-        f"{which}, and this is another reward scale, base or unit of the KL than the table's{_unseen(fit, start)}.",
-        *_evidence(log, fit, over, gain, gain_low, limit_high, needed_low, start),
-        "The share shown is all of the limit, and what seems wasted lies below 0.",
-    ]
-    return [" ".join(said)]
 
+    log: TrainingLog
+    fit: Fit
+    gain: FloatArray
+    gain_low: FloatArray
+    limit_high: FloatArray
+    needed_low: FloatArray
+    start: RunStart
 
-def impossible_points(
-    log: TrainingLog,
-    fit: Fit,
-    above: BoolArray,
-    gain: FloatArray,
-    gain_low: FloatArray,
-    limit_high: FloatArray,
-    needed_low: FloatArray,
-    start: RunStart,
-) -> list[str]:
-    """Say what speaks for which explanation, where points lie above the limit's interval.
+    def above_by_chance(self, over: BoolArray) -> list[str]:
+        """Say which points lie above the limit's interval though none is called impossible, and what speaks for what.
 
-    ``gain`` and its lower end are over the base's mean reward, ``limit_high`` the most that any policy gains at each
-    KL and ``needed_low`` the least KL that may do for the gain, (k,) each.
+        Parameters
+        ----------
+        over : array of bool (k,)
+            Which are meant.
+        """
+        if not over.any():
+            return []
+        first, several = float(self.log.step[int(np.argmax(over))]), int(over.sum()) > 1
+        which = f"{int(over.sum())} points lie" if several else "1 point lies"
+        where = f", the first at step {first:g}" if several else f" (step {first:g})"
+        if hardly_chance(over):
+            because = "which a run seldom does by chance, though its scatter does not settle it. If it is none"
+        else:
+            because = "but so few checkpoints or such scatter may do that by chance. If it is none"
+        which = f"{which} above the limit's interval{where}, {because}, no policy can"
+        said = [
+            f"{which}, and this is another reward scale, base or unit of the KL than the table's{self._unseen()}.",
+            *self._evidence(over),
+            "The share shown is all of the limit, and what seems wasted lies below 0.",
+        ]
+        return [" ".join(said)]
 
-    Parameters
-    ----------
-    log : TrainingLog
-        The run.
-    fit : Fit
-        The run's reward, fitted on samples of its base.
-    above : array of bool (k,)
-        Checkpoints above the limit's interval.
-    gain, gain_low : array (k,)
-        Gain over the base's mean reward, and the lower end of its interval.
-    limit_high : array (k,)
-        The most that any policy gains at each KL.
-    needed_low : array (k,)
-        The least KL in nats that may do for the gain.
-    start : RunStart
-        The checkpoint nearest to the base.
-    """
-    if not above.any():
-        return []
-    first = int(np.argmax(above))
-    said = (
-        f"{int(above.sum())} of {gain.size} points lie above the limit's interval, the first at step "
-        f"{log.step[first]:g}: no policy can, so this is another reward scale, base or unit of the KL than the "
-        f"table's{_unseen(fit, start)}. "
-    )
-    return [said + " ".join(_evidence(log, fit, above, gain, gain_low, limit_high, needed_low, start))]
+    def impossible(self, above: BoolArray) -> list[str]:
+        """Say what speaks for which explanation, where points lie above the limit's interval and chance does not do it.
 
-
-def _unseen(fit: Fit, start: RunStart) -> str:
-    """Say what samples cannot exclude: what has a base probability below 3/N is missing from N of them in one of 20."""
-    others = "" if start.same_prompts else ", its prompts are others"
-    if fit.bounded is not None:
-        return others
-    return f"{others}, or the base now and then earns more than its {int(fit.table.n_samples.sum()):,} samples show"
-
-
-def _evidence(
-    log: TrainingLog,
-    fit: Fit,
-    above: BoolArray,
-    gain: FloatArray,
-    gain_low: FloatArray,
-    limit_high: FloatArray,
-    needed_low: FloatArray,
-    start: RunStart,
-) -> list[str]:
-    """Return what speaks for which: rewards beyond all of the table's, and the run's start beside its mean."""
-    scaled = _range(log, fit)
-    far = int(np.flatnonzero(above)[np.argmax(gain[above])])
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        times = float(np.divide(needed_low[far], log.kl[far])) if log.kl[far] >= 0.0 else math.inf
-    factors = _factors(start.base + float(gain_low[far]), start.base + float(limit_high[far]))
-    needs, out = "", fit.bounded is not None and not log.reward[far] <= fit.bounded[1]  # which no KL explains
-    if math.isfinite(times) and times > 1.0 and not out:
-        needs = (
-            f" The gain at step {log.step[far]:g} needs {needed_low[far]:.3g} nats or more, {times:.3g} times what is "
-            "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few samples), or "
-            "log-probabilities of another law would look so."
+        Parameters
+        ----------
+        above : array of bool (k,)
+            Which do.
+        """
+        if not above.any():
+            return []
+        first = int(np.argmax(above))
+        said = (
+            f"{int(above.sum())} of {above.size} points lie above the limit's interval, the first at step "
+            f"{self.log.step[first]:g}: no policy can, so this is another reward scale, base or unit of the KL than "
+            f"the table's{self._unseen()}. "
         )
-    excess = float((gain_low - limit_high)[above].max())
-    return [*scaled, start.evidence(factors, times, excess, bool(scaled)) + needs]
+        return [said + " ".join(self._evidence(above))]
+
+    def _unseen(self) -> str:
+        """Say what samples cannot exclude: what has a base probability below 3/N is missing from N in one of 20."""
+        others = "" if self.start.same_prompts else ", its prompts are others"
+        if self.fit.bounded is not None:
+            return others
+        shown = int(self.fit.table.n_samples.sum())
+        return f"{others}, or the base now and then earns more than its {shown:,} samples show"
+
+    def _evidence(self, above: BoolArray) -> list[str]:
+        """Return what speaks for which: rewards beyond all of the table's, and the run's start beside its mean."""
+        scaled, bounded = _range(self.log, self.fit), self.fit.bounded
+        far = int(np.flatnonzero(above)[np.argmax(self.gain[above])])
+        kl, needed, start = float(self.log.kl[far]), float(self.needed_low[far]), self.start
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            times = float(np.divide(needed, kl)) if kl >= 0.0 else math.inf
+        factors = _factors(start.base + float(self.gain_low[far]), start.base + float(self.limit_high[far]))
+        needs, out = "", bounded is not None and not self.log.reward[far] <= bounded[1]  # which no KL explains
+        if math.isfinite(times) and times > 1.0 and not out:
+            needs = (
+                f" The gain at step {self.log.step[far]:g} needs {needed:.3g} nats or more, {times:.3g} times what is "
+                "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few "
+                "samples), or log-probabilities of another law would look so."
+            )
+        excess = float((self.gain_low - self.limit_high)[above].max())
+        return [*scaled, start.evidence(factors, times, excess, bool(scaled)) + needs]
 
 
 def _range(log: TrainingLog, fit: Fit) -> list[str]:

@@ -18,7 +18,7 @@ from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.rules import BestOfN
 from alignlib.training.gain_errors import GainErrors, kl_error, noise_of_distance
-from alignlib.training.impossible import above_by_chance, far_above, hardly_chance, impossible_points
+from alignlib.training.impossible import PointsOfRun, far_above, hardly_chance
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.own_limit import OwnLimits, own_limits
 from alignlib.training.response_scatter import response_scatter
@@ -326,9 +326,9 @@ def _placed(
     )
     alone = apart if noise is None and paired is None else errors.of(log, 1)[0]
     begins = RunStart.of(_furthest(log), start, alone, allowed, base == "table", paired is not None)
-    known_of, open_to_chance = (gain, low, limit_high, needed_low, begins), over & ~above & placed
-    notes += above_by_chance(_furthest(pooled), fit, open_to_chance, *known_of)
-    notes += impossible_points(_furthest(pooled), fit, above, *known_of)
+    points = PointsOfRun(_furthest(pooled), fit, gain, low, limit_high, needed_low, begins)
+    open_to_chance = over & ~above & placed
+    notes += points.above_by_chance(open_to_chance) + points.impossible(above)
     return Overlay(
         log=pooled,
         width=width,
