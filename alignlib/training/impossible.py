@@ -9,6 +9,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.training.gain_errors import GainErrors, kl_error
 from alignlib.training.logs.training_log import TrainingLog
@@ -245,7 +246,7 @@ def hardly_chance(over: BoolArray) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class PointsOfRun:
+class PointsOfRun(SameFields):
     """The points of a run beside the limit, of which some lie above it.
 
     Attributes
