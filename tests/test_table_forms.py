@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError, bounded
 from alignlib.models.resumable import write_parquet
 from alignlib.scale.parts import list_parts
-from alignlib.tables import RaterTable, RewardTable, open_table_file
+from alignlib.tables import RaterTable, RewardTable, check_alone, open_table_file, parquet_sizes
 from alignlib.tables.arrow_sizes import announced_sizes
 from alignlib.tables.cell_types import plain_cells
 from alignlib.tables.formats import delimited
@@ -572,6 +572,36 @@ def test_files_joined_end_to_end_are_not_taken_for_one(tmp_path: Path, kind: str
         RewardTable.read(path)
     with pytest.raises(InputError, match="several files are joined end to end"):
         [piece.load(["reward"]) for piece in open_pieces(str(path), lambda _: ["reward"])]
+
+
+@pytest.mark.parametrize("options", [{}, {"write_page_index": True, "use_dictionary": False}, {"bloom": True}], ids=str)
+def test_parquet_behind_anything_else_is_not_answered(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its footer counts bytes from another beginning: rows would be those of what lies before it."""
+    if options.pop("bloom", False):
+        options["bloom_filter_options"] = {"prompt_id": {"ndv": 500, "fpp": 0.01}}
+    one, two = (
+        parquet({"prompt_id": np.arange(n) // 4, "reward": np.arange(n) % 3 + 0.5}, **options).to_pybytes()
+        for n in (480, 40)
+    )
+    check_alone(io.BytesIO(one))
+    fronts = (one + b"\n", one + bytes(16), one[: len(one) // 2], one[:4], one[:-1], one[:-8], one[:-4], bytes(3))
+    for file in (*(front + two for front in fronts), one + two[4:], one[:9] + two[4:]):
+        with pytest.raises(ValueError, match="as where several files are joined end to end"):
+            check_alone(io.BytesIO(file))
+    with pytest.raises(ValueError, match="4 bytes that its footer names are missing"):
+        check_alone(io.BytesIO(one[:100] + one[104:]))
+    monkeypatch.setattr(parquet_sizes, "_FILTER_SIZE", 99)  # some writers leave it out
+    check_alone(io.BytesIO(one))
+
+
+def test_what_the_footer_says_of_the_last_column_may_stand_before_it() -> None:
+    """As in files of Arrow before 17."""
+    held = parquet({"reward": [0.5, 1.5]}).to_pybytes()
+    footer, begins = parquet_sizes._footer(io.BytesIO(held))
+    said = footer.held[footer.columns[-1]]
+    check_alone(io.BytesIO(held[:begins] + said + held[begins:]))
+    with pytest.raises(ValueError, match="joined"):
+        check_alone(io.BytesIO(held[:begins] + said[::-1] + held[begins:]))
 
 
 COLUMNS_OF_FORTY = {"reward": (np.arange(40) % 7 / 2.0).tolist(), "text": ["x" * 10_000] * 40}

@@ -162,6 +162,8 @@ def _fits_one(hint: Any, value: Any, closely: bool) -> bool:
     if origin is collections.abc.Callable or hint is collections.abc.Callable:
         return callable(value)
     kind = origin or hint
+    if kind is typing.IO:  # open files do not inherit from it
+        return callable(getattr(value, "read", None))
     if not isinstance(kind, type) or kind in (object, Any) or getattr(kind, "_is_protocol", False):
         return True  # whatever it is
     if kind is tuple and Ellipsis not in inside and inside:
@@ -214,8 +216,8 @@ def said(hint: Any) -> str:
 
     Examples
     --------
-    >>> said(float | None), said(list[str])
-    ('a finite number or None', 'a list of texts')
+    >>> said(float | None), said(list[str]), said(typing.IO[bytes])
+    ('a finite number or None', 'a list of texts', 'an open file')
     """
     parts = list(dict.fromkeys(_said_one(part) for part in _parts(hint)))
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
@@ -236,6 +238,8 @@ def _said_one(hint: Any) -> str:
         return "a mapping"
     if kind is collections.abc.Callable:
         return "a function"
+    if kind is typing.IO:
+        return "an open file"
     if isinstance(kind, type) and issubclass(kind, PurePath):
         return "a path"
     name = _named(kind)

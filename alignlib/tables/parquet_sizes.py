@@ -1,4 +1,4 @@
-"""What the footer of a Parquet file announces, before anything is decoded: how many values, and where their pages end.
+"""What the footer of a Parquet file announces, before anything is decoded: how many values, and where their bytes end.
 
 The footer is read here, since pyarrow ends the whole process at a footer whose statistics are damaged as soon as it is
 asked about a column. It is in the compact protocol of Thrift, of which only what leads to the counts is looked at.
@@ -18,8 +18,13 @@ __all__ = ["announced_values", "check_alone"]
 
 _MAGIC = b"PAR1"
 _ROW_GROUPS, _COLUMNS, _ABOUT, _PATH, _VALUES = 4, 1, 3, 3, 5  # numbers of fields: of the footer, …, of a column
-_SIZE, _PAGES, _DICTIONARY = 7, 9, 11  # and where its pages lie
-_PIECE, _OVERLAP = 1 << 20, 16  # bytes looked at once
+_SIZE, _PAGES, _DICTIONARY, _FILTER, _FILTER_SIZE = 7, 9, 11, 14, 15  # and where its bytes lie
+_INDICES = ((4, 5), (6, 7))  # of a piece of a column: where an index of its pages begins, and its length
+_FILTER_HEAD, _FILTER_BYTES = (
+    256,
+    1,
+)  # more than the head of a Bloom filter takes, and the field of the length behind it
+_LONGEST = 1 << 24  # bytes that are said of one column
 _DEEPEST = 16
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 
@@ -49,10 +54,11 @@ def announced_values(data: pa.Buffer) -> Counter[str]:
 
 
 def check_alone(file: IO[bytes]) -> None:
-    """Refuse files that were joined end to end (``cat``): only the last one's footer is read, and other rows for its.
+    """Refuse files that were joined (``cat``), or behind another's beginning: only the last one's footer is read.
 
-    Of a file that is alone, little or nothing lies between its last page and its footer. Behind that much, or sooner,
-    the last of several begins.
+    A footer counts bytes from the beginning of its file. What it names last (a page, an index, a Bloom filter) ends
+    where the footer begins, so what lies before its file shows as a gap there, as long as that is. Rows would be
+    another's, or none. Arrow before 17 and others repeat there what the footer says of the last column.
 
     Parameters
     ----------
@@ -62,7 +68,7 @@ def check_alone(file: IO[bytes]) -> None:
     Raises
     ------
     ValueError
-        If there are several, or no footer.
+        If there is more or less before the footer than it names, or no footer.
 
     Examples
     --------
@@ -71,24 +77,43 @@ def check_alone(file: IO[bytes]) -> None:
     >>> file = io.BytesIO()
     >>> pq.write_table(pa.table({"a": [1, 2]}), file)
     >>> check_alone(file)
-    >>> check_alone(io.BytesIO(2 * file.getvalue()))
+    >>> check_alone(io.BytesIO(b"0123456789" + file.getvalue()))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: several files are joined end to end in it; give each of them, in a folder
+    ValueError: its footer names all but 10 bytes before it, as where several files are joined end to end in it; give...
     """
     footer, begins = _footer(file)
-    file.seek(0)
-    left, held, start = max(0, begins - footer.end) + len(_MAGIC), b"", 0  # bytes to look at, some of them, and where
-    while left > 0 and (piece := file.read(min(left, _PIECE))):
-        left -= len(piece)
-        held += piece
-        at = -1
-        while (at := held.find(2 * _MAGIC, at + 1)) >= 0:
-            if at >= 4 and 0 < struct.unpack_from("<I", held, at - 4)[0] <= start + at - 8:  # a footer's length
-                raise ValueError("several files are joined end to end in it; give each of them, in a folder")
-        start, held = start + max(0, len(held) - _OVERLAP), held[-_OVERLAP:]
+    ends = max([footer.end, *(_end_of_filter(file, at) for at in footer.filters)])
+    if ends < begins and not footer.says(_between(file, ends, begins)):
+        raise ValueError(
+            f"its footer names all but {begins - ends:,} bytes before it, as where several files are joined end to end "
+            "in it; give each of them, in a folder"
+        )
+    if ends > begins:
+        raise ValueError(f"{ends - begins:,} bytes that its footer names are missing before it")
 
 
-def _footer(file: IO[bytes]) -> tuple[_Reader, int]:
+def _between(file: IO[bytes], start: int, end: int) -> bytes:
+    """Return these bytes, as many as anything about a column may take."""
+    file.seek(start)
+    return file.read(min(end - start, _LONGEST))
+
+
+def _end_of_filter(file: IO[bytes], at: int) -> int:
+    """Return where a Bloom filter ends whose length the footer does not give."""
+    try:
+        head = _Reader(_between(file, at, at + _FILTER_HEAD))
+        size = 0
+        for field, kind in head.fields():
+            if field == _FILTER_BYTES and _BYTE < kind < _DOUBLE:
+                size = head.signed()
+            else:
+                head.skip(kind)
+    except IndexError as error:
+        raise ValueError(f"the Bloom filter at byte {at:,} is damaged: {error}") from error
+    return at + head.at + size
+
+
+def _footer(file: IO[bytes]) -> tuple[_Footer, int]:
     """Return the footer, read, and where it begins."""
     end = file.seek(0, os.SEEK_END) - len(_MAGIC) - 4
     try:
@@ -97,49 +122,16 @@ def _footer(file: IO[bytes]) -> tuple[_Reader, int]:
         if size > end:
             raise IndexError("the footer is longer than the file")
         file.seek(end - size)
-        return _Reader(file.read(size)), end - size
+        return _Footer(file.read(size)), end - size
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise ValueError(f"its footer is damaged: {error}") from error
 
 
 class _Reader:
-    """A place in the footer; how many values each column has, and where the last of their pages ends."""
+    """A place among bytes of Thrift's."""
 
     def __init__(self, held: bytes) -> None:
         self.held, self.at = held, 0
-        self.found: Counter[str] = Counter()
-        self.end = len(_MAGIC)
-        for field, kind in self.fields():
-            if (field, kind) != (_ROW_GROUPS, _LIST):
-                self.skip(kind)
-                continue
-            for _ in range(self.length(_STRUCT)):
-                for part, of in self.fields():
-                    if (part, of) != (_COLUMNS, _LIST):
-                        self.skip(of)
-                        continue
-                    for _ in range(self.length(_STRUCT)):
-                        self.column()
-
-    def column(self) -> None:
-        """Add what one piece of a column says of itself."""
-        for field, kind in self.fields():
-            if (field, kind) != (_ABOUT, _STRUCT):
-                self.skip(kind)
-                continue
-            name = ""
-            numbers = {_VALUES: 0, _SIZE: 0, _PAGES: 0, _DICTIONARY: 0}
-            for part, of in self.fields():
-                if part == _PATH and of == _LIST:
-                    path = [self.text() for _ in range(self.length(_BINARY))]
-                    name = path[0].decode()
-                elif part in numbers and _BYTE < of < _DOUBLE:
-                    numbers[part] = self.signed()
-                else:
-                    self.skip(of)
-            self.found[name] += max(numbers[_VALUES], 0)
-            starts = [numbers[part] for part in (_PAGES, _DICTIONARY) if numbers[part] > 0]
-            self.end = max(self.end, min(starts, default=0) + numbers[_SIZE])
 
     def byte(self) -> int:
         self.at += 1
@@ -224,3 +216,61 @@ class _Reader:
                     self.at += 1
                 else:
                     self.skip(kind, depth + 1)
+
+
+class _Footer(_Reader):
+    """How many values each column has, and where the last of what is named ends."""
+
+    def __init__(self, held: bytes) -> None:
+        super().__init__(held)
+        self.found: Counter[str] = Counter()
+        self.end = len(_MAGIC)
+        self.filters: list[int] = []  # where those begin whose length is not given
+        self.columns: list[slice] = []  # what is said of each piece of a column
+        for field, kind in self.fields():
+            if (field, kind) != (_ROW_GROUPS, _LIST):
+                self.skip(kind)
+                continue
+            for _ in range(self.length(_STRUCT)):
+                for part, of in self.fields():
+                    if (part, of) != (_COLUMNS, _LIST):
+                        self.skip(of)
+                        continue
+                    for _ in range(self.length(_STRUCT)):
+                        self.column()
+
+    def column(self) -> None:
+        """Add what one piece of a column says of itself."""
+        start = self.at
+        places: Counter[int] = Counter()
+        for field, kind in self.fields():
+            if (field, kind) == (_ABOUT, _STRUCT):
+                self.about()
+            elif _BYTE < kind < _DOUBLE:
+                places[field] = self.signed()
+            else:
+                self.skip(kind)
+        self.end = max(self.end, *(places[begin] + places[size] for begin, size in _INDICES))
+        self.columns.append(slice(start, self.at))
+
+    def says(self, some: bytes) -> bool:
+        """Whether these bytes are what is said of a piece of a column."""
+        return any(part.stop - part.start == len(some) and self.held[part] == some for part in self.columns)
+
+    def about(self) -> None:
+        """Add what the pages of that piece are said to hold."""
+        name = ""
+        numbers: Counter[int] = Counter()
+        for part, of in self.fields():
+            if part == _PATH and of == _LIST:
+                path = [self.text() for _ in range(self.length(_BINARY))]
+                name = path[0].decode()
+            elif _BYTE < of < _DOUBLE:
+                numbers[part] = self.signed()
+            else:
+                self.skip(of)
+        self.found[name] += max(numbers[_VALUES], 0)
+        starts = [numbers[part] for part in (_PAGES, _DICTIONARY) if numbers[part] > 0]
+        self.end = max(self.end, min(starts, default=0) + numbers[_SIZE], numbers[_FILTER] + numbers[_FILTER_SIZE])
+        if numbers[_FILTER] > 0 and _FILTER_SIZE not in numbers:
+            self.filters.append(numbers[_FILTER])
