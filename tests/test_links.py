@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -11,6 +12,7 @@ from sphinx.errors import ExtensionError
 
 from alignbook.project import Project
 from book.sphinx_extensions import few_icons
+from book.sphinx_extensions.whole_words import keep_whole
 from tests.built_book import HTML, ROOT, need_book, parse, toc_pages
 
 
@@ -110,3 +112,19 @@ def test_our_extensions_are_among_those_that_the_book_uses() -> None:
     ours = {path.stem for path in (ROOT / "book" / "sphinx_extensions").glob("*.py")} - {"__init__"}
     assert ours == set(sphinx["local_extensions"])
     assert ours <= set(sphinx["config"]["extensions"])
+
+
+@pytest.mark.parametrize(
+    ("word", "place", "pieces"),  # in brackets what no line breaks
+    [
+        ("--run-base", "pre whole", "--run-base"),
+        ('"chi-squared-pessimism:8:1"', "pre names", '["chi-squared-pessimism:]|[8:]|[1"]'),
+        ("answers.output.frontier_sentences.lines", "pre", "[answers.]|[output.]|[frontier_sentences.]|[lines]"),
+        ("a_word_without_any_place_to_break", "pre", "a_word_without_any_place_to_break"),
+    ],
+)
+def test_code_breaks_between_its_names_and_not_at_hyphens(word: str, place: str, pieces: str) -> None:
+    found = keep_whole(f'<span class="pre">{html.escape(word)}</span>')
+    marks = {"|": "<wbr>", "[": '<span class="whole">', "]": "</span>"}
+    inside = "".join(marks.get(letter, html.escape(letter)) for letter in pieces)
+    assert found == f'<span class="{place}">{inside}</span>'

@@ -35,6 +35,9 @@ CHAPTER = r"""<details class="admonition hide"><summary>Show the code</summary><
 <div class="proof theorem admonition" id="thm-one"><p class="admonition-title">Theorem 1</p>
 <p>By <span class="math notranslate nohighlight">\(\KL{a}{b}\)</span>, for
 <span class="math notranslate nohighlight">\(a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q+r+s+t+u+v+w+x+y+z\)</span>,</p>
+<dl><dt>root</dt><dd><dl><dt>of</dt><dd><dl><dt>it</dt><dd><p>A root of
+<span class="math notranslate nohighlight">\(z^2-(2-\gamma)z+1-\gamma+\gamma K_e=0\)</span>.</p></dd></dl></dd></dl>
+</dd></dl>
 <div class="math notranslate nohighlight" id="equation-eq-a"><span class="eqno">(1)</span>\[\frac{1}{2}\]</div></div>
 <figure id="fig"><img alt="A point." src="../_images/a.png"/>
 <figcaption><p><span class="caption-number">Figure 1 </span>It.</p></figcaption></figure>
@@ -135,7 +138,7 @@ def test_an_epub_is_xhtml_with_mathml_and_the_same_bytes(html: Path, tmp_path: P
             xml.dom.minidom.parseString(data)
         assert b"halign" not in data  # as pandas writes it, and XHTML does not have it
     chapter = files["EPUB/notebooks-10_a.xhtml"].decode()
-    assert chapter.count("<math") == 3
+    assert chapter.count("<math") == 4
     assert "\\(" not in chapter
     assert "\\KL" not in chapter
     assert 'src="images/a.png"' in chapter
@@ -149,7 +152,9 @@ def test_an_epub_is_xhtml_with_mathml_and_the_same_bytes(html: Path, tmp_path: P
     with zipfile.ZipFile(tmp_path / "a.epub") as archive:
         archive.extractall(tmp_path)
     page = chromium.new_page(viewport={"width": 390, "height": 800})
-    for name in ("10_a", "11_b"):  # a long formula, a wide table
+    for name in ("10_a", "11_b"):  # a long formula and one in a list of lists, a wide table
         page.goto((tmp_path / "EPUB" / f"notebooks-{name}.xhtml").as_uri())
-        assert page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [390, 390], name
+        for width in (390, 320):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [width, width], name
     page.close()

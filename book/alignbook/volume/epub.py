@@ -54,7 +54,7 @@ _OLD = (
     "rules",
 )
 _BLOCKS = ("p", "div", "ul", "ol", "dl", "table", "figure", "section", "pre", "h1", "h2", "h3", "h4", "blockquote")
-_LINE = 20  # signs of a formula that fit into a line on a phone, which does not break it
+_LINE = 12  # signs of a formula that fit into a line of a list on a small phone (320 px), which does not break it
 _TEX = re.compile(r"\s*\\[(\[](.*)\\[)\]]\s*", re.DOTALL)
 
 
