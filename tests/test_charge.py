@@ -226,3 +226,17 @@ def test_a_response_too_unlikely_for_a_float_bears_nothing() -> None:
     log_policy = log_policy - 800.0 * (np.arange(SPACE.size) > 0)
     for law in expected_update(log_policy, log_base, reward, SPACE, 0.7, CHARGES[0]):
         assert np.isfinite(law).all()
+
+
+@pytest.mark.parametrize("place", ["reward", "loss"])
+@pytest.mark.parametrize("per_token", [True, False])
+def test_what_k3_charges_for_a_response_too_unlikely_for_a_float_is_what_the_base_gives_it(
+    place: str, per_token: bool
+) -> None:
+    """Its ``e^{-ℓ}`` is beyond any float, times its probability it is the base's."""
+    log_base = np.log([[0.5, 0.5]])
+    (step,) = expected_update(
+        np.array([[0.0, -800.0]]), log_base, np.zeros((1, 2)), ResponseSpace(1, 1), 0.1, Charge("k3", place, per_token)
+    )
+    sign = -1.0 if place == "reward" else 1.0
+    np.testing.assert_allclose(step, [[[-0.05 * sign, 0.05 * sign]]], rtol=1e-12)

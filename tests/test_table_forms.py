@@ -544,7 +544,14 @@ def test_a_stream_of_arrow_is_read_as_its_file_and_announces_the_same(
         assert [one.name for one in listed] == ["0.arrow", "1.arrow"]
     held = (tmp_path / "1.arrow").read_bytes()
     # The last but one is whole but for the mark of its end, as where a copy stops between two batches.
-    for cut in (held[: len(held) // 2], held[:6], held[:4] + b"\xff\xff\xff\x7f" + held[8:], held[:-8], held[:4]):
+    for cut in (
+        held[: len(held) // 2],
+        held[:6],
+        held[:4] + b"\xff\xff\xff\x7f" + held[8:],
+        held[:-8],
+        held[:4],
+        held[:-4] + b"\xff" * 4,
+    ):
         with pytest.raises(InputError, match=r"is not a whole|no rows"):
             RewardTable.read(written(tmp_path, "cut.arrow", cut))
     monkeypatch.setenv(MOST_BYTES, "1e4")

@@ -188,16 +188,31 @@ def expected_update(
     """
     token, chosen = token_log_ratios(log_policy, log_base, space)
     whole = (log_policy - log_base)[..., None]
-    prob = np.exp(log_policy)
+    log_prob, prob, ratio = log_policy[..., None], np.exp(log_policy), token if charge.per_token else whole
     if charge.place == "reward":
-        value = (charge.value(token) * chosen).sum(axis=2) if charge.per_token else charge.value(whole)[..., 0]
-        paid = reward - beta * (value / n_tokens(space) if charge.averaged else value)
-        borne = np.broadcast_to((paid - (prob * paid).sum(axis=1, keepdims=True))[..., None], token.shape)
+        value = _weighted(charge, log_prob, ratio)
+        value = (value * chosen).sum(axis=2) if charge.per_token else value[..., 0]
+        paid = prob * reward - beta * (value / n_tokens(space) if charge.averaged else value)
+        borne = np.broadcast_to((paid - prob * paid.sum(axis=1, keepdims=True))[..., None], token.shape)
     else:
-        slope = charge.slope(token) if charge.per_token else np.broadcast_to(charge.slope(whole), token.shape)
-        borne = (reward - (prob * reward).sum(axis=1, keepdims=True))[..., None] - beta * slope
-    weight = prob / n_tokens(space) if charge.mean else prob
-    return _folded(weight[..., None] * borne * chosen, log_policy, space)
+        slope = np.broadcast_to(_weighted(charge, log_prob, ratio), token.shape)
+        borne = (prob * (reward - (prob * reward).sum(axis=1, keepdims=True)))[..., None] - beta * slope
+    if charge.mean:
+        borne = borne / n_tokens(space)[:, None]
+    return _folded(borne * chosen, log_policy, space)
+
+
+def _weighted(charge: Charge, log_prob: FloatArray, ratio: FloatArray) -> FloatArray:
+    """Return probability times value (or slope, in the loss), also where ``e^{-ℓ}`` of k3 is beyond any float.
+
+    The product is not: it is the probability of the response by the base, or with one token of the base's.
+    """
+    prob, of = np.exp(log_prob), charge.value if charge.place == "reward" else charge.slope
+    if charge.estimator != "k3":
+        return prob * of(ratio)
+    inverse = np.exp(log_prob - ratio)
+    far = inverse + prob * (ratio - 1.0) if charge.place == "reward" else prob - inverse
+    return np.where(ratio < -1.0, far, prob * of(np.maximum(ratio, -1.0)))
 
 
 def _folded(step: FloatArray, log_prob: FloatArray, space: ResponseSpace) -> list[FloatArray]:

@@ -134,7 +134,9 @@ def _messages(held: memoryview) -> Iterator[tuple[int, int, int]]:
     start = 0
     while start + 8 <= len(held) and _number(held, "<I", start) == _MARK:
         length = _number(held, "<i", start + 4)
-        if length <= 0:  # the end is marked so
+        if length < 0:
+            raise ValueError(f"a message of {length:,} bytes")
+        if length == 0:  # the end is marked so
             if len(held) > start + 8 and np.frombuffer(held, np.uint8, offset=start + 8).any():
                 raise ValueError(_JOINED)
             return

@@ -14,7 +14,7 @@ from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, regi
 __all__ = ["find_events", "read_events"]
 
 _AROUND = 16  # bytes of a record beside what it holds: its length, and checksums of both
-_LARGEST = 1 << 20  # bytes behind the last whole record that are looked at
+_PIECE = 1 << 20  # bytes that are looked at once
 
 
 def find_events(path: Path) -> Path | None:
@@ -54,8 +54,9 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
             "the extra [tensorboard])."
         ) from error
     files = _files(path)
+    none_yet = f"{path} is empty; ask again when the run has logged something."
     if not any(one.stat().st_size for one in files):
-        raise InputError(f"{path} is empty; ask again when the run has logged something.")
+        raise InputError(none_yet)
     unfinished = [note for one in files if (note := _check_records(one))]
     try:
         events: Any = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
@@ -64,6 +65,8 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
         series |= {tag: _tensors(events, tag) for tag in events.Tags()["tensors"]}
     except Exception as error:  # whatever its reader raises on a broken file
         raise InputError(f"{path} cannot be read as TensorBoard's events; check that it is whole.") from error
+    if not series:  # each file begins with a record that holds no numbers
+        raise InputError(none_yet.replace("is empty", "holds no numbers yet"))
     rows: dict[tuple[int, int], dict[str, object]] = {}
     for tag, values in series.items():
         part, last = 0, -float("inf")
@@ -103,10 +106,8 @@ def _check_records(path: Path) -> str:
     except OutOfRangeError:
         return ""
     except DataLossError as error:
-        with path.open("rb") as file:
-            file.seek(good)
-            rest = file.read(_LARGEST)
-        if count and ("truncated" in str(error) or not any(rest)):  # as while it is written, or after a loss of power
+        # As while it is written, or after a loss of power.
+        if "truncated" in str(error) or (count and not _any_behind(path, good)):
             return (
                 f"{path.name} ends within a record, after {count:,} whole ones: if it is still being written, or was "
                 "copied in part, what follows is not in this answer."
@@ -114,6 +115,13 @@ def _check_records(path: Path) -> str:
         where = f"is damaged after record {count:,} (byte {good:,})" if count else "holds no events of TensorBoard's"
         other = "" if count else ", or move it away where it is something else"
         raise InputError(f"{path} {where}; copy it again from where the run wrote it{other}.") from error
+
+
+def _any_behind(path: Path, start: int) -> bool:
+    """Whether anything but zeros is in the file from a byte on."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return any(any(piece) for piece in iter(lambda: file.read(_PIECE), b""))
 
 
 def _scalars(events: Any, tag: str) -> list[tuple[int, float]]:
