@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["BASE", "base_of", "naming_the_base", "put_on"]
 
 BASE = "base_model_name_or_path"
-_CONFIG = "adapter_config.json"
+_CONFIG, _WEIGHTS, _PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+_PREFIX = "base_model.model."  # of the names of all weights
+_PLACES = re.compile(r"\.modules_to_save(\.default)?(?=\.)|(?<=\.lora_[AB])\.default(?=\.)")
 _LEADS_ELSEWHERE = ("megatron_config", "adapters", "shadow_model")  # to a module, to other adapters, to another model
 _ON_WORDS = "alora_invocation_tokens"
 _FORMS = ("{}", r"(.*\.)?({})$", r"(^|.*\.){}($|\..*)")  # in which a text of a config is matched with names of layers
@@ -164,6 +166,11 @@ def put_on(
         If it cannot be put on, lacks weights, or holds some for which there is no place.
     """
     _check_expressions([key for key, _ in model.named_modules()], name, role)
+    if (Path(name) / _PICKLED).exists() and not (Path(name) / _WEIGHTS).exists():
+        raise InputError(
+            f"{role}={name} has its weights in {_PICKLED}, which may hold code and is not read; save it again where it "
+            f"was trained, as {_WEIGHTS} (save_pretrained)."
+        )
     try:
         info = model.load_adapter(name, dtype=dtype)
     except Exception as error:  # the libraries below raise errors of every kind
@@ -191,7 +198,48 @@ def put_on(
             f"modules_to_save there, name the base that it was trained on ({BASE}), or give an adapter of that kind."
         )
     brought = {key.replace(".modules_to_save.default", "") for key in model.state_dict() if "modules_to_save" in key}
-    return tuple(key for key in lacking if key not in brought)
+    lacking, held = tuple(key for key in lacking if key not in brought), _held(name, role)
+    for key in lacking:
+        if key in held:
+            module = key.split(".")[-2]
+            raise InputError(
+                f"{role}={name} holds {key}, which its base lacks, but {_CONFIG} does not name it; add "
+                f"{module!r} to modules_to_save there."
+            )
+    return lacking
+
+
+def _held(name: str, role: str) -> set[str]:
+    """Return the weights that an adapter's file holds, by the names that they have in the model.
+
+    Of two with one name, the reader of both takes either.
+    """
+    from safetensors import safe_open
+
+    path = _config_path(name)
+    if path is None or not (path.parent / _WEIGHTS).exists():
+        return set()
+    with safe_open(path.parent / _WEIGHTS, framework="pt") as file:
+        names = sorted(file.keys())
+    refused = f"{role}={name} holds {{}} in {_WEIGHTS}; save it again where it was trained (save_pretrained)."
+    others = [one for one in names if not one.startswith(_PREFIX)]
+    if 0 < len(others) < len(names):
+        raise InputError(refused.format(f"{quoted(others[0])} beside names that begin with {_PREFIX}"))
+    found: dict[str, str] = {}
+    for one in names:
+        other = found.setdefault(_in_model(one), one)
+        if other != one:
+            raise InputError(refused.format(f"two weights for one place, {quoted(other)} and {quoted(one)},"))
+    return set(found)
+
+
+def _in_model(name: str) -> str:
+    """Return what a weight of an adapter's file is called in the model.
+
+    >>> _in_model("base_model.model.score.modules_to_save.default.weight"), _in_model("h.c_attn.lora_A.default.weight")
+    ('score.weight', 'h.c_attn.lora_A.weight')
+    """
+    return _PLACES.sub("", name.removeprefix(_PREFIX))
 
 
 def _check_expressions(layers: list[str], name: str, role: str) -> None:

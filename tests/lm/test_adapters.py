@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch  # noqa: F401  (what checks an adapter asks its library where its configuration is)
+import torch
+from safetensors.torch import save_file
 
 from alignlib._core.errors import InputError
 from alignlib.models import adapters, folder_checks
@@ -65,3 +68,50 @@ def test_an_adapter_and_its_base_are_checked_as_any_model(
     Path("adapter/config.json").touch()
     with pytest.raises(InputError, match=r"holds both a model .* may have been merged or not"):
         base_of("adapter", "model")
+
+
+class Base(torch.nn.Module):
+    """Takes any adapter, as the library that reads both does with names that it knows."""
+
+    def load_adapter(self, name: str, dtype: torch.dtype) -> SimpleNamespace:
+        return SimpleNamespace(missing_keys=[], mismatched_keys=[], unexpected_keys=[])
+
+
+A, B = "h.0.c_attn.lora_A", "base_model.model."
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            [f"{B}{A}.weight", f"{B}{A}.default.weight"],
+            "two weights for one place, .*lora_A.default.* and .*lora_A.weig",
+        ),
+        ([f"{B}ln.weight", f"{B}ln.modules_to_save.default.weight"], "two weights for one place"),
+        ([f"{B}{A}.weight", "h.0.c_attn.base_layer.weight"], "'h.0.c_attn.base_layer.weight' beside names that begin"),
+        (
+            [f"{B}{A}.weight", f"{B}score.weight"],
+            "holds score.weight, which its base lacks, .*; add 'score' to modules_",
+        ),
+        ([], "has its weights in adapter_model.bin, which may hold code and is not read; save it again"),
+        ([f"{B}{A}.weight", f"{B}ln.weight", f"{B}ln.original_module.weight"], ""),
+        ([f"{A}.weight"], ""),
+    ],
+    ids=str,
+)
+def test_the_weights_of_an_adapter_are_those_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], said: str
+) -> None:
+    """Of two for one place the library takes either, and of a head that the config does not name none."""
+    monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")
+    (tmp_path / "adapter_config.json").write_text("{}")
+    if names:
+        save_file({name: torch.zeros(1) for name in names}, tmp_path / "adapter_model.safetensors")
+    else:
+        (tmp_path / "adapter_model.bin").touch()
+    put_on = partial(adapters.put_on, Base(), str(tmp_path), "model", torch.float32, ["score.weight"])  # type: ignore
+    if said:
+        with pytest.raises(InputError, match=said):
+            put_on()
+    else:
+        assert put_on() == ("score.weight",)  # which is said where the model is loaded
