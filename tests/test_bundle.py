@@ -383,6 +383,12 @@ def test_a_hostile_archive_is_one_sentence(tmp_path: Path, name: str) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_an_address_is_called_so() -> None:
+    said = r"^https://example.org/a.zip is an address; fetch the bundle, and name its file or folder\.$"
+    with pytest.raises(InputError, match=said), open_bundle(Path("https://example.org/a.zip")):
+        pass
+
+
 def test_a_file_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = forge(tmp_path / "x.zip", (MARK, b"a"), (MARK, b"b"))

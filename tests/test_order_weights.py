@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alignlib import InputError
 from alignlib.rules.order_weights import jackknifed_weights, subset_means, subset_weights
 
 
@@ -30,6 +31,12 @@ def test_subset_means_enumerate_subsets(rewards: list[int], data: st.DataObject)
     best = [max(s) for s in itertools.combinations(rewards, n)]
     got = subset_means(-np.sort(-np.array([rewards], dtype=float)), np.array([n]))
     assert got[0, 0] == pytest.approx(sum(best) / len(best), rel=1e-13, abs=1e-13)
+
+
+@pytest.mark.parametrize("n", [np.array([1, 4]), np.array([0]), np.array([2**63], dtype=np.uint64)], ids=str)
+def test_a_size_that_no_subset_has_is_refused(n: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"n must lie between 1 and 3, the samples; got \[\d+\]"):
+        subset_means(np.array([[3.0, 2.0, 1.0]]), n)
 
 
 def test_blocks_agree_with_exact_weights_for_many_samples() -> None:

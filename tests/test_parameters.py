@@ -268,6 +268,7 @@ ROWS = "prompt_id,reward,gold\n" + "".join(f"{row // 8},{row % 7},{row % 5}\n" f
         ("42", {"table": "t.csv", "scorers": "reward", "gold_column": "gold"}, "scorers must name at least two"),
         ("43", {"table": "t.csv"}, r"no column 'proxy' \(proxy, gold\)"),
         ("43", {"checkpoints": "t.csv"}, r"no column 'kl' \(kl_column\)"),
+        ("43", {"checkpoints": "t.odd"}, r"^checkpoints: .*t\.odd has the unknown extension"),
         ("44", {"table": "t.csv"}, r"matches 'model_\*' \(members, gold"),
         ("55", {"table": "t.csv"}, "table must go with a run"),
         ("55", {"run": "t.csv"}, r"no column 'kl' \(run_kl\)"),
@@ -291,6 +292,7 @@ def test_values_that_do_not_fit_together_are_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notebook: str, given: dict[str, str], said: str
 ) -> None:
     (tmp_path / "t.csv").write_text(ROWS)
+    (tmp_path / "t.odd").write_text(ROWS)
     (tmp_path / "t.txt").write_text(string.ascii_lowercase * 200)
     monkeypatch.chdir(tmp_path)
     found = own_project().find(notebook)

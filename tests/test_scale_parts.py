@@ -6,7 +6,9 @@ import json
 import math
 import multiprocessing
 import os
-from contextlib import ExitStack, contextmanager
+import signal
+import subprocess
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -631,6 +633,24 @@ def _where_files_pass(_: int) -> str:
     return os.environ["TMPDIR"]
 
 
+def test_what_workers_have_started_ends_before_their_folder_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that has just begun when a signal comes would make the folder anew, which nobody clears then."""
+    import distributed
+
+    begun: list[Any] = []
+
+    def cluster(**options: Any) -> Any:
+        home = options["env"]["TMPDIR"]
+        begun.append(subprocess.Popen(["sleep", "60"], env={**os.environ, "TMPDIR": f"{home}/run-1"}))
+        return nullcontext()
+
+    monkeypatch.setattr(distributed, "LocalCluster", cluster)
+    monkeypatch.setattr(distributed, "Client", lambda _: nullcontext())
+    with engine_for(workers=2):
+        assert begun[0].poll() is None
+    assert begun[0].wait(0.5) == -signal.SIGKILL
+
+
 def test_what_workers_leave_lies_in_a_folder_that_goes_with_them(dask: Any) -> None:
     """Also where a signal ends them in the middle of a notebook."""
     ((_, place),) = dask.map(_where_files_pass, [0])
@@ -720,14 +740,18 @@ def test_a_scheduler_that_is_lost_is_a_sentence_and_what_was_done_is_kept(folder
     assert table.offsets[-1] == N * PER
 
 
-def test_a_report_lies_where_its_files_do(folder: Path) -> None:
+def test_a_report_lies_where_its_files_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from alignlib.cli._bad_input import BadInput
-    from alignlib.cli._scale import place
+    from alignlib.cli._scale import location, place
 
     assert place(folder / "**" / "*.csv") == folder
     assert place(folder / "a.parquet") == folder / "a.parquet"
     with pytest.raises(BadInput, match="files of this machine"):
         place(Path("s3://bucket/x"))
+    monkeypatch.chdir(folder)
+    Path("exp:").mkdir()
+    assert [location(Path(typed)) for typed in ("exp:/t.csv", "ext://t.csv")] == ["exp:/t.csv", "ext://t.csv"]
+    Path("exp:").rmdir()
 
 
 def test_the_name_of_a_file_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
-__all__ = ["counted", "listed", "look_alike", "number_or_name", "spelled", "spelled_whole", "unknown_name"]
+__all__ = [
+    "as_address",
+    "counted",
+    "listed",
+    "look_alike",
+    "number_or_name",
+    "spelled",
+    "spelled_whole",
+    "unknown_name",
+]
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
@@ -105,6 +118,23 @@ def number_or_name(text: str | None) -> float | str | None:
         return None if text is None else spelled(text)
     except ValueError:
         return text
+
+
+def as_address(path: Path | str) -> str:
+    """Return an address as it was typed, of which a path has lost a slash, or nothing of what is none.
+
+    Parameters
+    ----------
+    path : Path or str
+        What was typed.
+
+    Examples
+    --------
+    >>> as_address(Path("https://example.org/t.csv")), as_address("t.csv")
+    ('https://example.org/t.csv', '')
+    """
+    found = _ADDRESS.match(str(path))
+    return f"{found[1]}://{found[2]}" if found else ""
 
 
 def look_alike(column: str, names: Iterable[str]) -> str:

@@ -276,7 +276,7 @@ SCALE = tuple(field.name for field in fields(Scale))  # the options, as they are
 
 
 def location(table: Path) -> str:
-    """Return a table as it was typed: an address has lost a slash.
+    """Return a table as it was typed: an address has lost a slash, unless a folder here is called like its beginning.
 
     Parameters
     ----------
@@ -288,6 +288,8 @@ def location(table: Path) -> str:
     str
         With both slashes of an address.
     """
+    if Path(*table.parts[:1]).is_dir():  # whose own name ends in a colon
+        return str(table)
     return _COLLAPSED.sub(lambda found: f"{found[1]}://" + "/" * (found[1] == "file"), str(table))
 
 

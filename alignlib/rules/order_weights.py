@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import quoted
 
 __all__ = ["halved_weights", "jackknifed_weights", "subset_means", "subset_weights"]
 
@@ -131,12 +132,21 @@ def subset_means(descending: FloatArray, n: IntArray) -> FloatArray:
     array (prompts, sizes)
         In the unit of the values.
 
+    Raises
+    ------
+    InputError
+        For a size that no subset has.
+
     Examples
     --------
     >>> subset_means(np.array([[3.0, 2.0, 1.0]]), np.array([2, 3])).round(12).tolist()
     [[2.666666666667, 3.0]]
     """
     m = descending.shape[1]
+    possible = (n >= 1) & (n <= m)
+    require(
+        possible.all(), f"n must lie between 1 and {m:,}, the samples; got {quoted(n[~possible][:1].tolist())}.", "n"
+    )
     out = np.empty((len(descending), len(n)))
     blocked = (n <= _SMALL_N) & (m >= _MANY)
     if blocked.any():

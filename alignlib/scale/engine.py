@@ -7,11 +7,12 @@ import itertools
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from multiprocessing import resource_tracker
 from typing import Any, Protocol
 
 from alignlib._core.errors import InputError
-from alignlib._core.stopping import undisturbed
+from alignlib._core.stopping import in_the_end, undisturbed
 from alignlib._core.working import working_folder
 
 __all__ = ["Dask", "Engine", "Here", "engine_for"]
@@ -236,6 +237,8 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
     try:
         import dask
         from distributed import Client, LocalCluster
+
+        from alignlib._core.processes import HOME, end_at_home  # by what comes with Dask
     except ImportError as error:
         named = "workers" if scheduler is None else "scheduler"
         raise InputError(
@@ -258,6 +261,8 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
     with working_folder() as home, dask.config.set(quiet | {"temporary-directory": str(home)}):
         if scheduler is None:
             with ExitStack() as ending:
+                # What workers have started outlives them by a moment, in which it would make our folder anew.
+                ending.callback(in_the_end(partial(end_at_home, str(home))))
                 with undisturbed, _signals_put_off():  # half a cluster cannot be closed
                     cluster = LocalCluster(
                         n_workers=workers,
@@ -265,7 +270,7 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
                         dashboard_address="127.0.0.1:0",
                         silence_logs=50,
                         memory_limit=None,
-                        env={"TMPDIR": str(home)},  # what they leave where they are killed goes with our folder
+                        env={HOME: str(home)},  # what they leave where they are killed goes with our folder
                     )
                     ending.enter_context(cluster)
                 client = ending.enter_context(Client(cluster))

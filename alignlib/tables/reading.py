@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
+from alignlib._core.names import as_address
 from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.memory_limit import MOST_BYTES, check_fits, most_bytes, shown_bytes
@@ -36,7 +37,6 @@ __all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tabl
 # With a mark of byte order, as Windows PowerShell writes `alignlib example > rewards.csv`; nothing else begins so.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP_MAGIC = b"\x1f\x8b"
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # a path has lost one of the slashes
 # What `datasets` saves beside its Arrow files, in words of its own: no tables.
 _DESCRIPTIONS = {"dataset_info.json", "state.json", "dataset_dict.json"}
 _CACHE = re.compile(r"cache-.*\.arrow")  # of what was mapped, shuffled or filtered after it was opened again
@@ -334,9 +334,9 @@ def check_file(path: Path) -> None:
         said = f"{path} is neither a file nor a folder; write the table to a file first."
     elif not path.is_absolute() and _folder_is_gone():
         said = f"There is no file {path}: the working folder is gone; change into one that exists."
-    elif address := _ADDRESS.match(str(path)):
+    elif address := as_address(path):
         said = (
-            f"{address[1]}://{address[2]} is an address, and a table is read from a file of this machine here; fetch "
+            f"{address} is an address, and a table is read from a file of this machine here; fetch "
             "it, and name the file."
         )
     elif not path.parent.is_dir():

@@ -86,7 +86,13 @@ def check_conditions(source: str, values: Mapping[str, Value]) -> None:
     """
     try:
         exec(compile(source, "<conditions>", "exec"), {"__name__": "__main__", **values})
-    except ParameterError:
-        raise
-    except InputError as error:  # of the library, whose arguments are called like the parameters
-        raise ParameterError(str(error)) from error
+    except InputError as error:  # a condition's, or of the library, whose arguments are called like the parameters
+        said = str(error)
+        for name, value in values.items():
+            if isinstance(value, str) and value and said.startswith(f"{value} "):  # a file is named, not who gave it
+                said = f"{name}: {said}"
+                break
+        else:
+            if isinstance(error, ParameterError):
+                raise
+        raise ParameterError(said) from error

@@ -28,6 +28,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import psutil  # comes with ipykernel
 
+from alignlib._core.processes import HOME, at_home, kill, lives
 from alignlib._core.stopping import in_the_end, undisturbed
 from alignlib._core.working import working_folder
 
@@ -38,7 +39,6 @@ __all__ = ["Died", "context", "end_with_starter", "in_processes", "run_bound"]
 context: BaseContext = get_context("spawn")
 _TRACKER: Any = resource_tracker._resource_tracker  # Python has no other word for its end
 _SAFE = "PYTHONSAFEPATH"
-_HOME = "TMPDIR"  # of all that a process starts: by it they are known, also where what started them has ended
 _SIGNALS = ("SIGINT", "SIGHUP", "SIGTERM")
 _LONG = 10.0  # seconds to wait for a process that was told to end
 
@@ -156,7 +156,7 @@ class _Crew(Generic[Job, Result]):
                 except (EOFError, OSError):
                     worker.process.join(_LONG)
                     self.workers.remove(worker)
-                    _kill(_at_home({worker.home}))
+                    kill(at_home({worker.home}))
                     yield place, Died(worker.process.exitcode)
                     continue
                 if not good:
@@ -177,7 +177,7 @@ class _Crew(Generic[Job, Result]):
         """Kill what lives of them, and all that they started."""
         end = time.monotonic() + _LONG
         while found := self._alive():
-            _kill(found)
+            kill(found)
             if time.monotonic() > end:
                 break
             time.sleep(0.01)
@@ -209,7 +209,7 @@ class _Crew(Generic[Job, Result]):
                 process = psutil.Process(worker.process.pid)
                 process.suspend()  # lest it start another meanwhile
                 found += [*process.children(recursive=True), process]
-        return [process for process in {*found, *_at_home(self.homes)} if _lives(process)]
+        return [process for process in {*found, *at_home(self.homes)} if lives(process)]
 
 
 @contextlib.contextmanager
@@ -273,7 +273,7 @@ def _begin(home: str, prepare: Callable[[str], None], environment: dict[str, str
             signal.signal(getattr(signal, name), _not_heeded)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {getattr(signal, name) for name in _SIGNALS})
-    os.environ[_HOME] = home  # what is killed leaves its files where they are cleared away
+    os.environ[HOME] = home  # what is killed leaves its files where they are cleared away
     tempfile.tempdir = home
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -293,28 +293,5 @@ def _end_with(sentinel: int) -> None:
 
 def _end_here() -> NoReturn:
     with contextlib.suppress(psutil.Error):
-        _kill(psutil.Process().children(recursive=True))
+        kill(psutil.Process().children(recursive=True))
     os._exit(1)
-
-
-def _at_home(homes: set[str]) -> list[psutil.Process]:
-    """Every process whose files go to one of these folders."""
-    found = []
-    for process in psutil.process_iter() if homes else ():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(_HOME) in homes:
-                found.append(process)
-    return found
-
-
-def _kill(processes: Sequence[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from alignlib._core.errors import InputError, quoted
+from alignlib._core.names import as_address
 
 __all__ = ["MARK", "Bundle", "BundleError", "open_bundle"]
 
@@ -121,6 +122,8 @@ def open_bundle(path: Path) -> Iterator[Bundle]:
         yield _folder(path)
         return
     if not path.exists():
+        if address := as_address(path):
+            raise InputError(f"{address} is an address; fetch the bundle, and name its file or folder.")
         raise BundleError(f"{path} does not exist; check the path.")
     if not path.is_file():
         raise BundleError(f"{path} is neither a folder nor a file.")
