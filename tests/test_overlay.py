@@ -422,6 +422,12 @@ def test_known_bounds_give_a_limit_as_far_as_the_run_goes(tmp_path: Path) -> Non
     impossible = overlay(beyond, fit_frontier(table, n_boot=100, bounded=(0.0, 1.0)), pool=1)
     assert impossible.above.tolist() == [False] * 23 + [True]
     assert "another reward scale" in headlines(impossible)[0]
+    # The largest reward itself, 1.1, as trainers hold it.
+    tenth = RewardTable.from_arrays(np.where(table.column("reward") > 0.0, np.float32(1.1), 0.0).reshape(150, 16))
+    for rounded, no_more in ((float(np.float32(1.1)), False), (1.1015625, False), (1.103, True)):
+        most = replace(log, reward=np.append(1.1 * log.reward[:-2], [rounded] * 2))
+        found = overlay(most, fit_frontier(tenth, n_boot=100, bounded=(0.0, 1.1)), pool=1)
+        assert found.above.any() == no_more, rounded
     wide = replace(bounded, share_low=0.0 * bounded.share_low + 0.7, share_high=0.0 * bounded.share_high + 2.0)
     assert "at least 70.0 % of what any method can gain there" in headlines(wide)[0]  # as the table has it
     pd.DataFrame({"step": log.step, "kl": log.kl, "reward": log.reward}).to_csv(tmp_path / "run.csv", index=False)
@@ -739,6 +745,18 @@ def test_points_above_the_interval_by_chance_or_not_tell_what_speaks_for_which(m
     for said in (few, many):
         assert "another reward scale, base or unit of the KL than the table's, its prompts are others, or" in said
         assert words in said, said
+
+
+def test_gains_of_a_run_whose_trainer_writes_no_kl_are_no_noise_at_the_base(made) -> None:
+    log, table = made
+    gain = np.linspace(0.0, 0.9, log.kl.size)
+    log = replace(log, kl=0.0 * log.kl, logged_kl=0.0 * log.kl, reward=table.column("reward").mean() + gain)
+    found = overlay(log, fit_frontier(table, n_boot=100), pool=1)
+    assert found.above[-1]
+    assert found.needed[-1] > 0.05 > 0.0 > found.wasted[-1]
+    assert (
+        "more than chance gives a policy that is the base itself: its KL is not what is logged" in headlines(found)[0]
+    )
 
 
 # -- steps of few prompts

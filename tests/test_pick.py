@@ -345,6 +345,24 @@ def test_gold_or_reward_of_another_scale_than_the_tables_is_said() -> None:
         assert any(said in note for note in pick(later, other, fit=fit, column="gold").notes), start
 
 
+def test_steps_of_one_prompt_some_of_a_rare_kind_are_of_the_tables_prompts() -> None:
+    """One prompt in twenty has 3 more; the log's second differences hardly show it."""
+    rng = np.random.default_rng(5)
+    table = 3.0 * (np.arange(100) % 20 == 0)[:, None] + 0.1 * rng.standard_normal((100, 8))
+    fit = fit_frontier(
+        RewardTable.from_arrays({"reward": table, "gold": table + 0.01 * rng.random(table.shape)}), "reward", n_boot=100
+    )
+    log = example_run(2, 3, np.random.default_rng(0))[0].keep(np.arange(24))
+    kl = np.linspace(0.0, 0.1, 24)
+    reward = 0.025 * rng.standard_normal(24) + 3.0 * np.isin(np.arange(24), [1, 9])
+    for plus, said in ((0.0, False), (2.0, True)):
+        run = replace(log, kl=kl, logged_kl=kl, reward=reward + plus)
+        notes = pick(run, fit=fit, column="gold").notes
+        assert any("of 'reward', and the base samples average" in note for note in notes) == said, notes
+        notes = pick(run, replace(run, reward=run.reward), fit=fit, column="gold").notes
+        assert any("of 'gold', and the base samples average" in note for note in notes) == said, notes
+
+
 def test_the_error_spent_never_exceeds_what_was_stated() -> None:
     values = np.random.default_rng(0).standard_normal((150, 3))
     found = gold_turn(values, error=0.03)

@@ -132,13 +132,14 @@ def check_bounds(
     if table is None:
         return low, high
     least, most = table.extremes(column)
+    single = float(np.finfo(np.float32).eps) * largest  # the samples may have been held in single precision
     require(
-        low <= least and most <= high,
+        low - single <= least and most <= high + single,
         f"bounded must hold every sample: {column!r} reaches from {least:g} to {most:g}, beyond "
         f"{low:g} to {high:g}. Correct the bounds, or leave them out.",
         "bounded",
     )
-    return low, high
+    return min(low, least), max(high, most)
 
 
 def as_table(table: Any, reward: str | None) -> RewardTable:

@@ -22,6 +22,8 @@ _SEVERAL = 3  # prompts
 _HALF = 3  # checkpoints of a half, of which one may be left out
 _FEW_ABOVE = 4  # points, more than a third of all: of 152 honest runs of 12 points none had more than 3
 _ROUNDING = 1e-9  # of sums of rewards
+_BITS = (8, 11, 24)  # binary digits of the numbers of bfloat16, of half and of single precision
+_SUMMED = 1e-6  # of a mean in single precision
 _BY_CHANCE = 1e-4  # that the first checkpoints lie where they are, whatever the scatter
 _ONE_PROMPT = 2.6  # standard errors of the base
 _DRAWN = 400_000  # responses
@@ -115,8 +117,16 @@ def _beyond_bounds(points: TrainingLog, fit: Fit) -> BoolArray:
     """Say which points have a mean reward above the largest there is, where that is known, (k,): no scatter does."""
     if fit.bounded is None or fit.win_rate:
         return np.zeros(points.reward.size, dtype=bool)
-    most = fit.bounded[1]
-    return np.asarray((points.kl >= 0.0) & (points.reward > most + _ROUNDING * max(abs(most), abs(fit.bounded[0]))))
+    return np.asarray((points.kl >= 0.0) & (points.reward > _as_logged(fit.bounded)[1]))
+
+
+def _as_logged(bounded: tuple[float, float]) -> tuple[float, float]:
+    """Return the least and the largest mean that a trainer logs of rewards within bounds: it holds them rounded."""
+    ends = np.array(bounded)
+    part, power = np.frexp(ends)
+    held = np.array([ends, *(np.ldexp(np.rint(np.ldexp(part, bits)), power - bits) for bits in _BITS)])
+    slack = _SUMMED * float(np.abs(ends).max())
+    return float(held[:, 0].min()) - slack, float(held[:, 1].max()) + slack
 
 
 def _at_first(log: TrainingLog, start: FloatArray, errors: GainErrors) -> bool:
@@ -352,8 +362,12 @@ def _range(log: TrainingLog, fit: Fit) -> list[str]:
         if log.reward[least] >= values.min():
             return []
     said = f"The run averages {log.reward[at]:.4g} at step {log.step[at]:g}, and no response in the table scores"
-    if fit.bounded is not None and not fit.bounded[0] <= log.reward[at] <= fit.bounded[1]:
-        return [f"{said} {side} {end:.4g}, nor can any: another scale."]
+    if fit.bounded is not None:
+        low, high = _as_logged(fit.bounded)
+        if not low <= log.reward[at] <= high:
+            return [f"{said} {side} {end:.4g}, nor can any: another scale."]
+        if not fit.bounded[0] < log.reward[at] < fit.bounded[1]:  # the end itself, as the trainer writes it
+            return []
     return [f"{said} {side} {end:.4g}: another scale, a KL far larger than logged, or a reward too rare for the table."]
 
 

@@ -23,6 +23,7 @@ __all__ = ["Pick", "pick"]
 
 _NEAR_BASE, _FEW, _SURE = 1.0, 16, 4.0  # nats, responses of a checkpoint at least, standard errors
 _MORE, _TILTS = 1.2, 40  # times what the samples allow, for what they have not shown; tilts that are tried
+_SEVERAL, _RARELY, _DRAWN = 3, 1e-4, 400_000  # checkpoints; chance; prompts drawn
 _SCATTER = 8  # checkpoints that show how much they scatter
 _KINK, _MOODS = 2, 3.5  # left out; of the others one run in fifty without moods has larger ones, by simulation
 _POINTS = 24  # of a log whose gold is predicted only
@@ -215,11 +216,11 @@ def pick(
             looks=looks,
         )
     if fit is not None:
-        notes += _unlike_base(log.kl, log.reward, log.noise(), fit, fit.reward)
+        notes += _unlike_base(log.kl, log.reward, log.noise(), fit, fit.reward, same_prompts=False)
         if gold is not None and column is not None and predicted is not None:
             each = gold.per_prompt
             error = _noise(gold.gold) if each is None else float(each.std(axis=1, ddof=1).max()) / each.shape[1] ** 0.5
-            notes += _unlike_base(gold.kl, gold.gold, error, fit, column)
+            notes += _unlike_base(gold.kl, gold.gold, error, fit, column, same_prompts=each is not None)
     with np.errstate(invalid="ignore"):
         near = (behind <= apart) | (np.arange(step.size) == best)
     near = np.flatnonzero(near & possible if (near & possible).any() else near)
@@ -300,40 +301,71 @@ def _reach(centred: FloatArray, kl: FloatArray) -> FloatArray:
     return np.asarray(np.minimum(centred.max(), ((kl[:, None] + log_mean) / tilt).min(axis=1)))
 
 
-def _unlike_base(kl: FloatArray, values: FloatArray, noise: float | None, fit: Fit, column: str) -> list[str]:
-    """Say so where a run is not what the table's samples are of: near the base, or beyond all that they have."""
+def _unlike_base(
+    kl: FloatArray, values: FloatArray, noise: float | None, fit: Fit, column: str, *, same_prompts: bool
+) -> list[str]:
+    """Say so where a run is not what the table's samples are of: near the base, or beyond all that they have.
+
+    ``noise`` is that of one checkpoint. Where checkpoints are of the ``same_prompts`` each tells by itself. Else a
+    checkpoint may be of one prompt, of a rare kind: several nearest to the base must lie apart, the furthest left out.
+    """
     table = fit.table
     base = table.column(column)
-    spread = float(base.std())
     means = np.add.reduceat(base, table.offsets[:-1]) / table.n_samples
-    few = spread / math.sqrt(_FEW)  # scatter of few checkpoints tells little, but so many responses have no more
-    known = math.inf if noise is None else noise * float(student_reach(_SURE, max(kl.size - 2.0, 1.0))) / _SURE
-    error = max(min(known, few), noise or 0.0)
-    error = math.hypot(error, float(means.std()) / math.sqrt(means.size))
+    own = float(means.std()) / math.sqrt(means.size)
     near = np.flatnonzero((kl >= 0.0) & (kl <= _NEAR_BASE))
+    near = near[np.argsort(kl[near], kind="stable")]
     apart = values[near] - means.mean()
     centred = base - base.mean()
-    allowed = np.where(apart > 0.0, _reach(centred, kl[near]), _reach(-centred, kl[near])) if near.size else apart
-    further = near[np.abs(apart) > _MORE * allowed + _SURE * error]
+    up, down = (_reach(side, kl[near]) if near.size else apart for side in (centred, -centred))
     not_this = "and what is predicted from the table, or set beside it, is not this run's."
-    if further.size:
-        i = int(further[np.argmin(kl[further])])
-        said = (
-            f"At {kl[i]:.2g} nats from the base the run has {values[i]:.4g} of {column!r}, and the base samples "
-            f"average {means.mean():.4g}: further apart than that KL and chance allow. Its {column!r}, base or prompts "
-            f"are not the table's, {not_this}"
-        )
-        return [said]
+    free = max(kl.size - 2.0, 1.0)
+    few = _SURE * float(base.std()) / math.sqrt(_FEW)  # no checkpoint of so many responses scatters more
+    size = 1
+    while size <= near.size:
+        kept = size if same_prompts or size < _SEVERAL else size - 1
+        if same_prompts:  # whose errors go together
+            by_scatter = few if noise is None else noise * float(student_reach(_SURE, free))
+            reach = max(min(by_scatter, few), _SURE * (noise or 0.0))
+        else:
+            reach = _by_chance(means, base, noise if kept < size else None, free, kept)
+        reach = math.hypot(reach, _SURE * own)
+        for excess in (apart[:size] - _MORE * up[:size], -apart[:size] - _MORE * down[:size]):
+            if float(np.sort(excess)[:kept].mean()) > reach:
+                i = near[:size]
+                where = f"At {kl[i[0]]:.2g} nats" if size == 1 else f"At {kl[i[0]]:.2g} to {kl[i[-1]]:.2g} nats"
+                said = (
+                    f"{where} from the base the run has {values[i].mean():.4g} of {column!r}, and the base samples "
+                    f"average {means.mean():.4g}: further apart than that KL and chance allow. Its {column!r}, base or "
+                    f"prompts are not the table's, {not_this}"
+                )
+                return [said]
+        size = size * 2 if size * 2 <= near.size or size == near.size else near.size
+    error = math.hypot(noise or 0.0, own)
     beyond = np.maximum(values - base.max(), base.min() - values)
     j = int(np.argmax(beyond))
     if beyond[j] <= _SURE * error:
         return []
     said = (
         f"At {kl[j]:.2g} nats from the base the run has {values[j]:.4g} of {column!r} on average, and no response of "
-        f"the table has that ({base.min():.4g} to {base.max():.4g}): it is on another scale, or of another base, "
-        f"{not_this}"
+        f"the table has that ({base.min():.4g} to {base.max():.4g}): another scale, another base, or prompts or "
+        f"rewards too rare for the table, {not_this}"
     )
     return [said]
+
+
+def _by_chance(means: FloatArray, base: FloatArray, noise: float | None, free: float, size: int) -> float:
+    """Return how far from the base the mean of ``size`` checkpoints lies by chance, once in some ten thousand.
+
+    Several may be told by their scatter. Of one prompt each they lie as far apart as the table's prompts, whose law is
+    drawn from, for a rare kind of them makes it another than the normal one.
+    """
+    drawn = np.random.default_rng(0).choice(means, (max(_DRAWN // size, 1), size)).mean(axis=1) - means.mean()
+    alone = float(np.abs(np.quantile(drawn, [_RARELY, 1.0 - _RARELY])).max())
+    alone += _SURE * float(base.std()) / math.sqrt(_FEW * size)
+    if noise is None or size == 1:
+        return alone
+    return min(noise * float(student_reach(_SURE, free)) / math.sqrt(size), alone)
 
 
 def _noise(values: FloatArray) -> float | None:

@@ -310,8 +310,6 @@ def _placed(
     # Above the limit it shows no such thing, and an interval holds its estimate.
     needed_low = np.fmin(needed_low, needed)
     needed_high = np.fmax(needed_high, np.fmax(needed, needed_low))
-    at_base = (pooled.kl == 0.0) & (most_kl == 0.0)  # whatever it gained is noise
-    needed, needed_low, needed_high = (np.where(at_base, 0.0, one) for one in (needed, needed_low, needed_high))
     possible = np.where(pooled.kl < 0.0, np.nan, 1.0)  # a negative KL has no place on the frontier
     # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
     open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))
@@ -320,6 +318,8 @@ def _placed(
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     above = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
     over, above = above, far_above(above, log, pooled, width, start, errors, base == "table")
+    at_base = (pooled.kl == 0.0) & (most_kl == 0.0) & ~above  # whatever it gained is noise
+    needed, needed_low, needed_high = (np.where(at_base, 0.0, one) for one in (needed, needed_low, needed_high))
     share, least, most = (np.where(above, np.nan, np.minimum(one, 1.0)) for one in (share, least, most))
     share, least, most, needed, possible = (
         np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)

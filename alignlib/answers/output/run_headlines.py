@@ -108,6 +108,9 @@ def _place(found: Overlay, i: int) -> str:
     has = f"has gained {gain:.3g} of {found.measured_in!r} for {nats(found, i)} nats per sequence"
     if kl < 0.0:
         return f"has gained {gain:.3g} of {found.measured_in!r} at a KL below 0, which has no place beside the limit."
+    if found.above[i] and kl == 0.0:
+        why = "its KL is not what is logged, or its reward scale or base are not the table's; see above for which"
+        return f"{has}, more than chance gives a policy that is the base itself: {why}."
     if found.above[i] and not gain > found.limit_high[i]:
         return f"{has}, to a mean above the largest reward there is: another reward scale than the table's."
     if found.above[i]:
