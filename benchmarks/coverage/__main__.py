@@ -26,7 +26,9 @@ def main() -> int:
     parser.add_argument("--tables", type=int, default=300)
     parser.add_argument("--law", action="append", help="names that contain this only")
     parser.add_argument("--shape", action="append", help="such as '200 × 64' or 200x64")
-    parser.add_argument("--deep", action="store_true", help="14 laws and 8 shapes, the cheapest shapes first")
+    parser.add_argument(
+        "--deep", action="store_true", help="14 laws and 8 shapes, the cheapest shapes first; of topics, shape by shape"
+    )
     parser.add_argument(
         "--others",
         action="store_true",

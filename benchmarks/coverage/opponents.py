@@ -13,10 +13,9 @@ from numpy.random import Generator
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.answers.findings import ask
-from alignlib.estimation import few_prompts
+from alignlib.estimation import few_prompts, fit_frontier
 from alignlib.rules import BestOfN
-from alignlib.tables import RewardTable
+from alignlib.tables import RewardTable, against_opponent
 from benchmarks.coverage.kinds import PIECE, REPLICATES, TRIED, Kinds, of_each
 from benchmarks.coverage.topics import Said, Topic, Trial
 
@@ -48,34 +47,28 @@ def _opponent(make: Callable[[], Kinds]) -> Trial:
         pairs = zip(which.tolist(), other, strict=True)
         these = np.array([_wins_over(kinds, kind, theirs) for kind, theirs in pairs]) if few else None
         base, of_four, limit = on_average if these is None else _wins(value, these, budgets)
+        # As the command does, but for what it says beside.
+        other_table, base_table = RewardTable.from_arrays(np.stack(other)), RewardTable.from_arrays(rows)
+        counted = against_opponent(base_table, "reward", other_table)
         try:
-            found = ask(
-                RewardTable.from_arrays(rows),
-                "reward",
-                opponent=RewardTable.from_arrays(np.stack(other)),
-                kl=budgets,
-                rules=[BestOfN(4)],
-                n_boot=REPLICATES,
-                rng=int(rng.integers(2**31)),
-            ).counted
+            counted.check_varies("win rate")
+            fit = fit_frontier(counted, "win rate", n_boot=REPLICATES, rng=int(rng.integers(2**31)))
         except InputError:  # every response wins, or none
             return {}
-        best, said = found.rules, {}
         # Best-of-4 by the reward keeps what wins most, so that it is best-of-4 by wins too.
+        best, said = fit.share([BestOfN(4)], "reward"), {}
         low, high = (float(end[0]) for end in (best.gain_low, best.gain_high))
         said["rise of best-of-4's win rate over an opponent"] = Said(low, high, of_four)
         if best.reward_low is not None and best.reward_high is not None:
             whole = (float(end[0]) for end in (best.reward_low, best.reward_high))
             said["win rate of best-of-4 over an opponent"] = Said(*whole, base + of_four)
+        at = fit.at(budgets, strict=False) if fit.supported_end > 0.0 else None
         for k, budget in enumerate(budgets.tolist()):
             name = f"largest rise of the win rate over an opponent at {budget:g}"
-            at = None if found.limit is None else found.limit
-            place = [] if at is None else np.flatnonzero(np.isclose(at.spent, budget)).tolist()
-            if at is None or not place:
+            if at is None or not at.supported[k]:
                 said[name] = Said(0.0, 0.0, float(limit[k]), False)
                 continue
-            j = place[0]
-            said[name] = Said(float(at.gain_low[j]), float(at.gain_high[j]), float(limit[k]), bool(at.supported[j]))
+            said[name] = Said(float(at.gain_low[k]), float(at.gain_high[k]), float(limit[k]))
         return said
 
     return trial

@@ -22,6 +22,7 @@ from benchmarks.coverage.topics import Said, Topic, Trial
 __all__ = ["TOPIC"]
 
 _CORRELATION = 0.7
+_NO_TILTS = [0.0]
 
 
 def _promises(make: Callable[[], Kinds]) -> Trial:
@@ -59,9 +60,9 @@ def _promises(make: Callable[[], Kinds]) -> Trial:
             subset = measure_gold(RewardTable.from_arrays(reward=judged, gold=gold), "reward", "gold", level=0.975)
         except InputError:  # rewards that do not vary
             return {}
-        one = promise_gold(fit, _CORRELATION, rules=[BestOfN(4)], kl=[1e-9])
+        one = promise_gold(fit, _CORRELATION, rules=[BestOfN(4)], kl=_NO_TILTS)
         sure = not one.notes
-        two = promise_gold(fit, subset.range, rules=[BestOfN(4)], kl=[1e-9], level=0.975)
+        two = promise_gold(fit, subset.range, rules=[BestOfN(4)], kl=_NO_TILTS, level=0.975)
         each = zip(("gold promised from a correlation", "most gold from a correlation"), ends, strict=True)
         said = {name: Said(float(one.promised[0]), float(one.most[0]), float(end), sure) for name, end in each}
         correlation = covariance[of_judged].mean() / math.sqrt(variance[of_judged].mean() * of_gold[of_judged].mean())

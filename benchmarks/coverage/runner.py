@@ -54,13 +54,13 @@ def run(
     """Append what ``out`` lacks of so many tables a cell, of the laws and shapes named (all by default).
 
     With ``deep`` the laws and shapes are those of the deep level, in its order; with ``others`` they are those of
-    `topics`, what is not said of a table of rewards, or of the topics named. What an earlier version of the code
-    counted stays in the file and does not stand for the present one.
+    `topics`, what is not said of a table of rewards, or of the topics named, shape by shape. What an
+    earlier version of the code counted stays in the file and does not stand for the present one.
     """
     _register(laws_from)
     done = _done(out)
     if others or of_topics:
-        _share_out(out, workers, _other_pieces(tables, laws, shapes, done, of_topics))
+        _share_out(out, workers, _other_pieces(tables, laws, shapes, done, of_topics, deep=deep))
         return
     wanted = None if shapes is None else {part.replace("x", " × ") for part in shapes}
     pieces = [
@@ -83,10 +83,13 @@ def _other_pieces(
     shapes: Sequence[str] | None,
     done: Mapping[tuple[str, str], set[int]],
     of_topics: Sequence[str] | None = None,
+    *,
+    deep: bool = False,
 ) -> list[_Piece]:
     """Return the pieces of what is not said of a table of rewards.
 
-    A first part of every cell comes before the next, and of it the first shape of every topic, which is the cheapest.
+    A first part of every cell comes before the next, and of it the first shape of every topic, which is the cheapest;
+    with ``deep`` one shape is finished before the next.
     """
     found: list[tuple[int, _Piece]] = [
         (place, (None, law, shape, first, count))
@@ -98,7 +101,7 @@ def _other_pieces(
         and (not shapes or any(_close(part) in _close(shape) for part in shapes))
         for first, count in left(tables, topic.piece, done.get((law, shape), set()))
     ]
-    return [piece for _, piece in sorted(found, key=lambda one: (one[1][3], one[0]))]
+    return [piece for _, piece in sorted(found, key=lambda one: (one[0], one[1][3]) if deep else (one[1][3], one[0]))]
 
 
 def _close(shape: str) -> str:
