@@ -67,7 +67,10 @@ COMMANDS = [
     ["certify", "tilt", "--reward", "0,1,1", "--lam", "2"],
     ["certify", "kl-inverse", "--q", "0.1", "--kl", "0.02"],
     ["kl", "samples.csv"],
-    ["kl", "samples.csv", "--n-tokens", "n_tokens", "--fixed-prompts"],
+    [
+        *("kl", "samples.csv", "--n-tokens", "n_tokens", "--fixed-prompts"),
+        *("--reward", "n_tokens", "--base-samples", "samples.csv"),
+    ],
     ["overlay", str(DATA / "trl_grpo.json")],
     ["compare", str(DATA / "trl_grpo.json"), str(DATA / "trl_rloo.json"), "--run-reward", "reward", "--at", "0.5"],
     ["pick", "run.csv", "--kl-unit", "sequence", "--run-gold", "gold"],

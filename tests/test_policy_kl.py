@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from alignlib.answers.output.policy_kl import messages, record
 from alignlib.cli.main import main
-from alignlib.training import estimate_policy_kl
+from alignlib.training import estimate_policy_kl, resting_penalties
 from alignlib.training.policy_kl import estimator_values, k1, k2, k3
 from alignlib.training.policy_kl.estimate import interval_of_mean, interval_of_ratio
 from alignlib.training.policy_kl.sample_table import read_kl_samples
@@ -544,6 +544,44 @@ def test_lines_name_unit_and_answer(tmp_path) -> None:
     assert lines[3].startswith("Rao–Blackwell")
     assert lines[-1].startswith("KL to the base model: ")
     assert lines[-1].endswith("by Rao–Blackwell.")
+
+
+def test_where_a_policy_would_go_no_further_is_told_by_the_command(tmp_path) -> None:
+    """As `resting_penalties` has it, of the scored responses; what the samples cannot tell is a sentence."""
+    rng = np.random.default_rng(3)
+    prompts, reward = np.repeat(np.arange(30), 6), rng.random(180)
+    base = rng.normal(-5.0, 1.0, 180)
+    own = pd.DataFrame({"prompt_id": prompts, "log_prob": base + reward / 0.5, "base_log_prob": base, "score": reward})
+    of_base = own.assign(log_prob=base - 0.3 * rng.random(180), score=np.nan)[::-1]
+    own.loc[4, "score"] = np.nan  # left out
+    for name, frame in (("own", own), ("base", of_base), ("few", of_base[:60])):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    own.drop(columns="prompt_id").to_csv(tmp_path / "unnamed.csv", index=False)
+    asked = [tmp_path / "own.csv", "--reward", "score"]
+    result = run(*asked, "--base-samples", tmp_path / "base.csv", "--json")
+    kept = own.dropna()
+    ratio, of_base = kept.log_prob - kept.base_log_prob, of_base.assign(ratio=of_base.log_prob - of_base.base_log_prob)
+    truth = resting_penalties(
+        kept.score, ratio, kept.prompt_id, base_log_ratio=of_base.ratio, base_prompt=of_base.prompt_id
+    )
+    found = json.loads(result.stdout)["resting"]
+    assert [one["charge"] for one in found] == [one.charge for one in truth]
+    for one, other in zip(found, truth, strict=True):
+        ends = (other.beta, other.beta_low, other.beta_high)
+        assert (one["beta"], one["low"], one["high"]) == pytest.approx(ends, rel=1e-9)
+    assert found[0]["beta"] == pytest.approx(0.5, rel=1e-6)
+    assert "no further at β = 0.5 (95 % interval 0.5 to 0.5) with k1" in run(*asked).stdout.replace("\n", " ")
+    assert json.loads(run(tmp_path / "own.csv", "--json").stdout)["resting"] == []
+    for words, said in (
+        ([tmp_path / "own.csv", "--base-samples", tmp_path / "base.csv"], "--base-samples needs --reward"),
+        ([*asked, "--sampled-from", "base"], "leave out --sampled-from"),
+        ([tmp_path / "own.csv", "--reward", "judge"], "has no column 'judge' (--reward)"),
+        ([tmp_path / "unnamed.csv", "--reward", "score"], "name the column that says which (--prompt) in TABLE"),
+        ([*asked, "--base-samples", tmp_path / "few.csv"], "--base-samples must name every prompt"),
+    ):
+        refused = run(*words)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
 
 
 def test_the_answer_does_not_give_a_kl_that_is_none(tmp_path) -> None:

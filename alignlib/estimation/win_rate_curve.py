@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -31,6 +31,8 @@ __all__ = ["WinRateCurve", "tied_pairs", "win_rate_curve"]
 _BLOCK = 1 << 16  # samples in work at a time
 _LOW = 1e-2  # where the grid of λ begins, in units of 1 over the standard deviation of a uniform win rate
 _MOST = 250.0  # of the decimal logarithm of λ
+_CHUNK = 10  # so many λ at once
+_ABREAST = 1 << 15  # levels, λ by λ, that are solved side by side
 _BEYOND = 6  # so many λ past the end of the support
 _DELETED = 16  # samples of a prompt that are left out, at even ranks, where it has more levels
 
@@ -154,14 +156,14 @@ def _without(count: FloatArray, level: IntArray) -> FloatArray:
 
 
 def _psi(
-    win: FloatArray, mass: FloatArray, lam: float, divergence: Divergence, start: FloatArray | None = None
+    win: FloatArray, mass: FloatArray, lam: FloatArray, divergence: Divergence, start: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray | None]:
-    """Return what levels are worth at λ, the KL of the policy that has it, and the place of its price: (prompts,)."""
+    """Return what levels are worth at each row's λ, the KL of the policy that has it, and the place of its price."""
     gap = np.where(mass > 0.0, 1.0 - win, np.inf)
     nearest = gap.min(axis=1, keepdims=True)
     gap = np.where(mass > 0.0, gap - nearest, 1.0)
     if divergence == KL:
-        weight = mass * np.exp(-lam * gap)
+        weight = mass * np.exp(-lam[:, None] * gap)
         total = weight.sum(axis=1)
         policy = weight / total[:, None]
         psi = np.log(total) + lam * (0.5 - nearest[:, 0])
@@ -174,6 +176,26 @@ def _psi(
     return found.psi, kl, found.place
 
 
+def _abreast(
+    win: FloatArray, mass: FloatArray, lam: FloatArray, divergence: Divergence, start: FloatArray | None
+) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+    """Return what `_psi` does at each of rising λ, shape (rows, L), and the places at the last.
+
+    Of small tables several λ are solved at once, as rows of one array: numpy's calls are most of their cost.
+    """
+    together = max(1, min(lam.size, _ABREAST // win.size))
+    psi, kl = np.empty((len(win), lam.size)), np.empty((len(win), lam.size))
+    for first in range(0, lam.size, together):
+        some = lam[first : first + together]
+        tiled = [np.tile(part, (some.size, 1)) for part in (win, mass)]
+        begin = None if start is None else np.tile(start, some.size)
+        *found, place = _psi(tiled[0], tiled[1], np.repeat(some, len(win)), divergence, begin)
+        start = None if place is None else place[-len(win) :]
+        for out, one in zip((psi, kl), found, strict=True):
+            out[:, first : first + some.size] = one.reshape(some.size, -1).T
+    return psi, kl, start
+
+
 @dataclass(eq=False)
 class _Block(SameFields):
     """Prompts with ties of one number of samples, and halves of their samples: every law of theirs in one array."""
@@ -183,19 +205,23 @@ class _Block(SameFields):
     halves: list[_Levels]
     start: FloatArray | None = None
 
-    def at(self, lam: float, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
-        """Return plug-in, corrected and further value (3, prompts), and KL (prompts,)."""
+    def at(self, lam: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
+        """Return plug-in, corrected and further value (3, prompts, L), and KL (prompts, L), of rising λ (L,)."""
+        psi, kl, self.start = _abreast(*self._stacked, lam, divergence, self.start)
+        found = [self._values(column.reshape(-1, len(self.where))) for column in psi.T]
+        return np.stack(found, axis=2), kl[: len(self.where)]
+
+    def _values(self, psi: FloatArray) -> FloatArray:
+        """Return plug-in, corrected and further value (3, prompts) from those of all laws, (laws, prompts)."""
         parts = [self.levels, *self.halves]
-        psi, kl, self.start = _psi(*self._stacked, lam, divergence, self.start)
-        ends = np.cumsum([part.win.shape[0] for part in parts])[:-1]
-        values = np.split(psi.reshape(-1, len(self.where)), ends)
+        values = np.split(psi, np.cumsum([part.win.shape[0] for part in parts])[:-1])
         corrected = self.levels.corrected(values[0])
         step = corrected - values[0][0]
         if self.halves:
             inside = [half.corrected(value) for half, value in zip(self.halves, values[1:], strict=True)]
             step = corrected - np.mean(inside, axis=0)
         weight = part_weight(self.levels.n) if self.halves else 1.0
-        return np.stack([values[0][0], corrected, corrected + weight * step]), kl[: len(self.where)]
+        return np.stack([values[0][0], corrected, corrected + weight * step])
 
     @cached_property
     def _stacked(self) -> tuple[FloatArray, FloatArray]:
@@ -240,9 +266,19 @@ def without_ties(lam: FloatArray, divergence: Divergence) -> tuple[FloatArray, F
         psi[dropped] = (0.5 * lam - top / delta + top / (2.0 * alpha - 1.0) + 1.0 / (alpha * delta))[dropped]
         kl[dropped] = (np.log(top) / delta - 1.0 / alpha)[dropped]
     reward, weight = law.nodes()
-    found = [_psi((reward + 0.5)[None], weight[None], value, divergence) for value in lam[~dropped].tolist()]
+    found = [_psi((reward + 0.5)[None], weight[None], value[None], divergence) for value in lam[~dropped]]
     psi[~dropped], kl[~dropped] = [float(one[0][0]) for one in found], [float(one[1][0]) for one in found]
     return psi, kl
+
+
+@lru_cache(maxsize=32)
+def _grid(divergence: Divergence) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the λ at which curves are tabulated, the same for every table, and what `without_ties` has there."""
+    lam = doubling_grid(_LOW, _furthest(divergence)) * math.sqrt(12.0)
+    found = lam, *without_ties(lam, divergence)
+    for one in found:
+        one.setflags(write=False)
+    return found
 
 
 def _furthest(divergence: Divergence) -> float:
@@ -274,28 +310,28 @@ def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Di
     divergence : Divergence
         What budgets are measured in.
     """
-    lam = doubling_grid(_LOW, _furthest(divergence)) * math.sqrt(12.0)
+    lam, free, free_kl = _grid(divergence)
     n_prompts, fixed = table.n_prompts, cells.fixed_prompts
     limit, blocks = np.full(n_prompts, 0.5), _tied_blocks(table, column)
     for block in blocks:
         limit[block.where] = 0.5 - 0.5 * block.levels.mass[0, :, 0]
-    free, free_kl = without_ties(lam, divergence)
     values = np.empty((3, n_prompts, lam.size))
     values[:] = free
+    tied = sum(len(block.where) for block in blocks)
     sums = np.zeros((3, lam.size))
-    used = lam.size
-    for j, value in enumerate(lam.tolist()):
-        tied = 0
+    sums[0] = (n_prompts - tied) * free_kl
+    used, strained = lam.size, np.empty(0)
+    for first in range(0, lam.size, _CHUNK):
+        some = slice(first, min(first + _CHUNK, lam.size))
         for block in blocks:
-            values[:, block.where, j], kl = block.at(value, divergence)
-            squared = np.square(kl).sum()
-            sums[:, j] += kl.sum(), squared, squared / known_kl(block.levels.n)
-            tied += len(block.where)
-        sums[0, j] += (n_prompts - tied) * free_kl[j]
-        shared = 1 if fixed else n_prompts
-        strained = strain(lam[: j + 1], sums[0, : j + 1], sums[1, : j + 1], sums[2, : j + 1], 0.0, shared)
-        if (strained[:-_BEYOND] > 1.0).any():
-            used = j + 1
+            values[:, block.where, some], kl = block.at(lam[some], divergence)
+            squared = np.square(kl).sum(axis=0)
+            sums[:, some] += kl.sum(axis=0), squared, squared / known_kl(block.levels.n)
+        upto = slice(0, some.stop)
+        strained = strain(lam[upto], sums[0, upto], sums[1, upto], sums[2, upto], 0.0, 1 if fixed else n_prompts)
+        over = np.flatnonzero(strained > 1.0)
+        if over.size and over[0] + _BEYOND < some.stop:
+            used = int(over[0]) + _BEYOND + 1
             break
     whole = used == lam.size
     lam, free, values, sums = lam[:used], free[:used], values[..., :used], sums[:, :used]
@@ -354,9 +390,8 @@ def _groups(rewards: FloatArray, lam: FloatArray, cells: Cells, divergence: Dive
         for size in np.unique(kept).tolist():
             alike = np.flatnonzero(kept == size)
             rows = np.stack([np.sort(column[own.index != g])[::-1] for g in alike])
-            levels, start = _Levels.of(rows, deletions=False), None
-            for j, value in enumerate(lam.tolist()):
-                out[alike, j], _, start = _psi(levels.win[0], levels.mass[0], value, divergence, start)
+            levels = _Levels.of(rows, deletions=False)
+            out[alike] = _abreast(levels.win[0], levels.mass[0], lam, divergence, None)[0]
         parts.append(own.about(out, np.zeros(lam.size)))
     return cells.joined(parts)
 

@@ -60,8 +60,8 @@ def _opponent(make: Callable[[], Kinds]) -> Trial:
         low, high = (float(end[0]) for end in (best.gain_low, best.gain_high))
         said["rise of best-of-4's win rate over an opponent"] = Said(low, high, of_four)
         if best.reward_low is not None and best.reward_high is not None:
-            whole = (float(end[0]) for end in (best.reward_low, best.reward_high))
-            said["win rate of best-of-4 over an opponent"] = Said(*whole, base + of_four)
+            low, high = (float(end[0]) for end in (best.reward_low, best.reward_high))
+            said["win rate of best-of-4 over an opponent"] = Said(low, high, base + of_four)
         at = fit.at(budgets, strict=False) if fit.supported_end > 0.0 else None
         for k, budget in enumerate(budgets.tolist()):
             name = f"largest rise of the win rate over an opponent at {budget:g}"

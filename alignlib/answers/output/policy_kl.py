@@ -47,6 +47,16 @@ def record(found: PolicyKL) -> dict[str, Any]:
             name: dict(zip(("value", "low", "high"), map(plain, values), strict=True))
             for name, values in found.checks.items()
         },
+        "resting": [
+            {
+                "charge": one.charge,
+                "beta": plain(one.beta),
+                "low": plain(one.beta_low),
+                "high": plain(one.beta_high),
+                "n_prompts": one.n_prompts,
+            }
+            for one in found.resting
+        ],
         "messages": list(messages(found)),
     }
 
@@ -120,7 +130,23 @@ def lines(found: PolicyKL) -> list[str]:
         answer = f"No KL can be told: {best.about.label} is {value}, and no KL is below 0. See above what may be wrong."
     elif _doubted(found):
         answer += " Only if these responses are of the law that was scored, which the notes above doubt."
-    return [*rows, *(["", *said] if said else []), "", answer]
+    return [*rows, *(["", *said] if said else []), *_resting(found), "", answer]
+
+
+def _resting(found: PolicyKL) -> list[str]:
+    """Say at which penalty the policy would go no further, by each charge that the samples tell of."""
+    if not found.resting:
+        return []
+    each = []
+    for one in found.resting:
+        known = math.isfinite(one.beta_low) and math.isfinite(one.beta_high)
+        ends = f"{interval_name(one.level)} {one.beta_low:.3g} to {one.beta_high:.3g}" if known else "any β would do"
+        each.append(f"{one.beta:.3g} ({ends}) with {one.charge}")
+    said = (
+        f"By {counted(found.resting[0].n_prompts, 'prompt')}, the policy would go no further at β = {'; '.join(each)}. "
+        "If the β that is set is larger, it is drawn back to the base; if smaller, it still moves away."
+    )
+    return ["", said]
 
 
 def _caveat(found: PolicyKL) -> str:

@@ -15,6 +15,7 @@ from alignlib._core.checks import FloatArray, as_rng, require
 from alignlib.estimation.bootstrap import Cells, check_resampling
 from alignlib.training.policy_kl.estimators import ESTIMATORS, Estimator, estimator_values
 from alignlib.training.policy_kl.samples import KLSamples
+from alignlib.training.resting_penalty import RestingPenalty
 
 __all__ = ["KLEstimate", "PolicyKL", "estimate_policy_kl", "interval_of_mean", "interval_of_ratio"]
 
@@ -92,6 +93,8 @@ class PolicyKL:
         Sentences on what was left out.
     effective_samples : float, optional
         How many responses of the base the weights ``w = π/p`` are worth, ``(Σw)²/Σw²``; None for samples of the policy.
+    resting : tuple of RestingPenalty
+        The penalties at which the policy would go no further, where rewards are known: see `resting_penalties`.
 
     Examples
     --------
@@ -110,6 +113,7 @@ class PolicyKL:
     checks: Mapping[str, Interval]
     notes: tuple[str, ...]
     effective_samples: float | None = None
+    resting: tuple[RestingPenalty, ...] = ()
 
     def __getitem__(self, name: str) -> KLEstimate:
         for estimate in self.estimates:

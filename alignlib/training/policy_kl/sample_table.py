@@ -27,7 +27,10 @@ from alignlib.training.policy_kl.response_names import ADVANTAGES, OPENED, SPLIT
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
-__all__ = ["Responses", "latest", "latest_of", "of_cut", "read_kl_samples", "read_responses"]
+__all__ = [
+    "Responses", "ScoredSamples", "latest", "latest_of", "of_cut", "read_kl_samples", "read_responses",
+    "read_scored_samples",
+]  # fmt: skip
 
 _MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
 _CUTS = ("temperature", "top_p", "top_k", "min_p")  # of the law that was sampled from, where it is not the model's
@@ -143,24 +146,71 @@ def read_kl_samples(
     ...     read_kl_samples(file).log_ratio.tolist()
     [0.5, -0.5]
     """
+    return read_scored_samples(path, columns, step).samples
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSamples(SameFields):
+    """Responses of one sample, with what names the prompt of each and its reward, where these are known.
+
+    Attributes
+    ----------
+    samples : KLSamples
+        What policy and base said of them.
+    prompt : Array (n,), optional
+        Name of the prompt.
+    reward : array (n,), optional
+        Of each response.
+    """
+
+    samples: KLSamples
+    prompt: pa.Array | None
+    reward: FloatArray | None
+
+
+def read_scored_samples(
+    path: str | Path | Sequence[str | Path],
+    columns: KLColumns | None = None,
+    step: float | str | None = None,
+    reward: str | None = None,
+) -> ScoredSamples:
+    """Read responses as `read_kl_samples` does, with their rewards; those without one are left out.
+
+    Parameters
+    ----------
+    path : str, Path or sequence
+        A table, several, or a folder of them.
+    columns : KLColumns, optional
+        Names of the columns.
+    step : float or str, optional
+        Step of training whose responses are taken.
+    reward : str, optional
+        The column of rewards.
+
+    Raises
+    ------
+    InputError
+        As `read_kl_samples`, and for a column that is not there or holds no number.
+    """
     names = columns or KLColumns()
     parts = [part for one in ([path] if isinstance(path, str | Path) else path) for part in tables_in(one)]
     require(bool(parts), "path names no table; give one at least.", "path")
-    read = [read_responses(part, names) for part in parts]
+    read = [read_responses(part, names, reward) for part in parts]
     read = _of_step(read if step == "all" else _of_training(read), step, ", ".join(map(str, parts)))
     samples = _joined([one.samples for one in read], [str(part) for part in parts], [one.prompt for one in read])
     samples = replace(samples, notes=(*samples.notes, *of_cut([one.cut for one in read])))
+    rewards = None if reward is None else np.concatenate([one.reward for one in read if one.reward is not None])
     prompts = [one.prompt for one in read if one.prompt is not None]
     if not prompts:
         alone = (
             f"No column {names.prompt!r} names the prompts (prompt), so each response counts as one to a prompt of its "
             "own; where several are to one prompt, the intervals are too narrow."
         )
-        return replace(samples, notes=(*samples.notes, alone))
+        return ScoredSamples(replace(samples, notes=(*samples.notes, alone)), None, rewards)
     alike = all(prompt.type == prompts[0].type for prompt in prompts)
     every = pa.concat_arrays(prompts if alike else [prompt.cast(pa.string()) for prompt in prompts])
     codes = every.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    return replace(samples, prompt=np.asarray(codes, dtype=np.int64))
+    return ScoredSamples(replace(samples, prompt=np.asarray(codes, dtype=np.int64)), every, rewards)
 
 
 def _of_training(read: list[Responses]) -> list[Responses]:
@@ -315,6 +365,8 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
             require_column(file, name, field.name)
     if _TRUNCATED in have:
         require_column(file, _TRUNCATED, "table")
+    if reward is not None:
+        require_column(file, reward, "reward")
     names, told = as_written(file, names)
     own = [name for name in (names.prompt, names.step, *SPLITS[:1]) if name in have]
     table = load(file, [*own, *([] if reward is None else [reward])], "one row per response") if own or reward else None
