@@ -57,6 +57,10 @@ def test_pieces_are_resumed_and_summed_up(tmp_path: Path) -> None:
     summary.write_pooled([row], tmp_path / "pooled.csv")
     pooled = (tmp_path / "pooled.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
     assert pooled[:5] == ["scaling fits", row.statement, "6 runs × 15", "1", "4"]
+    of_cells = dict(zip(summary.POOLED, pooled, strict=True))
+    assert (of_cells["fewest"], of_cells["cells"]) == ("4", "1")
+    assert float(of_cells["misled"]) == 1.0 - int(of_cells["held"]) / 4.0
+    assert int(of_cells["above"]) == (of_cells["held"] == "4")
     more = (tmp_path / "pooled.csv").read_text(encoding="utf-8").replace(",1,4,", ",1,5,")
     (tmp_path / "pooled.csv").write_text(more, encoding="utf-8")
     summary.write_pooled([row], tmp_path / "pooled.csv")  # fewer tables than are there

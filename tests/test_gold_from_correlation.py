@@ -159,6 +159,18 @@ def test_a_heavy_tail_is_said() -> None:
     assert promise_gold(fit_frontier(np.log(rows), n_boot=100), 0.7).notes == ()
 
 
+def test_prompts_whose_judged_rows_are_alike_are_said() -> None:
+    """Rare successes: what gold does with them on most prompts no row shows."""
+    rng = np.random.default_rng(4)
+    proxy = (rng.random((24, 5)) < np.repeat([0.5, 0.0], 12)[:, None]).astype(float) + 0.1
+    judged = RewardTable.from_arrays(reward=proxy, gold=proxy + rng.standard_normal(proxy.shape))
+    (note,) = measure_gold(judged, "reward", "gold").notes
+    still = int((np.ptp(proxy, axis=1) == 0.0).sum())
+    assert note.startswith(f"On {still} of 24 prompts the rows with gold have one value of 'reward' each")
+    shown = RewardTable.from_arrays(reward=rng.random((24, 5)), gold=rng.random((24, 5)))
+    assert measure_gold(shown, "reward", "gold").notes == ()
+
+
 def test_perfect_agreement_on_few_rows_is_not_certain() -> None:
     proxy = np.random.default_rng(0).standard_normal((10, 3))
     found = measure_gold(RewardTable.from_arrays(reward=proxy, gold=2.0 * proxy + 1.0), "reward", "gold")

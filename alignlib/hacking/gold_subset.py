@@ -18,6 +18,7 @@ __all__ = ["GoldSubset", "heavy_tail_note", "measure_gold", "skew_stretch"]
 
 _FEWEST = 3  # cells that tell a spread
 _HEAVY = 8.0  # about what few samples of an exponential tail show
+_STILL = 0.25  # of the prompts whose rows with gold have one proxy, from which on it is said
 _OF_SKEW = 3.0  # by simulation on normal, uniform, t5, exponential, lognormal and 0/1 rewards
 
 
@@ -77,7 +78,8 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
     jackknife over prompts (over groups of rows where there is one), on the scale of ``artanh ρ``, longer where
     variances of the proxy are skewed over prompts. Of a proxy with a heavy tail, few rows show nothing of the
     responses that make most of its variance: the interval then holds the truth less often than ``level`` says, and a
-    note says so. Prompts with one row tell nothing of ρ.
+    note says so. Prompts with one row tell nothing of ρ, nor do those whose rows have one value of the proxy: where
+    these are many, as with rare successes, a note says that the interval may lie too high.
 
     Parameters
     ----------
@@ -137,6 +139,10 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
         of_cells, share = cells.mean(each), cells.whole[0]
         whole = share @ of_cells
         left = (whole - share[:, None] * of_cells) / (1.0 - share[:, None])
+        first = np.repeat(proxies[table.offsets[:-1]], table.n_samples)
+        still = int(np.logical_and.reduceat(proxies == first, table.offsets[:-1]).sum())
+        if still >= _STILL * len(each):
+            notes = (*notes, _still_note(still, len(each), reward))
     value = _correlation(whole)
     without = np.array([_correlation(row) for row in left])
     longer = max(skew_stretch(of_cells[:, 0]), skew_stretch(without[np.isfinite(without)]))
@@ -204,6 +210,14 @@ def heavy_tail_note(table: RewardTable, reward: str, what: str) -> str | None:
     return (
         f"{reward!r} has a heavy tail (kurtosis {kurtosis:.0f} within prompts; a normal reward has 3): a few responses "
         f"make most of its variance, and the interval of {what} may hold the truth less often than it says."
+    )
+
+
+def _still_note(still: int, prompts: int, reward: str) -> str:
+    return (
+        f"On {still} of {prompts} prompts the rows with gold have one value of {reward!r} each, which tells nothing of "
+        "the correlation: if gold rises less with it there, or falls, the interval of the correlation may lie too high"
+        ". Have more rows of these prompts judged, among them some where it differs."
     )
 
 

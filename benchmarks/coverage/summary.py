@@ -37,7 +37,13 @@ POOLED = (
     "least_law",
     "least_held",
     "least_claimed",
+    "fewest",
+    "cells",
+    "below",
+    "above",
+    "misled",
 )
+_ENOUGH, _LOW, _HIGH = 1.0 / 3.0, 0.90, 0.99  # of the tables that claim a cell; of those, how many hold
 _COVERS = 0.93  # of the tables, for a rule whose width counts
 
 
@@ -119,13 +125,16 @@ def write(rows: Iterable[Row], path: Path) -> None:
 def write_pooled(rows: Iterable[Row], path: Path) -> None:
     """Write statements over kinds of prompts together, one line a statement and shape.
 
-    ``least_law`` is the kind of prompts on which the smallest part of the claimed intervals hold. Lines that are there
-    already stay where they were counted on more tables.
+    ``fewest`` is the fewest tables of a kind, ``cells`` the number of kinds on which a third of the tables claim the
+    statement, ``below`` and ``above`` those of them on which fewer than 90 % or more than 99 % of these hold, and
+    ``misled`` the largest share of a kind's tables that claim it and are wrong. ``least_law`` is the kind on which the
+    smallest part of the claimed intervals hold, of those cells where there are any. Lines that are there already stay
+    where they were counted on more tables.
     """
-    lines: dict[tuple[str, str, str], list[str]] = {}
+    lines: dict[tuple[str, str, str], dict[str, str]] = {}
     if path.exists():
         with path.open(encoding="utf-8", newline="") as old:
-            lines = {(one[0], one[1], one[2]): one for one in list(csv.reader(old))[1:]}
+            lines = {(one["topic"], one["statement"], one["shape"]): one for one in csv.DictReader(old)}
     groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         topic = topic_of(row.law)
@@ -133,14 +142,20 @@ def write_pooled(rows: Iterable[Row], path: Path) -> None:
             groups[topic.name, row.statement, row.shape].append(row)
     for names, some in groups.items():
         tried, *sums = (sum(getattr(one, name) for one in some) for name in ("tried", "claimed", "held_claimed"))
-        if names in lines and int(lines[names][POOLED.index("tables")]) > tried:
+        if names in lines and int(lines[names]["tables"]) > tried:
             continue
-        least = min(some, key=lambda one: (one.given if one.claimed else 1.0, -one.claimed, one.law))
+        cells = [one for one in some if one.claimed >= _ENOUGH * one.tables and one.claimed]
+        least = min(cells or some, key=lambda one: (one.given if one.claimed else 1.0, -one.claimed, one.law))
         kind = least.law if names[0] == "answers" else least.law.rsplit(", ", 1)[0]  # else with its question
+        below, above = sum(one.given < _LOW for one in cells), sum(one.given > _HIGH for one in cells)
+        misled = max((one.claimed - one.held_claimed) / max(one.tables, 1) for one in some)
         told = (len(some), tried, *sums, kind, least.held_claimed, least.claimed)
-        lines[names] = [*names, *map(str, told)]
+        more = (min(one.tables for one in some), len(cells), below, above, f"{misled:.4f}")
+        lines[names] = dict(zip(POOLED, [*names, *map(str, (*told, *more))], strict=True))
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([POOLED, *(lines[names] for names in sorted(lines))])
+        out = csv.DictWriter(file, POOLED, restval="", lineterminator="\n")
+        out.writeheader()
+        out.writerows(lines[names] for names in sorted(lines))
 
 
 def _shown(value: float) -> str:
