@@ -37,6 +37,7 @@ _PER_POINT = (
     "wasted", "wasted_low", "wasted_high", "supported", "above", "equal_n", "equal_n_kl",
 )  # fmt: skip
 _SEVERAL = 24  # best-of-N, for a gain equal to the run's
+_SHORT = "The log is too short to tell its noise, so intervals hold the error of the base samples only."
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +239,73 @@ class _Limit(SameFields):
         return cls(fit, end, fit.at(grid * end), fit.at(grid * max(end, furthest), strict=False))
 
 
+@dataclass(frozen=True, eq=False)
+class _Start(SameFields):
+    """What the gains of a run are measured from, and how sure they are.
+
+    Attributes
+    ----------
+    reward, error : float
+        The base's mean reward, with its standard error.
+    at : array (checkpoints,)
+        What the gain of each checkpoint is measured from: of its own prompts, where these are known.
+    noise : float, optional
+        Scatter of one checkpoint's distance to the limit.
+    errors : GainErrors
+        The errors of gains.
+    nearest : RunStart
+        The checkpoint nearest to the base.
+    doubted : bool
+        Whether the run's reward, prompts or base may not be the table's.
+    notes : tuple of str
+        Why, and what else is to be said of it.
+    """
+
+    reward: float
+    error: float
+    at: FloatArray
+    noise: float | None
+    errors: GainErrors
+    nearest: RunStart
+    doubted: bool
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, log: TrainingLog, group: TrainingLog, limit: _Limit, base: float | str, check: bool) -> _Start:
+        """Find it, ``group`` being all runs on the same prompts."""
+        fit, frontier, by_table = limit.fit, limit.within, base == "table"
+        reward, error, at = base_of_run(log, fit.table, fit.reward, base, fit.fixed_prompts)
+        noise = noise_of_distance(log, log.reward - at, frontier)
+        if noise is None and len(group.runs) > 1:  # too short to tell its own
+            noise = noise_of_distance(group, group.reward - reward, frontier)
+        paired, notes, doubted = pair_prompts(log, fit.table, fit.reward) if by_table else (None, [], False)
+        if paired is not None:
+            at = paired.at
+            noise = noise_of_distance(log, log.reward - at, frontier)
+        if fit.fixed_prompts and fit.table.n_prompts > 1:
+            notes.append(
+                f"The limit is that of the {fit.table.n_prompts} prompts of the base samples, too few to stand for "
+                "others; it is the run's where its rewards are of these prompts."
+            )
+        if noise is None and paired is None:
+            notes.append(
+                "The log is too short to tell its noise, so intervals hold the error of the base samples only."
+            )
+        allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(frontier.spent), frontier.gain_high)
+        scattered = noise
+        if noise is not None:  # beyond the support too
+            scattered = max(noise, noise_of_distance(log, log.reward - at, _everywhere(limit.far)) or 0.0)
+        scatter = response_scatter(log, fit, log.reward - at, allowed, scattered)
+        apart = error_of_start(log, fit.table, fit.reward, log.reward - at, error, scatter)
+        if check and by_table:
+            said, more = check_scale(_furthest(log), log.reward - at, allowed, apart, reward, error)
+            notes, doubted = notes + said, doubted or more
+        errors = GainErrors(log, fit, noise, error, paired is not None, scatter)
+        alone = apart if noise is None and paired is None else errors.of(log, 1)[0]
+        nearest = RunStart.of(_furthest(log), at, alone, allowed, by_table, paired is not None)
+        return cls(reward, error, at, noise, errors, nearest, doubted, tuple(notes))
+
+
 def _placed(
     log: TrainingLog,
     group: TrainingLog,
@@ -248,94 +316,49 @@ def _placed(
     mixed: frozenset[str],
 ) -> Overlay:
     """Put a run on the limit of its prompts, ``group`` being all runs on them."""
-    fit, end, frontier, far = limit.fit, limit.end, limit.within, limit.far
-    curve, level = fit.frontier, fit.level
+    fit, end, by_table = limit.fit, limit.end, base == "table"
+    start = _Start.of(log, group, limit, base, check)
     pooled = log.pooled(width)
     known = pooled.ends[0] == pooled.ends[1]
     least_kl, most_kl = (np.maximum(one, 0.0) for one in pooled.ends)
-    spent = np.maximum(pooled.kl, 0.0)
+    spent, placed = np.maximum(pooled.kl, 0.0), pooled.kl > 0.0
     at = fit.at(spent, strict=False)
     limit_low, limit_high = at.gain_low, at.gain_high
     if not known.all():
         limit_low = fit.at(least_kl, strict=False).gain_low
         limit_high = fit.at(np.where(np.isfinite(most_kl), most_kl, 0.0), strict=False).gain_high
         limit_high = np.where(np.isfinite(most_kl), limit_high, math.inf)
-    base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base, fit.fixed_prompts)
-    notes, noise = list(log.notes), noise_of_distance(log, log.reward - start, frontier)
-    if noise is None and len(group.runs) > 1:  # too short to tell its own
-        noise = noise_of_distance(group, group.reward - base_reward, frontier)
-    paired, said, doubt = pair_prompts(log, fit.table, fit.reward) if base == "table" else (None, [], False)
-    notes += said
-    if paired is not None:
-        start = paired.at
-        noise = noise_of_distance(log, log.reward - start, frontier)
-    if fit.fixed_prompts and fit.table.n_prompts > 1:
-        notes.append(
-            f"The limit is that of the {fit.table.n_prompts} prompts of the base samples, too few to stand for others; "
-            "it is the run's where its rewards are of these prompts."
-        )
-    if noise is None and paired is None:
-        notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
-    allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(frontier.spent), frontier.gain_high)
-    scattered = noise
-    if noise is not None:  # beyond the support too
-        scattered = max(noise, noise_of_distance(log, log.reward - start, _everywhere(far)) or 0.0)
-    scatter = response_scatter(log, fit, log.reward - start, allowed, scattered)
-    apart = error_of_start(log, fit.table, fit.reward, log.reward - start, base_error, scatter)
-    if check and base == "table":
-        said, more = check_scale(_furthest(log), log.reward - start, allowed, apart, base_reward, base_error)
-        notes, doubt = notes + said, doubt or more
-    gain = replace(log, reward=log.reward - start).pooled(width).reward
-    z, errors = (
-        float(scipy.special.ndtri(0.5 + level / 2.0)),
-        GainErrors(log, fit, noise, base_error, paired is not None, scatter),
-    )
-    error, free = errors.of(pooled, width)
-    reach = student_reach(z, free) * error if paired is not None else z * error
+    gain = replace(log, reward=log.reward - start.at).pooled(width).reward
+    z = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
+    error, free = start.errors.of(pooled, width)
+    reach = student_reach(z, free) * error if start.errors.paired else z * error
     low, high = gain - reach, gain + reach
-    placed = pooled.kl > 0.0
-    supported = at.supported & placed & (most_kl <= end)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(supported & known, gain / at.gain, np.nan)
-        # Next to the base the lower end of the limit may fall to 0 and below: the share is then not bounded.
-        lower = np.where(limit_low > 0.0, limit_low, 0.0)
-        least = np.where(placed, low / np.where(low > 0.0, limit_high, lower), np.nan)
-        most = np.where(placed, high / np.where(high > 0.0, lower, limit_high), np.nan)
-    needed, needed_low, needed_high = _least_kl_of(frontier, far, gain, low, high)
-    equal_n, equal_n_kl, enough = _best_of_n_of(fit, gain, high)
-    needed_high = np.fmin(needed_high, enough)
-    # Whoever gained g by spending κ shows that g needs no more than κ.
-    needed_high = np.where(np.isnan(needed_high), most_kl, needed_high)
-    needed_low = np.where(np.isnan(needed_low), far.spent[-1], needed_low)
-    # Above the limit it shows no such thing, and an interval holds its estimate.
-    needed_low = np.fmin(needed_low, needed)
-    needed_high = np.fmax(needed_high, np.fmax(needed, needed_low))
-    possible = np.where(pooled.kl < 0.0, np.nan, 1.0)  # a negative KL has no place on the frontier
-    # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
-    open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))
-    notes += below_base(pooled, high) if check and base == "table" else []
     # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
-    above = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
-    over, above = above, far_above(above, log, pooled, width, start, errors, base == "table")
+    over = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
+    above = far_above(over, log, pooled, width, start.at, start.errors, by_table)
+    supported = at.supported & placed & (most_kl <= end)
+    share, least, most = _shares(gain, low, high, np.where(supported & known, at.gain, np.nan), limit_low, limit_high)
+    least, most = (np.where(placed, one, np.nan) for one in (least, most))
+    share, least, most = (np.where(above | varied, np.nan, np.minimum(one, 1.0)) for one in (share, least, most))
+    equal_n, equal_n_kl, enough = _best_of_n_of(fit, gain, high)
+    needed, needed_low, needed_high = _least_kl_of(limit, gain, low, high, most_kl, enough)
     at_base = (pooled.kl == 0.0) & (most_kl == 0.0) & ~above  # whatever it gained is noise
     needed, needed_low, needed_high = (np.where(at_base, 0.0, one) for one in (needed, needed_low, needed_high))
-    share, least, most = (np.where(above, np.nan, np.minimum(one, 1.0)) for one in (share, least, most))
-    share, least, most, needed, possible = (
-        np.where(varied, np.nan, one) for one in (share, least, most, needed, possible)
-    )
-    alone = apart if noise is None and paired is None else errors.of(log, 1)[0]
-    begins = RunStart.of(_furthest(log), start, alone, allowed, base == "table", paired is not None)
-    points = PointsOfRun(_furthest(pooled), fit, gain, low, limit_high, needed_low, begins)
+    needed = np.where(varied, np.nan, needed)
+    possible = np.where((pooled.kl < 0.0) | varied, np.nan, 1.0)  # a negative KL has no place on the frontier
+    # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
+    open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))
+    points = PointsOfRun(_furthest(pooled), fit, gain, low, limit_high, needed_low, start.nearest)
     open_to_chance = over & ~above & placed
-    notes += points.above_by_chance(open_to_chance) + points.impossible(above)
+    below = below_base(pooled, high) if check and by_table else []
     return Overlay(
         log=pooled,
         width=width,
         measured_in=fit.reward,
-        base_reward=base_reward,
-        base_error=base_error,
-        noise=noise,
+        base_reward=start.reward,
+        base_error=start.error,
+        noise=start.noise,
         gain=gain,
         gain_low=low,
         gain_high=high,
@@ -353,12 +376,31 @@ def _placed(
         above=above,
         equal_n=equal_n,
         equal_n_kl=equal_n_kl,
-        doubted=doubt or bool(above.any()) or hardly_chance(open_to_chance),
+        doubted=start.doubted or bool(above.any()) or hardly_chance(open_to_chance),
         largest_n=int(fit.table.n_samples.min()),
-        frontier=curve,
+        frontier=fit.frontier,
         rules=fit.share(),
-        notes=tuple(notes),
+        notes=(*log.notes, *start.notes, *below, *points.above_by_chance(open_to_chance), *points.impossible(above)),
     )
+
+
+def _shares(
+    gain: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    limit: FloatArray,
+    limit_low: FloatArray,
+    limit_high: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the part of the limit that each gain is, and the hull of it over both intervals, (k,) each."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Next to the base the lower end of the limit may fall to 0 and below: the share is then not bounded.
+        lower = np.where(limit_low > 0.0, limit_low, 0.0)
+        return (
+            gain / limit,
+            low / np.where(low > 0.0, limit_high, lower),
+            high / np.where(high > 0.0, lower, limit_high),
+        )
 
 
 def _joined(log: TrainingLog, parts: list[Overlay], own: OwnLimits, base: float | str) -> Overlay:
@@ -430,7 +472,7 @@ def _averaged(log: TrainingLog, found: Overlay, width: int) -> list[str]:
 
 
 def _least_kl_of(
-    frontier: EstimatedFrontier, far: EstimatedFrontier, gain: FloatArray, low: FloatArray, high: FloatArray
+    limit: _Limit, gain: FloatArray, low: FloatArray, high: FloatArray, spent: FloatArray, enough: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the least KL at which the limit reaches a gain, and bounds; NaN beyond what the samples support.
 
@@ -438,12 +480,12 @@ def _least_kl_of(
 
     Parameters
     ----------
-    frontier : EstimatedFrontier
-        The limit within the support.
-    far : EstimatedFrontier
-        The limit as far as the runs go, of which only the upper end counts.
+    limit : _Limit
+        The limit of the run's prompts.
     gain, low, high : array (k,)
         Gains with the ends of their intervals.
+    spent, enough : array (k,)
+        The KL that the run spent, and that of a best-of-N that surely gains as much: no more is needed.
 
     Returns
     -------
@@ -456,8 +498,15 @@ def _least_kl_of(
         found = np.interp(np.maximum(wanted, 0.0), rising, root) ** 2
         return np.where(wanted > rising[-1], np.nan, np.where(wanted <= 0.0, 0.0, found))
 
-    lowest = inverse(far, far.gain_high, low)
-    return inverse(frontier, frontier.gain, gain), lowest, inverse(frontier, frontier.gain_low, high)
+    needed = inverse(limit.within, limit.within.gain, gain)
+    least = inverse(limit.far, limit.far.gain_high, low)
+    most = np.fmin(inverse(limit.within, limit.within.gain_low, high), enough)
+    # Whoever gained g by spending κ shows that g needs no more than κ.
+    most = np.where(np.isnan(most), spent, most)
+    least = np.where(np.isnan(least), limit.far.spent[-1], least)
+    # Above the limit it shows no such thing, and an interval holds its estimate.
+    least = np.fmin(least, needed)
+    return needed, least, np.fmax(most, np.fmax(needed, least))
 
 
 def _best_of_n_of(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
