@@ -128,3 +128,4 @@ def test_code_breaks_between_its_names_and_not_at_hyphens(word: str, place: str,
     marks = {"|": "<wbr>", "[": '<span class="whole">', "]": "</span>"}
     inside = "".join(marks.get(letter, html.escape(letter)) for letter in pieces)
     assert found == f'<span class="{place}">{inside}</span>'
+    assert keep_whole('<span class="pre">alignlib.tables</span>', longest=0).count(".<wbr>") == 1

@@ -15,38 +15,34 @@ _LINE = 38  # letters of a line of code on a phone
 _PLACE = re.compile(r"(?<=[./:=,(])(?=[^./:=,()])")  # where a longer word breaks: after a dot and the like
 
 
-def keep_whole(body: str) -> str:
-    """Mark the words of inline code that are short enough for a line of their own; longer ones break between names.
+def keep_whole(body: str, longest: int = _LONGEST) -> str:
+    """Mark words of inline code that are short enough for a line of their own; longer ones break between names.
 
     >>> keep_whole('<code><span class="pre">--run-base</span></code>')
     '<code><span class="pre whole">--run-base</span></code>'
     >>> keep_whole('<span class="pre">answers.output.frontier_sentences</span>').count("<wbr>")
     2
     """
-    return _WORD.sub(_marked, body)
 
+    def marked(word: re.Match[str]) -> str:
+        letters = html.unescape(word[1])
+        if len(letters) <= longest:
+            return f'<span class="pre whole">{word[1]}</span>'
+        names = [(html.escape(name), len(name) <= longest) for name in _PLACE.split(letters)]
+        if len(names) == 1:
+            return word[0]
+        inside = "<wbr>".join(f'<span class="whole">{name}</span>' if fits else name for name, fits in names)
+        return f'<span class="{"pre names" if len(letters) <= _LINE else "pre"}">{inside}</span>'
 
-def _marked(word: re.Match[str]) -> str:
-    if _fits(word[1]):
-        return f'<span class="pre whole">{word[1]}</span>'
-    letters = html.unescape(word[1])
-    names = _PLACE.split(letters)
-    if len(names) == 1:
-        return word[0]
-    marked = "<wbr>".join(
-        f'<span class="whole">{name}</span>' if _fits(name) else name for name in map(html.escape, names)
-    )
-    return f'<span class="{"pre names" if len(letters) <= _LINE else "pre"}">{marked}</span>'
-
-
-def _fits(text: str) -> bool:
-    return len(html.unescape(text)) <= _LONGEST
+    return _WORD.sub(marked, body)
 
 
 def keep_words_whole(app: Sphinx, page: str, template: str, context: dict[str, str], tree: object) -> None:
-    """Mark them in a page before it is written."""
+    """Mark them in a page before it is written; in the column of its contents, which is narrow, none is kept whole."""
     if "body" in context:
         context["body"] = keep_whole(context["body"])
+    if "toc" in context:
+        context["toc"] = keep_whole(context["toc"], longest=0)
 
 
 def setup(app: Sphinx) -> dict[str, str | bool]:
