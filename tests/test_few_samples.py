@@ -196,6 +196,58 @@ def test_the_interval_of_a_single_prompt_covers_pass_at_k() -> None:
     assert (held / count >= 0.93 - 2.0 * 0.033).all()
 
 
+@pytest.mark.parametrize("rate", [0.2, 0.7])
+def test_the_limit_of_one_prompt_of_few_rewards_of_0_and_1_is_covered(rate: float) -> None:
+    """Where the limit hardly moves with the rate, groups of samples left out show no error (69 % held at .2)."""
+    n, budgets = 16, np.array([0.1, 0.2])
+    chance, held = 0.0, np.zeros(2)
+    for right in range(1, n):
+        fit = fit_frontier(np.array([[1.0] * right + [0.0] * (n - right)]), n_boot=100)
+        found = fit.at(budgets, strict=False)
+        if found.supported.all():
+            weight = math.comb(n, right) * rate**right * (1.0 - rate) ** (n - right)
+            truth = Bernoulli(rate).gain_at_kl(budgets)
+            chance, held = chance + weight, held + weight * ((found.gain_low <= truth) & (truth <= found.gain_high))
+    assert chance > 0.9
+    assert (held / chance > 0.92).all()
+
+
+def test_shares_of_one_prompt_of_few_samples_are_covered() -> None:
+    truth = 1.0 / math.sqrt(math.pi) / math.sqrt(2.0 * (math.log(2.0) - 0.5))  # of normal rewards
+    held = []
+    for seed in range(30):
+        fit = fit_frontier(np.random.default_rng(seed).standard_normal((1, 16)), n_boot=100)
+        found = fit.share(BestOfN(2.0))
+        if found.supported is not None and found.supported[0]:
+            assert found.share_low is not None
+            assert found.share_high is not None
+            held.append(found.share_low[0] <= truth <= found.share_high[0])
+    assert len(held) > 20
+    assert np.mean(held) > 0.93
+
+
+def test_two_samples_of_one_prompt_show_no_upper_end(tmp_path: Path) -> None:
+    said = run("frontier", written(tmp_path / "two.csv", np.array([[1.0, 0.3]])), "--reward", "r", "--n", "2")
+    assert "0.35  at least 0.00" in said
+    assert "(95 % interval at least 0.00" in said
+    fit = fit_frontier(RewardTable.from_arrays(r=np.array([[1.0, 0.3]]), gold=np.array([[2.0, 1.0]])), "r", n_boot=100)
+    beside = fit.share(BestOfN(2.0), picked_by="gold")
+    assert (beside.gain_low[0], beside.gain_high[0]) == (-math.inf, math.inf)
+    with pytest.raises(InputError, match="gold of a prompt by itself needs at least 3 samples"):
+        fit.gold("gold", [BestOfN(2.0)])
+
+
+@pytest.mark.parametrize(("samples", "few"), [(5, True), (99, True), (100, False)])
+def test_one_prompt_of_few_samples_is_said_not_to_tell_its_tail(samples: int, few: bool) -> None:
+    found = ask(np.random.default_rng(samples).standard_normal((1, samples)), "reward", n_boot=100)
+    assert (found.counted.rules.gain_low >= 0.0).all()  # best of several is never worse than one
+    assert found.counted.assumed is not None
+    assert found.counted.assumed.few_samples is few
+    assert to_record(found)["reward"]["assumed"]["few_samples"] is few
+    assert ("samples of one prompt do not tell" in "\n".join(frontier_lines(found))) is few
+    assert fit_frontier(np.array([[1.0, 0.0, 0.0] * 4]), n_boot=100).sensitivity().few_samples is False  # type: ignore[union-attr]
+
+
 def test_a_pool_without_a_prompt_column(tmp_path: Path) -> None:
     values = np.random.default_rng(3).standard_normal(40)
     pd.DataFrame({"r": values}).to_csv(tmp_path / "pool.csv", index=False)

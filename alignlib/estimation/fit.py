@@ -18,7 +18,7 @@ from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.fit_checks import single_column
-from alignlib.estimation.fixed_prompts import fixed_prompts_half_width
+from alignlib.estimation.fixed_prompts import FEW_SAMPLES, DrawnLimits, fixed_prompts_half_width
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
 from alignlib.estimation.per_prompt import PerPromptCurve
 from alignlib.estimation.rule_values import attained, rules_along, upper_hull
@@ -216,6 +216,12 @@ class Fit:
         rise = points.slope[-1] * np.ones_like(beyond)
         rise = np.multiply(rise, beyond, where=(rise > 0.0) & (beyond > 0.0), out=np.zeros_like(beyond))
         gain, low, high = points.gain[:-1], points.low[:-1], points.high[:-1] + rise
+        if self._drawn is not None and isinstance(curve, AveragedCurve):
+            lowest, highest = self._drawn.ends(held, self.level)
+            plug_in = curve.gains(self.weights[:1], held, curve.cell_plug_in)[0][0]
+            low = np.minimum(low, lowest)
+            high = np.maximum(high, highest + np.maximum(gain - plug_in, 0.0) + rise)
+        low = np.maximum(low, 0.0)  # of the base itself
         if isinstance(curve, WinRateCurve):  # ties only lower the curve
             free = self.divergence == KL
             most = largest_win_rate(budgets) - 0.5 if free else curve.most(self._mean_of(budgets))
@@ -248,6 +254,16 @@ class Fit:
             divergence=self.divergence,
             unseen_top=self.unseen_top,
         )
+
+    @cached_property
+    def _drawn(self) -> DrawnLimits | None:
+        """Limits under drawn weights of the samples, where the prompts are fixed and show few of them."""
+        few = int(self.table.n_samples.sum()) < FEW_SAMPLES and self.table.all_held
+        plain = self.divergence == KL and not self.win_rate and self.bias_correction
+        if not (few and plain and self.fixed_prompts and isinstance(self.curve, AveragedCurve)):
+            return None
+        rewards = self.table.column(self.reward)
+        return DrawnLimits([rewards[where] for where, _ in self.cells.of_each], self.curve.lam)
 
     @cached_property
     def _attained(self) -> tuple[FloatArray, FloatArray]:
@@ -310,7 +326,9 @@ class Fit:
         lam = float(self.at(budget).lam[0]) if budget > 0.0 else 0.0
         if not 0.0 < lam < math.inf or not isinstance(self.curve, AveragedCurve):
             return None
-        return sensitivity(self.table, self.reward, budget, lam, fixed_prompts=self.fixed_prompts)
+        return sensitivity(
+            self.table, self.reward, budget, lam, fixed_prompts=self.fixed_prompts, discrete=self.tail.discrete
+        )
 
     def share(self, rules: Rule | Sequence[Rule] | None = None, picked_by: str | None = None) -> RuleEstimate:
         """Estimate what rules spend and gain, and their share of what any policy gains at equal average KL.
@@ -362,6 +380,12 @@ class Fit:
             win_rate=self.win_rate,
         )
         found = replace(found, gain_high=np.maximum(np.minimum(found.gain_high, self._most_there_is), found.gain))
+        if self._drawn is not None and picked_by is None and found.share_low is not None:
+            assert found.share_high is not None
+            assert found.supported is not None
+            low, high = self._drawn.share_ends(found.rules, found.spent, self.level)
+            low, high = np.fmin(found.share_low, low), np.minimum(np.fmax(found.share_high, high), 1.0)
+            found = replace(found, share_low=np.where(found.supported, low, found.share_low), share_high=high)
         if self.unseen_top and found.share is not None:
             k = len(found.rules)
             found = replace(found, share_high=np.ones(k), supported=np.zeros(k, dtype=bool))

@@ -1,8 +1,9 @@
-"""Intervals of rules of ranks on these very prompts: weights of a prompt's samples drawn, with one more at either end.
+"""Intervals on these very prompts, of rules of ranks and of the limit: weights of samples drawn, one more at an end.
 
 The samples of a prompt cannot be resampled to tell what lies above the largest. Weights drawn as gaps of ordered
 uniform numbers, with one sample more at the largest for the upper end and at the smallest for the lower one, give
 Clopper and Pearson's interval for 0/1 rewards under every rule of ranks, and are wider than groups left out elsewhere.
+The same draws give the limit's: where it hardly moves with the rate of a 0/1 reward, groups left out show no error.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import Cells, student_interval
+from alignlib.estimation.dual import minimise_dual
 from alignlib.rules import BestOfN, RankRule, Rule
 from alignlib.tables import CountedSamples, RewardTable
 
-__all__ = ["fixed_prompts_half_width", "fixed_prompts_interval", "rank_rule_ends"]
+__all__ = ["FEW_SAMPLES", "DrawnLimits", "fixed_prompts_half_width", "fixed_prompts_interval", "rank_rule_ends"]
 
 _DRAWS, _LEAST_DRAWS = 400, 100  # of a single prompt, and of each of several, whose errors even out
+FEW_SAMPLES = 200  # of all prompts: from there on groups left out show the error of limits too, by simulation
 _MANY = 20_000  # samples; from there on groups left out say the same
 _AT_ONCE = 2_000_000
 _SEED = 0  # of the draws: an interval belongs to its table
@@ -163,3 +166,100 @@ def _ends_of_one(
         ends[1, k] = np.diff(rule.cdf(whole[None]), axis=1)[0] @ rising - rising.mean()
     ends[1] = np.clip(ends[1], ends[0], ends[2])
     return ends[0], ends[1], ends[2]
+
+
+class DrawnLimits:
+    """Limits of these very prompts under drawn weights, of all samples with one more at the least and at the largest.
+
+    Parameters
+    ----------
+    rewards : sequence of arrays (n,)
+        Samples of each prompt.
+    lam : array (L,)
+        A geometric grid of λ.
+
+    Examples
+    --------
+    >>> from alignlib.laws import Bernoulli
+    >>> rewards, kl = np.array([1.0] * 7 + [0.0] * 9), np.array([0.1])
+    >>> low, high = DrawnLimits([rewards], np.geomspace(0.01, 10.0, 60)).ends(kl, 0.95)
+    >>> bool(low[0] < Bernoulli(0.2).gain_at_kl(0.1) < Bernoulli(0.4).gain_at_kl(0.1) < high[0])
+    True
+
+    Source: Rubin (1981) for the weights; one sample more at either end as in `rank_rule_ends`.
+    """
+
+    def __init__(self, rewards: Sequence[FloatArray], lam: FloatArray) -> None:
+        draws, rng = max(_LEAST_DRAWS, _DRAWS // len(rewards)), np.random.default_rng(_SEED)
+        self._lam, self._prompts = lam, list[tuple[FloatArray, FloatArray]]()
+        self._curve, self._most = np.zeros((2, draws, lam.size)), np.zeros((2, draws))
+        for one in rewards:
+            rising = np.sort(one)
+            weight = rng.standard_exponential((draws, rising.size + 1))
+            weight /= weight.sum(axis=1, keepdims=True)
+            values = np.array([np.append(rising[:1], rising), np.append(rising, rising[-1:])])
+            self._prompts.append((values, weight))
+            below = rising[-1] - values
+            gap = below @ weight.T  # of the mean to the largest reward
+            tilted = np.maximum(weight @ np.exp(-below[:, :, None] * lam), np.finfo(np.float64).tiny)
+            self._curve += (np.log(tilted) + gap[:, :, None] * lam) / len(rewards)
+            self._most += gap / len(rewards)
+
+    def _limits(self, kl: FloatArray) -> FloatArray:
+        return minimise_dual(self._lam, self._curve, self._most, kl)[0]
+
+    def ends(self, kl: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+        """Return lower and upper ends of the limit at budgets, (k,) each; a plug-in's, its bias not taken off.
+
+        Parameters
+        ----------
+        kl : array (k,)
+            Budgets in nats.
+        level : float
+            Nominal coverage.
+
+        Returns
+        -------
+        low, high : array (k,)
+            In the unit of the reward.
+        """
+        least, most = self._limits(kl)
+        tail = 0.5 - level / 2.0
+        return np.quantile(least, tail, axis=0), np.quantile(most, 1.0 - tail, axis=0)
+
+    def share_ends(self, rules: Sequence[Rule], spent: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+        """Return lower and upper ends of each rule's share of the limit, NaN for a rule that sees values.
+
+        Parameters
+        ----------
+        rules : sequence of Rule
+            Rules.
+        spent : array (rules,)
+            Their KL in nats.
+        level : float
+            Nominal coverage.
+
+        Returns
+        -------
+        low, high : array (rules,)
+            Shares, of 1.
+        """
+        ranked = [k for k, rule in enumerate(rules) if isinstance(rule, RankRule) and spent[k] > 0.0]
+        ends = np.full((2, len(rules)), np.nan)
+        if not ranked:
+            return ends[0], ends[1]
+        gain = np.zeros((*self._most.shape, len(ranked)))
+        for values, weight in self._prompts:
+            upto = np.minimum(np.cumsum(weight, axis=1), 1.0)
+            upto[:, -1] = 1.0
+            for j, k in enumerate(ranked):
+                rule = rules[k]
+                assert isinstance(rule, RankRule)
+                kept = np.diff(rule.cdf(upto), axis=1, prepend=0.0) - weight
+                gain[:, :, j] += values @ kept.T / len(self._prompts)
+        limit = self._limits(spent[ranked])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(limit > 0.0, gain / limit, 1.0)
+        tail = 0.5 - level / 2.0
+        ends[:, ranked] = np.quantile(share, tail, axis=1).min(axis=0), np.quantile(share, 1 - tail, axis=1).max(axis=0)
+        return ends[0], ends[1]

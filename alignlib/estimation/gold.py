@@ -187,7 +187,7 @@ def gold_of_rules(
     Raises
     ------
     InputError
-        If the columns are no pair, or a rule draws more than there are samples.
+        If the columns are no pair, a rule draws more than there are samples, or a prompt by itself has two of these.
     """
     check_pair(table, reward, gold)
     _check_prompts(table, cells)
@@ -200,6 +200,12 @@ def gold_of_rules(
         f"rules must be one rule along its growing parameter; got {', '.join(rule.title for rule in chosen):.80}.",
     )
     check_needs(chosen, fewest)
+    require(
+        not cells.fixed_prompts or fewest > 2 or all(rule.is_base for rule in chosen),
+        f"gold of a prompt by itself needs at least 3 samples, for two do not show their error; it has {fewest}. Draw "
+        "more samples.",
+        "rules",
+    )
     curves, tied = rule_curves(table, reward, gold, chosen, cells)
     every = np.ones(values.size, dtype=bool)
     path = (chosen[0].parameter, chosen[0].name, chosen[0].symbol)

@@ -23,6 +23,8 @@ from alignlib.tables import RewardTable
 
 __all__ = ["RuleEstimate", "as_rules", "check_needs", "evaluate_rules"]
 
+_FEWEST_WITH_SPREAD = 3  # samples of a prompt alone: two leave one difference, whose error nothing shows
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RuleEstimate(SameFields):
@@ -182,6 +184,8 @@ def evaluate_rules(
         least, most = rank_rule_ends([table.column(counted)[: table.n_samples[0]]], list(rules), level)
         moves = np.array([not rule.is_base for rule in rules])
         low, high = np.where(moves, np.fmin(low, least), low), np.where(moves, np.fmax(high, most), high)
+    if cells.fixed_prompts and not win_rate and int(table.n_samples.min()) < _FEWEST_WITH_SPREAD:
+        low, high = low if picking == counted else np.full(low.shape, -np.inf), np.full(high.shape, np.inf)
     known = curve is not None and supported_end > 0.0
     limit = (
         share_of_limit(
@@ -201,6 +205,9 @@ def evaluate_rules(
         limit = (*limit[:3], np.where(told, limit[3], 1.0), limit[4] & told)
     base = np.array([rule.is_base for rule in rules])  # gains nothing, exactly: no rounding in its interval
     low, high = np.where(base, 0.0, low), np.where(base, 0.0, high)
+    if picking == counted:  # the best of several is on no prompt worse than one
+        best = np.array([isinstance(rule, BestOfN) for rule in rules])
+        low = np.where(best & (low < 0.0), np.minimum(weights[0] @ gain, 0.0), low)
     whole_low: FloatArray | None = None
     whole_high: FloatArray | None = None
     if win_rate:

@@ -294,6 +294,11 @@ def _assumption(table: RewardTable, found: Sensitivity) -> str:
             "they are unlike, limits and shares lie outside their intervals far more often than those say."
         )
     samples = int(np.median(table.n_samples))
+    if found.few_samples:
+        carried += (
+            f" And that its tail is lighter than exponential: {samples} samples of one prompt do not tell, and where "
+            "it is not, limit and share lie outside their intervals far more often than those say."
+        )
     if table.n_prompts > 1 and samples < _TELLING:
         carried += (
             " And that a prompt which shows a rare large reward has it more often than others: "

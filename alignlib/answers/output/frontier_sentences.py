@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from alignlib._core.checks import FloatArray
@@ -101,9 +103,11 @@ def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
 def _gain_of_best(answer: Answer, i: int) -> str:
     best = answer.rules
     by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
+    low, high = (float(end[i]) for end in (best.gain_low, best.gain_high))
+    ends = f"{low:.3g} to {high:.3g}" if high < math.inf else f"at least {low:.3g}" if low > -math.inf else "unknown"
     return (
         f"{best.rules[i].title}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
-        f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.spent[i]:.3g} nats"
+        f"{ends}) and spends {best.spent[i]:.3g} nats"
     )
 
 

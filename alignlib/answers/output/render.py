@@ -154,13 +154,17 @@ def bounds(low: float, high: float) -> str:
     Parameters
     ----------
     low, high : float
-        NaN where not known.
+        NaN where not known; an infinite upper one is none that the samples show.
 
     Examples
     --------
-    >>> bounds(0.5, 1.0), bounds(0.5, math.nan)
-    ('[0.5, 1]', 'unknown')
+    >>> bounds(0.5, 1.0), bounds(0.5, math.nan), bounds(0.5, math.inf)
+    ('[0.5, 1]', 'unknown', 'at least 0.5')
     """
+    if low == -math.inf:
+        return "unknown"
+    if high == math.inf:
+        return f"at least {low:.4g}"
     return "unknown" if math.isnan(low) or math.isnan(high) else f"[{low:.4g}, {high:.4g}]"
 
 
