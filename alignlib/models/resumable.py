@@ -31,6 +31,7 @@ from alignlib.models.journal import JOURNAL, Journal, Plan
 __all__ = ["Parts", "discard", "write_parquet"]
 
 _LOCK = "lock"
+_LARGE = 1 << 26  # bytes of a shard that is looked at before it is read
 _SHARD = re.compile(r"\d{6,}\.parquet")
 _PASSING = re.compile(PASSING.format(name=".+"))
 _NUMBER = "alignlib_shard"  # in a shard's own metadata, so that a shard in another's place is known by its number
@@ -313,6 +314,10 @@ def _content(folder: Path, shard: int, digest: str) -> bytes:
     """Return the content of a shard, or refuse what is not as it was written."""
     path = _path(folder, shard)
     try:
+        if path.stat().st_size > _LARGE:  # what has grown since may not fit into memory
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    raise _changed(folder, shard)
         content = path.read_bytes()
     except FileNotFoundError:
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,12 @@ from alignlib.models.loading import require_torch
 from alignlib.models.prompts import Prompts
 from alignlib.models.resumable import Parts, discard, write_parquet
 from alignlib.models.sample_job import SampleJob, SampleSettings
+from alignlib.tables.memory_limit import check_fits, shown_bytes
 
 __all__ = ["SampleSummary", "check_output", "sample"]
 
 _KEY = b"alignlib_sample"
+_IN_MEMORY, _ON_DISK = 16, 16  # bytes of a response: its places while all are put in order, a token of it in the file
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def sample(
     settings = settings or SampleSettings()
     output = Path(output)
     check_output(output, force)
+    _check_room(output, len(prompts), settings.n)
     job = SampleJob.prepare(model, base, prompts, settings, say)
     folder = _parts_of(output)
     if output.is_file() and not force:
@@ -154,6 +158,21 @@ def check_output(output: Path, force: bool) -> None:
         raise InputError(f"output must end in .parquet; got {output}.", argument="output")
     check_new(output, force or (output.is_file() and _settings_of(output) is not None))
     check_place(_parts_of(output), folder=True)
+
+
+def _check_room(output: Path, n_prompts: int, n: int) -> None:
+    """Refuse what can never end, though every response be a single token."""
+    size = n_prompts * n
+    said = f"{size:,} responses (n={n:,} to each of {n_prompts:,} prompts)"
+    remedy = "take a smaller n, or fewer prompts"
+    check_fits(_IN_MEMORY * size, f"A file of {said}", remedy)
+    free = shutil.disk_usage(output.parent).free
+    if _ON_DISK * size > free:
+        raise InputError(
+            f"{said} take {shown_bytes(_ON_DISK * size)} or more, and {shown_bytes(free)} are free for {output}; "
+            f"{remedy}, or another disk.",
+            argument="n",
+        )
 
 
 def _parts_of(output: Path) -> Path:

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
+from alignlib.models import resumable
 from alignlib.models.journal import JOURNAL, _digest, _line
 from alignlib.models.resumable import Parts, discard, write_parquet
 
@@ -332,10 +333,14 @@ def test_a_batch_size_that_is_none_is_named(tmp_path: Path, said: str | bytes) -
         _ = parts.last_batch_size
 
 
-def test_a_shard_that_changes_while_the_job_runs_is_named(tmp_path: Path) -> None:
+def test_a_shard_that_changes_while_the_job_runs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Parts.begin(tmp_path / "p", SETTINGS, 4, plan()) as parts:
         parts.write(0, rows(parts, 0))
         parts.path(0).write_bytes(b"PAR1 and nothing more")
+        with pytest.raises(InputError, match=r"000000\.parquet is not as the job wrote it"):
+            parts.read(0)
+        monkeypatch.setattr(resumable, "_LARGE", 10)
+        monkeypatch.delattr(Path, "read_bytes")  # one that has grown is not taken into memory
         with pytest.raises(InputError, match=r"000000\.parquet is not as the job wrote it"):
             parts.read(0)
 

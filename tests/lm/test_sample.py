@@ -6,8 +6,9 @@ import inspect
 import json
 import shutil
 from collections import Counter
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mpmath
@@ -665,3 +666,14 @@ def test_a_tokenizer_of_another_model_is_a_sentence_before_any_work(tmp_path: Pa
     settings = Path(place) / "tokenizer_config.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": "x"}))
     assert "has 'x' as its model_max_length" in CliRunner().invoke(main, words).stderr
+
+
+def test_what_can_never_fit_is_told_before_a_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = partial(sample, "no model", as_prompts(["a", "b"]), tmp_path / "o.parquet", settings=SampleSettings(n=10**9))
+    monkeypatch.setenv("ALIGNLIB_MAX_BYTES", "1e9")
+    with pytest.raises(InputError, match=r"2,000,000,000 responses \(n=1,000,000,000 .* about 30 GiB of .*; take"):
+        many()
+    monkeypatch.setenv("ALIGNLIB_MAX_BYTES", "1e12")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**30))
+    with pytest.raises(InputError, match=r"take 30 GiB or more, and 1 GiB are free for .*o.parquet; take"):
+        many()
