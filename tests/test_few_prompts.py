@@ -137,3 +137,12 @@ def test_no_interval_reaches_beyond_what_known_bounds_leave() -> None:
     assert limit.gain_high.max() <= most * (1.0 + 1e-12)
     assert best.share_low is not None
     assert best.share_low.min() >= 0.0
+
+
+def test_the_best_of_several_is_never_worse_than_one() -> None:
+    """One reward that differs, of one prompt: an interval for the gain went below 0."""
+    rows = np.zeros((20, 16))
+    rows[3, 5] = 1.0
+    fit = fit_frontier({"a": rows, "b": -rows}, reward="a")
+    assert (fit.share([BestOfN(2), BestOfN(16)]).gain_low == 0.0).all()
+    assert fit.share([BestOfN(16)], picked_by="b").gain_low[0] < 0.0

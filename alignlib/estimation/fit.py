@@ -386,6 +386,9 @@ class Fit:
             low, high = self._drawn.share_ends(found.rules, found.spent, self.level)
             low, high = np.fmin(found.share_low, low), np.minimum(np.fmax(found.share_high, high), 1.0)
             found = replace(found, share_low=np.where(found.supported, low, found.share_low), share_high=high)
+        if picked_by is None or picked_by == self.reward:  # the best of N responses is no worse than one
+            best = np.array([isinstance(rule, BestOfN) for rule in found.rules])
+            found = replace(found, gain_low=np.where(best, np.maximum(found.gain_low, 0.0), found.gain_low))
         if self.unseen_top and found.share is not None:
             k = len(found.rules)
             found = replace(found, share_high=np.ones(k), supported=np.zeros(k, dtype=bool))
