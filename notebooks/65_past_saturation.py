@@ -252,6 +252,10 @@ claims.glue(
     honest_last=honest_gold[-1],
     honest_best=honest_gold.min(),
 )
+# The style is taken up late, and by all: other raters or priors, few labels or a weaker learner need not turn.
+turns = (
+    10 <= m <= 12 and 0.55 <= flattery <= 0.65 and error <= 0.05 and 2 <= style_penalty <= 3 and 7 <= gamma_max <= 10
+)
 claims.record(
     claims.at_most(
         "target-within-carried",
@@ -274,7 +278,7 @@ claims.record(
         "agreement with the rater and with the training labels improves at every step",
         "C25 (consequence)",
         np.stack([np.diff(proxy), np.diff(training)]) < 0,
-        must_hold=flattery >= 0.5,  # a person who flatters less hardly turns the learner
+        must_hold=turns,
     ),
     claims.at_least(
         "gold-turns",
@@ -282,7 +286,7 @@ claims.record(
         "C25 (consequence)",
         gold[-1] - gold[best],
         0.01,
-        must_hold=flattery >= 0.5,  # a person who flatters less hardly turns the learner
+        must_hold=turns,
     ),
     claims.at_least(
         "other-terms-grow",
@@ -290,6 +294,7 @@ claims.record(
         "C25 (consequence)",
         sum(terms[name][-1] - terms[name][best] for name in ("channel", "prior")),
         5 * (terms["target"][-1] - terms["target"][best]),
+        must_hold=turns,
     ),
     claims.at_most(
         "style-without-rho",
@@ -321,14 +326,14 @@ claims.record(
         "we derive (control)",
         honest_gold[-1] - honest_gold.min(),
         0.2 * (gold[-1] - gold[best]),
-        must_hold=flattery >= 0.5,  # a person who flatters less hardly turns the learner
+        must_hold=turns,
     ),
     claims.true(
         "size",
         "the style feature lowers disagreement with the rater and raises the true error rate",
         "C25 (consequence)",
         np.array([grown_proxy[-1] < grown_proxy[-2], grown_gold[-1] > grown_gold[-2]]),
-        must_hold=flattery >= 0.5,  # a person who flatters less hardly turns the learner
+        must_hold=turns,
     ),
 )
 

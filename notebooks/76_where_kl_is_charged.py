@@ -291,13 +291,8 @@ settings
 # responses less that of the base's: those that the policy has given up count there, and its own responses do not show them. So each charge has a $\beta$ at which the policy would go no further; a policy that is not at rest has one too. If it lies above the coefficient that is set (converted as in the table above), the run
 # still moves away from the base; if below, towards it.
 #
-<<<<<<< HEAD
 # `alignlib kl samples.csv --reward score --base-samples of_base.csv` says both, with 95 % intervals over prompts, beside the KL (in Python `resting_penalties(reward, log_ratio, prompt, base_log_ratio=…, base_prompt=…)`). In {{n_tables:d}} tables of {{n_prompts_drawn:d}} prompts with {{n_each:d}} responses each, with noise in the rewards, from three policies of the world above, the intervals hold
-# {{least_held:.0%}} of the time or more. From one table of a policy at rest with $k_3$ in the loss at $\beta={{beta:g}}$: {{rest_k3:.2f}} ({{rest_low_k3:.2f}} to {{rest_high_k3:.2f}}) for $k_3$, and {{rest_k1:.2f}} ({{rest_low_k1:.2f}} to {{rest_high_k1:.2f}}) for $k_1$: if $k_1$ were charged with that coefficient, it would go no further.
-=======
-# `resting_penalties(reward, log_ratio, prompt, base_log_ratio=…, base_prompt=…)` estimates both, with 95 % intervals over prompts. In {{n_tables:d}} tables of {{n_prompts_drawn:d}} prompts with {{n_each:d}} responses each, with noise in the rewards, from three policies of the world above, the intervals hold
 # {{least_held:.0%}} of the time or more. From one table of a policy at rest with $k_3$ in the loss at $\beta={{beta:g}}$: {{rest_k3:.2f}} ({{rest_low_k3:.2f}} to {{rest_high_k3:.2f}}) for $k_3$, and {{rest_k1:.2f}} ({{rest_low_k1:.2f}} to {{rest_high_k1:.2f}}) for $k_1$: if $k_1$ were charged with that coefficient, it would go no further. At $\beta$ well below 0.2 a policy at rest has given up most of the base's responses, and intervals for $k_3$ hold less often.
->>>>>>> 1a0ae150 (The interval of what best-of-N gains ends at 0; claims of chapters 42 and 76 say where they hold)
 
 # %% tags=["hide-input"]
 n_prompts_drawn, n_each = 60, 8
