@@ -264,7 +264,14 @@ def test_all_formulas_of_the_library_can_be_set(everything: Library) -> None:
                     assert tex.replace(r"\{", "").count("{") == tex.replace(r"\}", "").count("}"), (text, tex)
 
 
-@pytest.mark.parametrize(("value", "shown"), [("#0072B2", "``'#0072B2'``"), (("a", "b"), "``('a', 'b')``")])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("#0072B2", "``'#0072B2'``"),
+        (("a", "b"), "``('a', 'b')``"),
+        ({"a": object(), "b": object()}, "By name: ``'a'``, ``'b'``."),
+    ],
+)
 def test_plain_data_does_not_show_the_docstring_of_its_type(value: object, shown: str) -> None:
     spec = importlib.util.spec_from_file_location(
         "library_pages", ROOT / "book" / "sphinx_extensions" / "library_pages.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -112,6 +113,14 @@ def test_our_extensions_are_among_those_that_the_book_uses() -> None:
     ours = {path.stem for path in (ROOT / "book" / "sphinx_extensions").glob("*.py")} - {"__init__"}
     assert ours == set(sphinx["local_extensions"])
     assert ours <= set(sphinx["config"]["extensions"])
+
+
+def test_no_page_says_where_something_lay_in_memory() -> None:
+    """Which differs from build to build, and two of one commit are the same bytes."""
+    need_book()
+    files = [path for path in HTML.rglob("*") if path.suffix == ".html" or path.parent.name == "search"]
+    assert any(path.name == "entries.js" for path in files)
+    assert [path.name for path in files if re.search(rb"\b0x[0-9a-f]{8}", path.read_bytes())] == []
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ from alignbook.formulas import with_links
 
 def set_docstring(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
     """Change the lines in place, before numpydoc reads them."""
-    # A number or text has no docstring of its own and would show that of its type.
+    # A number or text has no docstring of its own and would show that of its type. Of a table the names are enough:
+    # what they stand for may say where it lies in memory, which differs from build to build.
     if what == "data" and type(obj).__module__ == "builtins" and "\n".join(lines).strip() == getdoc(type(obj)):
-        lines[:] = [f"``{obj!r}``", ""]
+        names = ", ".join(f"``{name!r}``" for name in obj) if isinstance(obj, dict) else ""
+        lines[:] = [f"By name: {names}." if names else f"``{obj!r}``", ""]
     lines[:] = with_links("\n".join(lines), app.config.library_names).split("\n")
 
 
