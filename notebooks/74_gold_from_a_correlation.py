@@ -224,7 +224,7 @@ claims.glue(
     counted_promise=counted("^(?:gold promised|most gold) from").held,
     counted_few=counted("^gold from few rows").held,
     counted_correlation=counted("^correlation from few rows").held,
-    counted_where=counted("^correlation from few rows").where,
+    counted_where=counted("^correlation from few rows").where.partition(" on ")[2],
     counted_weakest=counted("^correlation from few rows").weakest,
     counted_whole=counted("gold promised|most gold|gold from few").whole,
     counted_cells=counted("gold promised|most gold|gold from few").cells,

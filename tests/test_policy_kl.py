@@ -565,6 +565,7 @@ def test_where_a_policy_would_go_no_further_is_told_by_the_command(tmp_path) -> 
         kept.score, ratio, kept.prompt_id, base_log_ratio=of_base.ratio, base_prompt=of_base.prompt_id
     )
     found = json.loads(result.stdout)["resting"]
+    assert any("Left out: 1 of 180 responses" in said for said in json.loads(result.stdout)["messages"])
     assert [one["charge"] for one in found] == [one.charge for one in truth]
     for one, other in zip(found, truth, strict=True):
         ends = (other.beta, other.beta_low, other.beta_high)

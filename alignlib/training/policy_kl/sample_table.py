@@ -198,7 +198,8 @@ def read_scored_samples(
     read = [read_responses(part, names, reward) for part in parts]
     read = _of_step(read if step == "all" else _of_training(read), step, ", ".join(map(str, parts)))
     samples = _joined([one.samples for one in read], [str(part) for part in parts], [one.prompt for one in read])
-    samples = replace(samples, notes=(*samples.notes, *of_cut([one.cut for one in read])))
+    unscored = [note for one in read for note in one.notes if note not in one.samples.notes]
+    samples = replace(samples, notes=(*samples.notes, *dict.fromkeys(unscored), *of_cut([one.cut for one in read])))
     rewards = None if reward is None else np.concatenate([one.reward for one in read if one.reward is not None])
     prompts = [one.prompt for one in read if one.prompt is not None]
     if not prompts:
