@@ -199,8 +199,8 @@ def test_the_interval_of_a_single_prompt_covers_pass_at_k() -> None:
 @pytest.mark.parametrize("rate", [0.2, 0.7])
 def test_the_limit_of_one_prompt_of_few_rewards_of_0_and_1_is_covered(rate: float) -> None:
     """Where the limit hardly moves with the rate, groups of samples left out show no error (69 % held at .2)."""
-    n, budgets = 16, np.array([0.1, 0.2])
-    chance, held = 0.0, np.zeros(2)
+    n, budgets = 16, np.array([0.1, 0.2, 0.5])
+    chance, held = 0.0, np.zeros(3)
     for right in range(1, n):
         fit = fit_frontier(np.array([[1.0] * right + [0.0] * (n - right)]), n_boot=100)
         found = fit.at(budgets, strict=False)
@@ -224,6 +224,18 @@ def test_shares_of_one_prompt_of_few_samples_are_covered() -> None:
             held.append(found.share_low[0] <= truth <= found.share_high[0])
     assert len(held) > 20
     assert np.mean(held) > 0.93
+
+
+@pytest.mark.parametrize(
+    ("rows", "bounded"),
+    [([[1.0, 0.0, 0.0, 0.0], [0.0] * 4, [1.0, 1.0, 0.0, 0.0]], None), ([[1.0] * 3 + [0.0] * 13], (0.0, 1.0))],
+)
+def test_no_lower_end_falls_as_the_budget_doubles(rows: list[list[float]], bounded: tuple[float, float] | None) -> None:
+    fit = fit_frontier(np.array(rows), n_boot=200, bounded=bounded)
+    budgets = 0.2 * 2.0 ** np.arange(-6.0, 1.0 if bounded is None else 5.0)
+    low = fit.at(budgets).gain_low
+    assert (np.diff(low) >= 0.0).all()
+    assert fit.at(budgets[-1]).gain_low[0] == low[-1]
 
 
 def test_two_samples_of_one_prompt_show_no_upper_end(tmp_path: Path) -> None:

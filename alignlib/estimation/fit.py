@@ -14,7 +14,7 @@ from alignlib._core.checks import BoolArray, FloatArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, check_budgets
-from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.bootstrap import FEWEST_PROMPTS, Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.fit_checks import single_column
@@ -35,6 +35,7 @@ __all__ = ["Fit"]
 _DEFAULT_POINTS = 40
 _ANY_BUDGET = 1e9  # nats, with which all the mass is on the largest reward
 _LARGEST_MEAN = 1e290
+_SMALLER = (1.0 / 2.0, 1.0 / 4.0, 1.0 / 16.0)  # of a budget
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,6 +194,14 @@ class Fit:
         >>> bool(result.gain_low[0] < 1.0 < result.gain_high[0])
         True
         """
+        found = self._at(kl, strict=strict)
+        if self.table.n_prompts >= FEWEST_PROMPTS:
+            return found
+        # What holds at a smaller budget holds here; of few prompts an error may grow faster than the limit.
+        lower = [self._at(part * found.spent, strict=False).gain_low for part in _SMALLER]
+        return replace(found, gain_low=np.max([found.gain_low, *lower], axis=0))
+
+    def _at(self, kl: npt.ArrayLike, *, strict: bool) -> EstimatedFrontier:
         curve, end = self._known(), self.supported_end
         name, unit = ("kl", "nats") if self.divergence == KL else ("budgets", f"of {self.divergence.called}")
         budgets = check_budgets(kl, self.divergence)

@@ -223,9 +223,8 @@ class DrawnLimits:
         low, high : array (k,)
             In the unit of the reward.
         """
-        least, most = self._limits(kl)
-        tail = 0.5 - level / 2.0
-        return np.quantile(least, tail, axis=0), np.quantile(most, 1.0 - tail, axis=0)
+        limits, tail = self._limits(kl), 0.5 - level / 2.0  # a limit may fall with the chance of the largest reward
+        return np.quantile(limits, tail, axis=1).min(axis=0), np.quantile(limits, 1.0 - tail, axis=1).max(axis=0)
 
     def share_ends(self, rules: Sequence[Rule], spent: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
         """Return lower and upper ends of each rule's share of the limit, NaN for a rule that sees values.
