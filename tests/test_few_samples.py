@@ -238,6 +238,13 @@ def test_no_lower_end_falls_as_the_budget_doubles(rows: list[list[float]], bound
     assert fit.at(budgets[-1]).gain_low[0] == low[-1]
 
 
+def test_no_share_is_known_to_be_all_of_the_limit() -> None:
+    found = fit_frontier(np.array([[1.0, 1.0] + [0.0] * 6] * 100), n_boot=100).share(BestOfN(2.0))
+    assert found.share is not None
+    assert found.share_low is not None
+    assert found.share_low[0] < found.share[0] == 1.0
+
+
 def test_two_samples_of_one_prompt_show_no_upper_end(tmp_path: Path) -> None:
     said = run("frontier", written(tmp_path / "two.csv", np.array([[1.0, 0.3]])), "--reward", "r", "--n", "2")
     assert "0.35  at least 0.00" in said

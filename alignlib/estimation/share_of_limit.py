@@ -82,7 +82,7 @@ def share_of_limit(
     share, limit, *_ = beside(curve.cell_curve, weights[:1], spent[:1])
     least = np.where(spent[0] < NO_KL, 0.0, _LEAST_WIDTH * share[0])
     # The ends are of the curves that bound the limit; the share shown is that of the estimate, and lies between.
-    low = np.minimum(np.min([low for low, _ in ends], axis=0), share[0] - least)
+    low = np.minimum(np.min([low for low, _ in ends], axis=0), np.minimum(share[0], 1.0) - least)
     high = np.maximum(np.max([high for _, high in ends], axis=0), share[0] + least)
     supported = spent[0] <= end * (1.0 + 1e-12)
     return (
