@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatOrArray, as_level, as_number, like, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_level, as_number, like, require, require_range
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.estimated_frontier import UnsupportedBudgetError
 from alignlib.estimation.fit import Fit
@@ -55,7 +55,7 @@ def beta_at(fit: Fit, kl: float) -> tuple[float, float, float]:
     True
 
     Source: the envelope theorem; the interval is the hull of two bootstraps over prompts, the percentile and the
-    basic one, on a logarithmic scale.
+    basic one, widened on a logarithmic scale as that of the limit is beyond the same draws.
     """
     budget = as_number("kl", kl, 0.0, open_low=True)
     curve = fit.curve
@@ -74,14 +74,32 @@ def beta_at(fit: Fit, kl: float) -> tuple[float, float, float]:
             fit.supported_end,
         )
     asked = np.array([budget])
-    drawn = np.concatenate([curve.gains(fit.weights, asked, bound)[2][1:, 0] for bound in curve.cell_bounds])
+    found = [curve.gains(fit.weights, asked, bound) for bound in curve.cell_bounds]
+    drawn = np.concatenate([lam[1:, 0] for _, _, lam in found])
     lam = float(curve.gains(fit.weights[:1], asked)[2][0, 0])
     tail = (1.0 - fit.level) / 2.0
     low, high = np.quantile(drawn, [tail, 1.0 - tail])
     if math.isinf(lam):
         return 0.0, 0.0, 1.0 / float(low)
     ends = (1.0 / high, 1.0 / low, low / lam**2, high / lam**2, 1.0 / lam)  # as drawn, mirrored, and β itself
-    return 1.0 / lam, float(min(ends)), float(max(ends))
+    wider = _wider(fit, asked, np.concatenate([gain[1:, 0] for gain, _, _ in found]), tail)
+    low, high = (float((end * lam) ** times) / lam for end, times in zip((min(ends), max(ends)), wider, strict=True))
+    return 1.0 / lam, low, high
+
+
+def _wider(fit: Fit, asked: FloatArray, gains: FloatArray, tail: float) -> tuple[float, float]:
+    """Return how many times as far as such draws of it the limit's own interval reaches, down and up, at least once.
+
+    Draws of few prompts lack those whose rewards spread the most, which raise limit and β together.
+    """
+    at = fit.at(asked, strict=False)
+    gain, low, high = (float(one[0]) for one in (at.gain, at.gain_low, at.gain_high))
+    ends = np.quantile(gains, [tail, 1.0 - tail]) - gain
+    below, above = (
+        max(own / drawn, 1.0) if drawn > 0.0 else 1.0
+        for own, drawn in zip((gain - low, high - gain), (-float(ends[0]), float(ends[1])), strict=True)
+    )
+    return below, above
 
 
 @dataclass(frozen=True)

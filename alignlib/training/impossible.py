@@ -14,16 +14,17 @@ from alignlib.estimation import Fit
 from alignlib.training.gain_errors import GainErrors, kl_error
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_start import RunStart
+from alignlib.training.step_prompts import SEVERAL, StepPrompts
 from alignlib.training.strict_ends import RESPONSES, few_levels, responses_of, strict_quantile, student_reach
 
-__all__ = ["PointsOfRun", "far_above", "hardly_chance"]
+__all__ = ["PointsOfRun", "far_above"]
 
-_SEVERAL = 3  # prompts
-_HALF = 3  # checkpoints of a half, of which one may be left out
+_ACCUSED = 1e-3  # chance that prompts of the table's population lie beyond all of its own so often
 _FEW_ABOVE = 4  # points, more than a third of all: of 152 honest runs of 12 points none had more than 3
 _ROUNDING = 1e-9  # of sums of rewards
 _BITS = (8, 11, 24)  # binary digits of the numbers of bfloat16, of half and of single precision
 _SUMMED = 1e-6  # of a mean in single precision
+_SELDOM = 1e-3  # chance
 _BY_CHANCE = 1e-4  # that the first checkpoints lie where they are, whatever the scatter
 _ONE_PROMPT = 2.6  # standard errors of the base
 _DRAWN = 400_000  # responses
@@ -37,13 +38,15 @@ def far_above(
     width: int,
     start: FloatArray,
     errors: GainErrors,
+    prompts: StepPrompts,
     by_table: bool,
 ) -> BoolArray:
     """Say which points lie above the limit by so much that practically no run does by chance, (k,).
 
     A point does by itself, or with the later half of its run: of several the means of reward and KL lie below the
     limit too, for it is concave, and scatter less. So do the first checkpoints together, where the later ones show
-    that the run scatters less than it moved. Where the largest reward is known, so does any mean above it.
+    that the run scatters less than it moved. Where the largest reward is known, so does any mean above it. None does
+    that prompts by chance may have lifted so far, however little the others scatter.
 
     Parameters
     ----------
@@ -59,6 +62,8 @@ def far_above(
         What the gain of each checkpoint is measured from.
     errors : GainErrors
         The errors of gains.
+    prompts : StepPrompts
+        Of how many prompts a step is.
     by_table : bool
         Whether that is the mean of base samples, and not the run's own start.
     """
@@ -66,43 +71,38 @@ def far_above(
     if not above.any():
         return beyond
     starts = replace(log, reward=start)
-    beyond_one_prompt = _beyond_one_prompt(pooled, starts.pooled(width).reward, width, errors)
+    beyond_all = _beyond_all_prompts(pooled, starts.pooled(width).reward, width, errors)
     found = _above(log, pooled, starts.pooled(width).reward, width, errors, by_table)
+    excess = pooled.reward - starts.pooled(width).reward - _limit_of(pooled, errors.fit)
     for name in log.runs:
         rows, mine = np.flatnonzero(log.run == name), pooled.run == name
         half = rows[rows.size // 2 :]
-        # A step may be of one prompt, which the scatter of the others need not show: one alone tells less than several.
-        told = errors.paired or errors.fit.fixed_prompts or _several_prompts(log)
-        if not told and half.size > _HALF:
-            half = half[np.arange(half.size) != int(np.argmax(log.reward[half] - start[half]))]
         late, size = log.keep(half), half.size
         mean = starts.keep(half).pooled(size).reward
-        alone = int(found[mine].sum()) == 1 and not told
-        known = bool((found & mine & beyond_one_prompt).any()) if alone else bool(found[mine].any())
-        known = known or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
+        known = bool(found[mine].any()) or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
         known = known or (by_table and _at_first(log.keep(rows), start[rows], errors))
+        if known and prompts.explain(excess[mine], width, _BY_CHANCE):
+            known = prompts.further(int((found & beyond_all & mine).sum()), int(mine.sum())) < _ACCUSED
         found = np.where(mine, known, found)  # who is found out by one point is so at every other above the interval
     return np.asarray((above & found) | beyond)
 
 
-def _beyond_one_prompt(points: TrainingLog, start: FloatArray, width: int, errors: GainErrors) -> BoolArray:
-    """Say which points lie above the limit by more than responses of one prompt of the table's could, (k,)."""
+def _limit_of(points: TrainingLog, fit: Fit) -> FloatArray:
+    """Return the upper end of the limit at the KL of each point, (k,)."""
+    most = np.where(np.isfinite(points.ends[1]), np.maximum(points.ends[1], 0.0), 0.0)
+    return fit.at(most, strict=False).gain_high
+
+
+def _beyond_all_prompts(points: TrainingLog, start: FloatArray, width: int, errors: GainErrors) -> BoolArray:
+    """Say which points lie above the limit by more than responses of any one prompt of the table's could, (k,)."""
     fit = errors.fit
-    if fit.table.n_prompts == 1:
-        return np.ones(points.kl.size, dtype=bool)
-    most = fit.at(np.where(np.isfinite(points.ends[1]), np.maximum(points.ends[1], 0.0), 0.0), strict=False).gain_high
     apart = _range_of_prompts(fit) + strict_quantile(points.kl.size) * errors.scatter.base / math.sqrt(RESPONSES)
-    return np.asarray(points.reward - start > most + apart / math.sqrt(width))
+    return np.asarray(points.reward - start > _limit_of(points, fit) + apart / math.sqrt(width))
 
 
 def _range_of_prompts(fit: Fit) -> float:
     means = np.add.reduceat(fit.table.column(fit.reward), fit.table.offsets[:-1]) / fit.table.n_samples
     return float(means.max() - means.min())
-
-
-def _several_prompts(log: TrainingLog) -> bool:
-    """Say whether the log shows that each checkpoint is of several prompts."""
-    return log.per_prompt is not None and bool((_prompts_of(log) >= _SEVERAL).all())
 
 
 def _prompts_of(points: TrainingLog) -> IntArray:
@@ -215,7 +215,7 @@ def _reaches(
         with np.errstate(over="ignore"):
             reach = np.minimum(student_reach(z, free) * error, z * np.maximum(error, spread))
         # One prompt or two may have spent nats of their own that their few samples show nothing of.
-        alone = _prompts_of(points) < _SEVERAL
+        alone = _prompts_of(points) < SEVERAL
         return np.where(alone, np.inf, reach), np.where(alone, np.inf, z * spread)
     own = scatter.noise_at(scatter.centre + due) / math.sqrt(width)
     spread = scatter.of_a_step(scatter.centre + due) / math.sqrt(width)
@@ -244,17 +244,6 @@ def _reaches(
     return reach, chance
 
 
-def hardly_chance(over: BoolArray) -> bool:
-    """Say whether so many points lie above the limit's interval as honest runs seldom have.
-
-    Parameters
-    ----------
-    over : array of bool (k,)
-        Which do.
-    """
-    return int(over.sum()) >= _FEW_ABOVE and 3 * int(over.sum()) > over.size
-
-
 @dataclass(frozen=True, eq=False)
 class PointsOfRun(SameFields):
     """The points of a run beside the limit, of which some lie above it.
@@ -273,6 +262,10 @@ class PointsOfRun(SameFields):
         The least KL in nats that may do for the gain.
     start : RunStart
         The checkpoint nearest to the base.
+    prompts : StepPrompts
+        Of how many prompts a step is.
+    width : int
+        Steps of a point.
     """
 
     log: TrainingLog
@@ -282,6 +275,20 @@ class PointsOfRun(SameFields):
     limit_high: FloatArray
     needed_low: FloatArray
     start: RunStart
+    prompts: StepPrompts
+    width: int
+
+    def hardly_chance(self, over: BoolArray) -> bool:
+        """Say whether so many points lie above the limit's interval as honest runs seldom have.
+
+        Parameters
+        ----------
+        over : array of bool (k,)
+            Which do.
+        """
+        if int(over.sum()) < _FEW_ABOVE or 3 * int(over.sum()) <= over.size:
+            return False
+        return not self.prompts.explain(self.gain - self.limit_high, self.width, _SELDOM)
 
     def above_by_chance(self, over: BoolArray) -> list[str]:
         """Say which points lie above the limit's interval though none is called impossible, and what speaks for what.
@@ -296,7 +303,7 @@ class PointsOfRun(SameFields):
         first, several = float(self.log.step[int(np.argmax(over))]), int(over.sum()) > 1
         which = f"{int(over.sum())} points lie" if several else "1 point lies"
         where = f", the first at step {first:g}" if several else f" (step {first:g})"
-        if hardly_chance(over):
+        if self.hardly_chance(over):
             because = "which a run seldom does by chance, though its scatter does not settle it. If it is none"
         else:
             because = "but so few checkpoints or such scatter may do that by chance. If it is none"
@@ -341,7 +348,10 @@ class PointsOfRun(SameFields):
         kl, needed, start = float(self.log.kl[far]), float(self.needed_low[far]), self.start
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             times = float(np.divide(needed, kl)) if kl >= 0.0 else math.inf
-        factors = _factors(start.base + float(self.gain_low[far]), start.base + float(self.limit_high[far]))
+        # The largest of many gains is beyond the end of its own interval more often than one of them.
+        further = strict_quantile(above.size) / float(scipy.special.ndtri(0.5 + self.fit.level / 2.0))
+        low = float(self.gain[far] - further * (self.gain[far] - self.gain_low[far]))
+        factors = _factors(start.base + low, start.base + float(self.limit_high[far]))
         needs, out = "", bounded is not None and not self.log.reward[far] <= bounded[1]  # which no KL explains
         if math.isfinite(times) and times > 1.0 and not out:
             needs = (

@@ -17,13 +17,14 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.own_limit import own_limits
 from alignlib.training.predicted_gold import Predicted, by_prediction, predict_gold
 from alignlib.training.run_gold import RunGold, gold_of_log
+from alignlib.training.step_prompts import StepPrompts
 from alignlib.training.strict_ends import student_reach
 
 __all__ = ["Pick", "pick"]
 
 _NEAR_BASE, _FEW, _SURE = 1.0, 16, 4.0  # nats, responses of a checkpoint at least, standard errors
 _MORE, _TILTS = 1.2, 40  # times what the samples allow, for what they have not shown; tilts that are tried
-_SEVERAL, _RARELY, _DRAWN = 3, 1e-4, 400_000  # checkpoints; chance; prompts drawn
+_SEVERAL, _RARELY = 3, 1e-4  # checkpoints; chance
 _SCATTER = 8  # checkpoints that show how much they scatter
 _KINK, _MOODS = 2, 3.5  # left out; of the others one run in fifty without moods has larger ones, by simulation
 _POINTS = 24  # of a log whose gold is predicted only
@@ -172,6 +173,13 @@ def pick(
             "be predicted at an unknown KL. Give responses with their log-probabilities, or measured gold (gold).",
             "gold",
         )
+        require(
+            bool((log.kl != 0.0).any()),
+            f"{log.path} logs a KL of 0 at every checkpoint: no reference model was loaded, or the policy never left "
+            "its base, and no gold can be predicted. Give responses with their log-probabilities, or measured gold "
+            "(gold).",
+            "gold",
+        )
         points = _one_in_order(log)
         step, kl = points.step, points.kl
         if points.kl.size < log.kl.size:
@@ -318,7 +326,7 @@ def _unlike_base(
     apart = values[near] - means.mean()
     centred = base - base.mean()
     up, down = (_reach(side, kl[near]) if near.size else apart for side in (centred, -centred))
-    not_this = "and what is predicted from the table, or set beside it, is not this run's."
+    not_this = "What is predicted from the table, or set beside it, need not be this run's."
     free = max(kl.size - 2.0, 1.0)
     few = _SURE * float(base.std()) / math.sqrt(_FEW)  # no checkpoint of so many responses scatters more
     size = 1
@@ -336,8 +344,9 @@ def _unlike_base(
                 where = f"At {kl[i[0]]:.2g} nats" if size == 1 else f"At {kl[i[0]]:.2g} to {kl[i[-1]]:.2g} nats"
                 said = (
                     f"{where} from the base the run has {values[i].mean():.4g} of {column!r}, and the base samples "
-                    f"average {means.mean():.4g}: further apart than that KL and chance allow. Its {column!r}, base or "
-                    f"prompts are not the table's, {not_this}"
+                    f"average {means.mean():.4g}: further apart than that KL and chance allow. So its {column!r}, base "
+                    f"or prompts are not the table's, its KL is larger than logged (another unit, or none was "
+                    f"measured), or it earns what the samples are too few to show. {not_this}"
                 )
                 return [said]
         size = size * 2 if size * 2 <= near.size or size == near.size else near.size
@@ -349,7 +358,7 @@ def _unlike_base(
     said = (
         f"At {kl[j]:.2g} nats from the base the run has {values[j]:.4g} of {column!r} on average, and no response of "
         f"the table has that ({base.min():.4g} to {base.max():.4g}): another scale, another base, or prompts or "
-        f"rewards too rare for the table, {not_this}"
+        f"rewards too rare for the table. {not_this}"
     )
     return [said]
 
@@ -360,8 +369,7 @@ def _by_chance(means: FloatArray, base: FloatArray, noise: float | None, free: f
     Several may be told by their scatter. Of one prompt each they lie as far apart as the table's prompts, whose law is
     drawn from, for a rare kind of them makes it another than the normal one.
     """
-    drawn = np.random.default_rng(0).choice(means, (max(_DRAWN // size, 1), size)).mean(axis=1) - means.mean()
-    alone = float(np.abs(np.quantile(drawn, [_RARELY, 1.0 - _RARELY])).max())
+    alone = float(StepPrompts(means, 0.0, 1.0).reach(size, _RARELY).max())
     alone += _SURE * float(base.std()) / math.sqrt(_FEW * size)
     if noise is None or size == 1:
         return alone

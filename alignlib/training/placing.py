@@ -18,13 +18,14 @@ from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.rules import BestOfN
 from alignlib.training.gain_errors import GainErrors, kl_error, noise_of_distance
-from alignlib.training.impossible import PointsOfRun, far_above, hardly_chance
+from alignlib.training.impossible import PointsOfRun, far_above
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.own_limit import OwnLimits, own_limits
 from alignlib.training.response_scatter import response_scatter
-from alignlib.training.run_base import base_of_run, below_base, check_scale, error_of_start
+from alignlib.training.run_base import base_of_run, below_base, check_scale, error_of_start, half_digit
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.run_start import RunStart
+from alignlib.training.step_prompts import StepPrompts
 from alignlib.training.strict_ends import student_reach
 
 __all__ = ["Overlay", "overlay"]
@@ -253,6 +254,8 @@ class _Start(SameFields):
         Scatter of one checkpoint's distance to the limit.
     errors : GainErrors
         The errors of gains.
+    prompts : StepPrompts
+        Of how many prompts a step is.
     nearest : RunStart
         The checkpoint nearest to the base.
     doubted : bool
@@ -266,6 +269,7 @@ class _Start(SameFields):
     at: FloatArray
     noise: float | None
     errors: GainErrors
+    prompts: StepPrompts
     nearest: RunStart
     doubted: bool
     notes: tuple[str, ...]
@@ -291,19 +295,23 @@ class _Start(SameFields):
             notes.append(
                 "The log is too short to tell its noise, so intervals hold the error of the base samples only."
             )
-        allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(frontier.spent), frontier.gain_high)
+        furthest = np.maximum(log.ends[1], 0.0) + half_digit(log)
+        allowed = np.interp(np.sqrt(furthest), np.sqrt(frontier.spent), frontier.gain_high)
         scattered = noise
         if noise is not None:  # beyond the support too
             scattered = max(noise, noise_of_distance(log, log.reward - at, _everywhere(limit.far)) or 0.0)
         scatter = response_scatter(log, fit, log.reward - at, allowed, scattered)
+        prompts = StepPrompts.of(log, fit, known=paired is not None or fit.fixed_prompts)
         apart = error_of_start(log, fit.table, fit.reward, log.reward - at, error, scatter)
         if check and by_table:
-            said, more = check_scale(_furthest(log), log.reward - at, allowed, apart, reward, error)
+            said, more = check_scale(_furthest(log), log.reward - at, allowed, apart, reward, error, prompts)
             notes, doubted = notes + said, doubted or more
         errors = GainErrors(log, fit, noise, error, paired is not None, scatter)
         alone = apart if noise is None and paired is None else errors.of(log, 1)[0]
-        nearest = RunStart.of(_furthest(log), at, alone, allowed, by_table, paired is not None)
-        return cls(reward, error, at, noise, errors, nearest, doubted, tuple(notes))
+        nearest = RunStart.of(
+            _furthest(log), at, alone, allowed, prompts, of_samples=by_table, same_prompts=paired is not None
+        )
+        return cls(reward, error, at, noise, errors, prompts, nearest, doubted, tuple(notes))
 
 
 def _placed(
@@ -336,7 +344,7 @@ def _placed(
     # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     over = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
-    above = far_above(over, log, pooled, width, start.at, start.errors, by_table)
+    above = far_above(over, log, pooled, width, start.at, start.errors, start.prompts, by_table)
     supported = at.supported & placed & (most_kl <= end)
     share, least, most = _shares(gain, low, high, np.where(supported & known, at.gain, np.nan), limit_low, limit_high)
     least, most = (np.where(placed, one, np.nan) for one in (least, most))
@@ -349,7 +357,7 @@ def _placed(
     possible = np.where((pooled.kl < 0.0) | varied, np.nan, 1.0)  # a negative KL has no place on the frontier
     # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
     open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))
-    points = PointsOfRun(_furthest(pooled), fit, gain, low, limit_high, needed_low, start.nearest)
+    points = PointsOfRun(_furthest(pooled), fit, gain, low, limit_high, needed_low, start.nearest, start.prompts, width)
     open_to_chance = over & ~above & placed
     below = below_base(pooled, high) if check and by_table else []
     return Overlay(
@@ -376,7 +384,7 @@ def _placed(
         above=above,
         equal_n=equal_n,
         equal_n_kl=equal_n_kl,
-        doubted=start.doubted or bool(above.any()) or hardly_chance(open_to_chance),
+        doubted=start.doubted or bool(above.any()) or points.hardly_chance(open_to_chance),
         largest_n=int(fit.table.n_samples.min()),
         frontier=fit.frontier,
         rules=fit.share(),

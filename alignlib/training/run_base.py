@@ -11,6 +11,7 @@ from alignlib._core.errors import InputError
 from alignlib.tables import LARGEST_REWARD, RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.response_scatter import ResponseScatter
+from alignlib.training.step_prompts import StepPrompts
 from alignlib.training.strict_ends import few_levels, responses_of, student_reach
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "check_scale",
     "error_of_start",
     "error_of_these",
+    "half_digit",
     "no_less_than_beside",
 ]
 
@@ -28,6 +30,8 @@ NO_KL = 1e-6  # nats: none, in whatever unit
 NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
 _BESIDE = 2  # checkpoints
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
+_NEVER, _SELDOM = 1e-4, 5e-3  # chance that prompts lie so far off, on one side
+_DIGITS, _WHOLE = 6, 1e-6  # decimals of a KL at most, and how near to a whole number of its last digit
 _ROUGHLY = 2.0  # standard errors, at which Student's law is compared with the normal one
 
 
@@ -160,7 +164,13 @@ def error_of_start(
 
 
 def check_scale(
-    log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, error: FloatArray, base: float, of_table: float
+    log: TrainingLog,
+    gain: FloatArray,
+    allowed_gain: FloatArray,
+    error: FloatArray,
+    base: float,
+    of_table: float,
+    prompts: StepPrompts,
 ) -> tuple[list[str], bool]:
     """Refuse a run that does not start where the base samples are; say what is doubtful, and whether anything is.
 
@@ -181,6 +191,8 @@ def check_scale(
         The base reward.
     of_table : float
         Its standard error.
+    prompts : StepPrompts
+        Of how many prompts a step is.
 
     Returns
     -------
@@ -192,7 +204,8 @@ def check_scale(
     said: list[str] = []
     doubted = False
     for name in log.runs:
-        more, doubt = _check_run(log, np.flatnonzero(log.run == name), gain, allowed_gain, error, base, of_table)
+        mine = np.flatnonzero(log.run == name)
+        more, doubt = _check_run(log, mine, gain, allowed_gain, error, base, of_table, prompts)
         said, doubted = said + more, doubted or doubt
     return list(dict.fromkeys(said)), doubted
 
@@ -209,9 +222,10 @@ def _of_short_log(log: TrainingLog, i: int, base: float) -> list[str]:
 
 def _check_run(
     log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray, base: float,
-    of_table: float,
+    of_table: float, prompts: StepPrompts,
 ) -> tuple[list[str], bool]:  # fmt: skip
-    apart = no_less_than_beside(np.abs(log.kl[mine]))
+    half = half_digit(log)
+    apart = no_less_than_beside(np.abs(log.kl[mine])) + half[mine]
     near = mine[apart <= NEAR_BASE]
     if near.size == 0:
         said = f"No checkpoint lies within {NEAR_BASE:g} nats of the base"
@@ -219,18 +233,26 @@ def _check_run(
     i = int(mine[np.argmin(apart)])
     allowed_here = float(no_less_than_beside(allowed_gain[mine])[np.argmin(apart)])
     beyond, error = abs(gain[i]) - allowed_here, float(errors[i])
-    if beyond <= _DOUBT * error:
+    side = int(gain[i] > 0.0)
+    near = near[np.argsort(apart[np.isin(mine, near)], kind="stable")]
+    excess = np.abs(gain[near]) * np.where(np.sign(gain[near]) == np.sign(gain[i]), 1.0, -1.0) - allowed_gain[near]
+
+    def shown(chance: float) -> bool:
+        sizes = {1, near.size}
+        return any(float(excess[:size].mean()) > prompts.reach(size, chance)[side] for size in sizes)
+
+    if beyond <= _DOUBT * error or not shown(_SELDOM):
         return (_of_short_log(log, i, base) if log.noise() is None and beyond > _ROUGHLY * of_table else []), False
     allowed = allowed_here + _SURE * error
-    if beyond <= _SURE * error or not _goes_on(log, mine, i, gain, allowed_gain, errors):
+    if beyond <= _SURE * error or not shown(_NEVER) or not _goes_on(log, mine, i, gain, allowed_gain, errors):
         said = (
             f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, "
             f"and the base samples average {base:.4g} (standard error of the difference {error:.2g}): fewer than one "
             "run in a hundred would differ so much by chance. Its base, prompts or reward may not be the table's"
-            + (", or its KL may be larger, in another unit for instance." if log.kl[i] > NO_KL else ".")
+            + (", or its KL may be larger, in another unit for instance." if log.kl[i] + half[i] > NO_KL else ".")
         )
         return [said], True
-    at_base = log.kl[i] <= NO_KL  # whatever its unit
+    at_base = log.kl[i] + half[i] <= NO_KL  # whatever its unit
     where = "there" if at_base else "if that KL is right,"
     unit, remedy = ("", "") if at_base else (" or unit of the KL", ", or give the KL in nats per sequence")
     sentence = (
@@ -279,6 +301,27 @@ def no_less_than_beside(values: FloatArray) -> FloatArray:
         between = np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)
         found[1:-1] = np.maximum(values[1:-1], between)
     return found
+
+
+def half_digit(log: TrainingLog) -> FloatArray:
+    """Return by how much the KL of each checkpoint may be larger than logged, as far as its digits show, (k,).
+
+    Parameters
+    ----------
+    log : TrainingLog
+        Runs; where two or more KLs that differ have few decimals, all are taken for rounded to these.
+    """
+    logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
+    if np.unique(logged[logged > 0.0]).size < 2:
+        return np.zeros(log.kl.size)
+    for digits in range(_DIGITS + 1):
+        whole = logged * 10.0**digits
+        if (np.abs(whole - np.rint(whole)) <= _WHOLE).all():
+            break
+    else:
+        return np.zeros(log.kl.size)
+    half = np.full(log.kl.size, 0.5 * 10.0**-digits)
+    return half if log.length is None else half * log.length
 
 
 def below_base(log: TrainingLog, high: FloatArray) -> list[str]:

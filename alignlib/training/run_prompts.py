@@ -14,6 +14,7 @@ from alignlib._core.same import SameFields
 from alignlib.tables import RewardTable
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.run_base import NO_KL
 
 __all__ = ["Paired", "pair_prompts", "prompts_of"]
 
@@ -188,10 +189,11 @@ def _other_rewards(log: TrainingLog, table: RewardTable, values: FloatArray, mea
         wider = found[2] > usual[2] + float(far[2]) + 2.0 * allowed
     if not (less or shifted or wider):
         return ""
+    unit = "" if spent <= NO_KL else ", or the KL is larger than logged, in another unit for instance"
     return (
-        f"At step {log.step[first]:g}, {max(log.kl[first], 0.0):.2g} nats from the base, prompts have other rewards "
-        "than the table's prompts of the same names, by far more than sampling explains: they are other prompts, "
-        "or another reward."
+        f"At step {log.step[first]:g}, {spent:.2g} nats from the base, prompts have other rewards than the table's "
+        "prompts of the same names, by far more than sampling explains: they are other prompts, or another "
+        f"reward{unit}."
     )
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.run_base import NEAR_BASE, NO_KL, no_less_than_beside
+from alignlib.training.run_base import NEAR_BASE, NO_KL, half_digit, no_less_than_beside
+from alignlib.training.step_prompts import StepPrompts
 
 __all__ = ["RunStart"]
 
-_AGREES = 3.0  # standard errors
+_AGREES, _SELDOM = 3.0, 1e-3  # standard errors, and the chance of so many on one side
 
 
 @dataclass(frozen=True)
@@ -26,24 +27,28 @@ class RunStart:
         The checkpoint itself, not a mean of several.
     base : float
         What its gain is measured from.
-    error : float
-        Standard error of the difference of reward and base.
+    reach : float
+        How far reward and base may lie apart by chance: of the responses, and of prompts as far as the log tells of how
+        many a checkpoint is.
     allowed : float
         The most that a policy gains at its KL.
     of_samples : bool
         Whether ``base`` is the mean of base samples, and not the run's own start.
     same_prompts : bool
         Whether the run is known to be on the prompts of the samples.
+    half : float
+        By how much the KL may be larger than logged, for it is rounded.
     """
 
     step: float
     kl: float
     reward: float
     base: float
-    error: float
+    reach: float
     allowed: float
     of_samples: bool
     same_prompts: bool
+    half: float = 0.0
 
     @classmethod
     def of(
@@ -52,6 +57,8 @@ class RunStart:
         base: FloatArray,
         errors: FloatArray,
         allowed: FloatArray,
+        prompts: StepPrompts,
+        *,
         of_samples: bool,
         same_prompts: bool,
     ) -> RunStart:
@@ -67,6 +74,8 @@ class RunStart:
             Standard errors of the gains.
         allowed : array (checkpoints,)
             The most that a policy gains at each KL.
+        prompts : StepPrompts
+            Of how many prompts a checkpoint is.
         of_samples : bool
             Whether ``base`` is the mean of base samples.
         same_prompts : bool
@@ -79,10 +88,11 @@ class RunStart:
             kl=float(away[i]),
             reward=float(log.reward[i]),
             base=float(base[i]),
-            error=float(errors[i]),
+            reach=max(_AGREES * float(errors[i]), float(prompts.reach(1, _SELDOM)[int(log.reward[i] > base[i])])),
             allowed=max(float(no_less_than_beside(allowed)[i]), 0.0),
             of_samples=of_samples,
             same_prompts=same_prompts,
+            half=float(half_digit(log)[i]),
         )
 
     def evidence(self, factors: tuple[float, float] | None, times: float, excess: float, scaled: bool) -> str:
@@ -101,12 +111,12 @@ class RunStart:
         """
         if not self.of_samples:
             return "Gains are not measured from the mean of the base samples, so the start does not tell which."
-        if self.kl > NEAR_BASE:
+        if self.kl + self.half > NEAR_BASE:
             return "No checkpoint is near enough to the base to tell which."
         # Only of the base itself is the KL known whatever its unit.
-        at_base = self.kl <= NO_KL
-        prompts = "" if self.same_prompts else " (or its prompts)"
-        reach = _AGREES * self.error + (0.0 if at_base else self.allowed)
+        at_base = self.kl + self.half <= NO_KL
+        prompts = "" if self.same_prompts else " (or its prompts: others, or rarer ones)"
+        reach = self.reach + (0.0 if at_base else self.allowed)
         has = (
             f"At step {self.step:g}, {self.kl:.2g} nats from the base, the run has {self.reward:.4g} and the base "
             f"samples {self.base:.4g} on average"
