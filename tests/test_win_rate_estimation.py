@@ -17,8 +17,8 @@ from alignlib._core.errors import InputError
 from alignlib.answers.findings import ask
 from alignlib.answers.output.any_answer import lines
 from alignlib.answers.output.frontier import points
-from alignlib.divergences import CHI_SQUARED, HELLINGER, Divergence, Renyi, as_divergence
-from alignlib.estimation import fit_frontier, tied_pairs
+from alignlib.divergences import CHI_SQUARED, HELLINGER, KL, Divergence, Renyi, as_divergence
+from alignlib.estimation import fit_frontier, tied_pairs, win_rate_curve
 from alignlib.estimation.win_rate_curve import without_ties
 from alignlib.laws import FiniteLaw, Uniform, largest_win_rate, win_rates
 from alignlib.rules import BestOfN, prepare
@@ -240,3 +240,15 @@ def test_the_answer_says_what_is_counted() -> None:
         ask(table, "reward", win_rate=True, divergence="tv")
     with pytest.raises(InputError, match="gold must be left out for win rates"):
         ask(table, "reward", "reward", win_rate=True)
+
+
+@pytest.mark.parametrize("divergence", [KL, CHI_SQUARED, Renyi(1.5)], ids=lambda one: one.name)
+def test_prices_solved_side_by_side_are_those_solved_alone(divergence: Divergence) -> None:
+    mass = np.random.default_rng(6).dirichlet([0.7] * 5, size=40)
+    win = 1.0 - np.cumsum(mass, axis=1) + 0.5 * mass
+    lam = np.geomspace(0.03, 300.0, 25)
+    psi, kl, _ = win_rate_curve._abreast(win, mass, lam, divergence, None)
+    for j, value in enumerate(lam.tolist()):
+        alone, kl_alone, _ = win_rate_curve._psi(win, mass, np.full(len(win), value), divergence)
+        np.testing.assert_allclose(psi[:, j], alone, rtol=1e-10, atol=1e-15)
+        np.testing.assert_allclose(kl[:, j], kl_alone, rtol=1e-9, atol=1e-15)
