@@ -345,11 +345,16 @@ def test_gold_or_reward_of_another_scale_than_the_tables_is_said() -> None:
         assert any(said in note for note in pick(later, other, fit=fit, column="gold").notes), start
 
 
-@pytest.mark.parametrize(("kl", "said"), [(np.zeros(6), "logs a KL of 0 at every checkpoint"),
-                                          (np.array([0.0, 5.0, 9.0, 14.0, 22.0, 31.0]), "KL is above 0 and within")])  # fmt: skip
-def test_no_gold_is_predicted_at_a_kl_that_was_not_measured_or_is_not_supported(kl: np.ndarray, said: str) -> None:
+@pytest.mark.parametrize(
+    ("kl", "said"),
+    [
+        ([0.0] * 6, "logs a KL of 0 at every checkpoint"),
+        ([0.0, 5.0, 9.0, 14.0, 22.0, 31.0], "KL is above 0 and within"),
+    ],
+)
+def test_no_gold_is_predicted_at_a_kl_that_was_not_measured_or_is_not_supported(kl: list[float], said: str) -> None:
     log = example_run(2, 3, np.random.default_rng(0))[0].keep(np.arange(6))
-    run = replace(log, kl=kl, logged_kl=kl)
+    run = replace(log, kl=np.array(kl), logged_kl=np.array(kl))
     with pytest.raises(InputError, match=said):
         pick(run, fit=fit_frontier(base(3), "proxy", n_boot=100), column="gold")
 
