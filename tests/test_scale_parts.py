@@ -33,8 +33,11 @@ from alignlib.scale import (
     list_parts,
     open_parts,
     parts,
+    read_kept,
     read_summary,
     sql,
+    table_of,
+    write_summary,
 )
 from alignlib.scale import store as stored
 from alignlib.tables import RewardTable, pieces
@@ -267,8 +270,6 @@ def test_what_is_kept_and_was_changed_is_done_anew(folder: Path, harm: str) -> N
 
 
 def test_a_summary_whose_bytes_changed_is_refused(folder: Path, tmp_path: Path) -> None:
-    from alignlib.scale import write_summary
-
     write_summary(opened(folder).summaries(), tmp_path / "s.parquet")
     content = bytearray((tmp_path / "s.parquet").read_bytes())
     group = pq.ParquetFile(tmp_path / "s.parquet").metadata.row_group(0)
@@ -835,18 +836,32 @@ def test_half_of_a_part_that_was_written_twice_is_said(tmp_path: Path, levels: i
             assert any(note.startswith(said.format(folder)) for note in table.notes) == is_said
 
 
-@pytest.mark.parametrize("prompts", [1, 20])
+@pytest.mark.parametrize("prompts", [1, 2, 20])
 def test_gold_of_prompts_in_bins_has_the_limit_of_its_samples(prompts: int, tmp_path: Path) -> None:
-    size = EXACT_UP_TO + 16
+    size, made = EXACT_UP_TO + 16, tmp_path / "parts"
+    made.mkdir()
     rng = np.random.default_rng(prompts)
     reward = rng.standard_normal(prompts * size)
     gold = 0.6 * reward + 0.8 * rng.standard_normal(reward.size)  # of unit variance
     names = np.repeat(np.arange(prompts), size)
-    pq.write_table(pa.table({"prompt_id": names, "reward": reward, "gold": gold}), tmp_path / "a.parquet")
-    table = opened(tmp_path, Question("prompt_id", ("reward", "gold")))
-    assert (table.n_prompts, table.all_held) == ((50, True) if prompts == 1 else (20, False))
-    assert ("dealt at random into 50 groups" in table.notes[0]) == (prompts == 1)
+    pq.write_table(pa.table({"prompt_id": names, "reward": reward, "gold": gold}), made / "a.parquet")
+    table = opened(made, Question("prompt_id", ("reward", "gold")))
+    assert (table.n_prompts, table.all_held) == (prompts, False)
     fit = fit_frontier(table, "gold", n_boot=100)
+    assert fit.fixed_prompts == (prompts < 20)
+    if prompts == 2:  # as in memory
+        held = fit_frontier(opened(made, Question("prompt_id", ("reward", "gold")), exact_up_to=10**6), "gold")
+        pairs = [(one.at(0.5), one.share([BestOfN(4)], "reward")) for one in (held, fit)]
+        for name in ("gain", "gain_low", "gain_high"):
+            one, other = (getattr(limit, name)[0] for limit, _ in pairs)
+            assert other == pytest.approx(one, abs=1e-6 if name == "gain" else 1e-2)
+        for name, off in (("gain", 1e-3), ("share", 1e-3), ("share_low", 0.02), ("share_high", 0.02)):
+            one, other = (getattr(best, name)[0] for _, best in pairs)
+            assert other == pytest.approx(one, abs=off)
+    write_summary(table.kept(), tmp_path / "kept.parquet", counts=table.kept_counts)
+    back = fit_frontier(table_of(read_kept(tmp_path / "kept.parquet")[0]), "gold", n_boot=100)
+    assert back.at(0.5).gain_high == fit.at(0.5).gain_high
+    assert back.share([BestOfN(4)], "reward").share_low == fit.share([BestOfN(4)], "reward").share_low
     limit, best = fit.at(0.5), fit.share([BestOfN(4)], "reward")
     assert limit.gain_low[0] < 1.0 < limit.gain_high[0]  # of the normal law
     assert best.gain_low[0] < 0.6 * 1.0294 < best.gain_high[0]

@@ -30,6 +30,7 @@ from alignlib.scale import (
     EXACT_UP_TO,
     Bins,
     Head,
+    Kept,
     Summary,
     SummaryTable,
     gain_bounds,
@@ -127,7 +128,7 @@ def test_there_and_back_bit_for_bit(tmp_path: Path) -> None:
     names = rng.integers(0, 9, 400) + 10 ** rng.integers(0, 3, 400)
     summary = summarised(names, {"r": rng.standard_normal(400), "g": rng.standard_normal(400)}, exact=14)
     assert 0 < summary.binned.sum() < len(summary.sizes)
-    assert from_arrow(to_arrow(summary, {"dropped": 3})) == (summary, {"dropped": 3})
+    assert from_arrow(to_arrow(summary, {"dropped": 3})) == (Kept(summary), {"dropped": 3})
     write_summary(summary, tmp_path / "s.parquet")
     again, _ = read_summary(tmp_path / "s.parquet")
     assert again == summary
@@ -137,7 +138,7 @@ def test_there_and_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_another_version_and_damage_are_said(tmp_path: Path) -> None:
     table = to_arrow(summarised(np.zeros(4, dtype=int), {"r": np.arange(4.0)}))
-    meta = {k: v.replace(b'"version": 3', b'"version": 9') for k, v in table.schema.metadata.items()}
+    meta = {k: v.replace(b'"version": 4', b'"version": 9') for k, v in table.schema.metadata.items()}
     with pytest.raises(InputError, match="version 9"):
         from_arrow(table.replace_schema_metadata(meta))
     with pytest.raises(InputError, match="counts disagree"):
@@ -157,10 +158,23 @@ def test_version_two_is_read_and_says_what_it_lacks_of_gold() -> None:
     kind = [one for one in table["bins"].type.value_type if not one.name.startswith(("cross", "least.", "most."))]
     bins = pa.array(table["bins"].to_pylist(), pa.large_list(pa.struct(kind)))
     earlier = _said_beside(_changed(table, "bins", bins), version=2)
-    found = as_table(from_arrow(earlier)[0])
+    found = as_table(from_arrow(earlier)[0].whole)
     assert found.prompt_means("g") == pytest.approx(as_table(whole).prompt_means("g"), abs=1e-12)
     with pytest.raises(InputError, match="the sum of each bin alone"):
         fit_frontier(found, "r", n_boot=100).tilted_gold("g", [0.1])
+
+
+def test_version_three_is_read_with_the_most_that_squares_of_gold_may_be() -> None:
+    rng = np.random.default_rng(8)
+    now = summarised(np.zeros(20_000, dtype=int), {"r": rng.standard_normal(20_000), "g": rng.standard_t(3, 20_000)})
+    table = to_arrow(now)
+    kind = [one for one in table["bins"].type.value_type if "square" not in one.name or "." not in one.name]
+    bins = pa.array(table["bins"].to_pylist(), pa.large_list(pa.struct(kind)))
+    earlier = from_arrow(_said_beside(_changed(table, "bins", bins), version=3))[0].whole
+    one, other = (counted_samples(its.bins, WIDTH, {"g": WIDTH}).further["g"] for its in (now, earlier))
+    assert (one.deviation <= other.deviation + 1e-12).all()
+    assert (other.deviation**2 <= (other.most - other.mean) * (other.mean - other.least) + WIDTH**2).all()
+    assert one.deviation.sum() < 0.5 * other.deviation.sum()
 
 
 def _changed(table: pa.Table, column: str, values: Any) -> pa.Table:
@@ -188,7 +202,7 @@ DAMAGES: list[tuple[Callable[[pa.Table], pa.Table], str]] = [
     (lambda t: _said_beside(t, version=[]), "is a summary of version []"),
     (lambda t: _said_beside(t, widths=["inf"]), "its widths are ['inf']"),
     (lambda t: _said_beside(t, widths=[1.0]), "its widths are [1.0]"),
-    (lambda t: _said_beside(t, widths=["0x1p-3"] * 2), "for 1 columns"),
+    (lambda t: _said_beside(t, widths=["0x1p-3"] * 2), "for 1 column"),
     (lambda t: _said_beside(t, exact_up_to=True), "it has exact_up_to True"),
     (lambda t: _said_beside(t, about={"notes": "abc"}), "its notes are 'abc'"),
     (lambda t: _said_beside(t, about={"dropped": 10**30}), "the number it dropped is 1000000"),
@@ -525,9 +539,6 @@ def test_gold_of_a_table_in_bins_is_that_of_its_samples() -> None:
     assert of_aside.spent == pytest.approx(of_held.spent, abs=1e-3)
     assert (of_aside.gain_low < of_held.gain_low).all()  # what bins leave open is in it
     assert (of_aside.gain_high > of_held.gain_high).all()
-    few = as_table(summarised(names[: 2 * size], {name: one[: 2 * size] for name, one in columns.items()}))
-    with pytest.raises(InputError, match="too few for that"):
-        fit_frontier(few, "r", n_boot=100).gold("g")
 
 
 def test_the_fit_of_bins_lies_within_its_bound() -> None:
@@ -599,10 +610,48 @@ def test_few_prompts_in_bins_are_these_very_prompts_as_in_memory(prompts: int) -
     assert ((widths > 0.6) & (widths < 1.6)).all()
 
 
-def test_one_prompt_in_bins_is_answered_in_its_reward_and_not_in_gold() -> None:
+def test_few_prompts_in_bins_that_were_not_dealt_are_answered_in_their_reward_and_not_in_gold() -> None:
     values = np.random.default_rng(9).standard_normal(60_000)
     fit = fit_frontier(as_table(summarised(np.zeros(60_000, dtype=int), {"r": values, "g": values}, exact=10)), "r")
     found = fit.at(0.5)
     assert found.gain_low[0] < 1.0 < found.gain_high[0]
-    with pytest.raises(InputError, match="too few for that"):
-        fit.gold("g")
+    for ask in (fit.gold, partial(fit.tilted_gold, lam=[0.1])):
+        with pytest.raises(InputError, match="needs every sample of each, or groups into which these were dealt"):
+            ask("g")
+
+
+def dealt_into(groups: int, name: str, columns: dict[str, np.ndarray]) -> Summary:
+    """Groups of one prompt, by each row's place."""
+    labels = np.array([f"{k % groups} {name}" for k in range(len(columns["r"]))])
+    return summarised(labels, columns, exact=0)
+
+
+def test_groups_add_up_to_their_prompts_whatever_was_merged_first() -> None:
+    rng = np.random.default_rng(3)
+    columns = [{"r": rng.standard_normal(999).round(k), "g": rng.gamma(2.0, size=999)} for k in (2, 9)]
+    parts = [dealt_into(7, name, one) for name, one in zip("ab", columns, strict=True)]
+    whole = summarised(
+        np.repeat(["a", "b"], 999), {k: np.concatenate([one[k] for one in columns]) for k in ("r", "g")}, exact=0
+    )
+    kept = [Kept(one, dealt_into(7, name, dict(reversed(its.items()))), 7) for one, name, its in
+            zip(parts, "ab", columns, strict=True)]  # fmt: skip
+    for both in (kept, kept[::-1]):
+        merged = Kept.merged(both)
+        assert merged.whole == whole
+        assert merged == from_arrow(to_arrow(merged))[0]
+        assert merged.groups == 7
+    lacking = Kept.merged([kept[0], Kept(kept[1].whole)])  # one of whole prompts, and without gold's bins
+    assert (lacking.whole, lacking.turned, lacking.groups) == (whole, None, 0)
+    table = to_arrow(merged)
+    for change, said in (
+        ({"groups": 3}, "its prompts are no groups, of which it tells 3"),
+        ({"groups": True}, "the number of its groups is True"),
+        ({"by_gold": "x"}, "its widths are ['x']"),
+        ({"by_gold": None, "groups": -1}, "the number of its groups is -1"),
+    ):
+        with pytest.raises(InputError) as caught:
+            from_arrow(_said_beside(table, **change))
+        assert said in str(caught.value)
+    rows = table["bins_by_gold"].to_pylist()
+    with pytest.raises(InputError, match="counts by gold disagree"):
+        from_arrow(_changed(table, "bins_by_gold", pa.array([rows[0][:-1], *rows[1:]], table["bins_by_gold"].type)))

@@ -214,13 +214,12 @@ class Scale:
         from alignlib.scale import write_summary
 
         about = {"notes": found.notes, "dropped": found.dropped}
-        counts = (found.n_prompts, int(found.n_samples.sum()))
-        write_summary(found.summaries(), self.summary, about, force=force, counts=counts)
+        write_summary(found.kept(), self.summary, about, force=force, counts=found.kept_counts)
         click.echo(for_terminal(f"Wrote {self.summary}"), err=True)
 
     def _read(self, paths: list[str], where: str, asked: Question, drop_below: int) -> SummaryTable:
         """Read summaries as one, whose first column is what picks."""
-        from alignlib.scale import Summary, read_summary, table_of, with_at_least
+        from alignlib.scale import Kept, read_kept, table_of, with_at_least
 
         if replace(self, summary=None).asked:
             raise BadInput(f"{where} is a summary, made before; leave out the options on parts.")
@@ -231,34 +230,36 @@ class Scale:
                     f"{where} is a summary, made before, and {max(one.opts, key=len)} says how rows are read; leave it "
                     "out, or summarise anew."
                 )
-        found: list[Summary] = []
+        found: list[Kept] = []
         notes: list[str] = []
         dropped = 0
         for path in paths:
-            summary, about = read_summary(path)
-            if summary.columns[0] == "reward" and summary.exact_up_to == 0:  # SQL names nothing
+            kept, about = read_kept(path)
+            summary = kept.summary
+            if kept.unnamed:
                 summary = replace(summary, columns=(*asked.rewards, "gold")[: len(summary.columns)])
+                kept = replace(kept, summary=summary)
             missing = [name for name in asked.rewards if name not in summary.columns]
             if missing or asked.rewards[0] != summary.columns[0]:
                 names = ", ".join(map(repr, summary.columns))
                 raise BadInput(f"{path} summarises {names}, by the first; ask for that as --reward, or summarise anew.")
-            if summary in found:
+            if kept in found:
                 raise BadInput(
-                    f"{paths[found.index(summary)]} and {path} hold the same summary; remove one of them, or its "
+                    f"{paths[found.index(kept)]} and {path} hold the same summary; remove one of them, or its "
                     "samples count twice."
                 )
-            found.append(summary)
+            found.append(kept)
             notes += [note for note in about.get("notes", ()) if note not in notes]
             dropped += int(about.get("dropped", 0))
         for path, its in zip(paths[1:], found[1:], strict=True):
             for what, option_ in (("widths", "--bin-width"), ("exact_up_to", "--exact-up-to"), ("columns", "--reward")):
-                if getattr(its, what) != getattr(found[0], what):
+                if getattr(its.whole, what) != getattr(found[0].whole, what):
                     raise BadInput(
                         f"{paths[0]} and {path} were made with different {option_}; make them anew with the same."
                     )
-        if not any(len(one.sizes) for one in found):
+        if not any(len(one.summary.sizes) for one in found):
             raise BadInput(f"{where} is a summary of no prompts; summarise a table that has some.")
-        merged, note = with_at_least(Summary.merged(found), drop_below)
+        merged, note = with_at_least(Kept.merged(found), drop_below)
         return table_of(merged, (*notes, *filter(None, [note])), dropped)
 
 

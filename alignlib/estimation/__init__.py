@@ -14,7 +14,13 @@ from __future__ import annotations
 from alignlib._core.doors import guard
 from alignlib.estimation.at_kl import Wanted, beta_at, most_of_constant_prompts, samples_wanted
 from alignlib.estimation.best_of_n_in_bins import counted_rules
-from alignlib.estimation.bootstrap import Cells, check_resampling, few_prompts, studentised_interval
+from alignlib.estimation.bootstrap import (
+    Cells,
+    check_resampling,
+    few_prompts,
+    groups_of_fixed,
+    studentised_interval,
+)
 from alignlib.estimation.bounded_mean import bounded_mean_interval
 from alignlib.estimation.draws_per_prompt import DrawsPerPrompt, draws_per_prompt, shown_numbers
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
@@ -58,6 +64,7 @@ __all__ = [
     "first_terms",
     "fit_frontier",
     "gold_turn",
+    "groups_of_fixed",
     "most_of_constant_prompts",
     "samples_wanted",
     "shown_numbers",

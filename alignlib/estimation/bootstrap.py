@@ -18,6 +18,7 @@ __all__ = [
     "Cells",
     "check_resampling",
     "few_prompts",
+    "groups_of_fixed",
     "narrowed",
     "student_interval",
     "studentised_interval",
@@ -103,10 +104,9 @@ class Cells(SameFields):
         >>> Cells.of_samples(np.array([3, 5]), np.random.default_rng(0)).index.tolist()
         [2, 0, 1, 5, 4, 3, 4, 3]
         """
-        prompts = len(n_samples)
-        groups = min(_GROUPS, -(-_ALL_GROUPS // prompts), int(n_samples.min()))
+        groups = groups_of_fixed(n_samples)
         labels = [x * groups + rng.permutation(np.arange(n) % groups) for x, n in enumerate(n_samples.tolist())]
-        return cls(np.concatenate(labels), np.ones(prompts * groups), n_fixed=prompts)
+        return cls(np.concatenate(labels), np.ones(len(n_samples) * groups), n_fixed=len(n_samples))
 
     @classmethod
     def of_fixed(cls, n_samples: IntArray) -> Cells:
@@ -118,8 +118,7 @@ class Cells(SameFields):
             Samples of each prompt.
         """
         prompts = len(n_samples)
-        groups = min(_GROUPS, -(-_ALL_GROUPS // prompts), int(n_samples.min()))
-        return cls(np.empty(0, dtype=np.int64), np.ones(prompts * groups), n_fixed=prompts)
+        return cls(np.empty(0, dtype=np.int64), np.ones(prompts * groups_of_fixed(n_samples)), n_fixed=prompts)
 
     @property
     def of_each(self) -> list[tuple[slice, Cells]]:
@@ -365,6 +364,22 @@ def few_prompts(n_samples: IntArray) -> bool:
     (True, False, False)
     """
     return len(n_samples) < FEWEST_PROMPTS and (len(n_samples) == 1 or int(n_samples.min()) >= _SHOWN_SAMPLES)
+
+
+def groups_of_fixed(n_samples: IntArray) -> int:
+    """Return how many groups the samples of each of fixed prompts are dealt into.
+
+    Parameters
+    ----------
+    n_samples : array of int (prompts,)
+        Samples of each prompt.
+
+    Examples
+    --------
+    >>> [groups_of_fixed(np.full(prompts, 60_000)) for prompts in (1, 5, 19)]
+    [50, 40, 11]
+    """
+    return min(_GROUPS, -(-_ALL_GROUPS // len(n_samples)), int(n_samples.min()))
 
 
 def studentised_interval(

@@ -190,7 +190,6 @@ def gold_of_rules(
         If the columns are no pair, a rule draws more than there are samples, or a prompt by itself has two of these.
     """
     check_pair(table, reward, gold)
-    _check_prompts(table, cells)
     fewest = int(table.n_samples.min())
     most = fewest // 2 if cells.fixed_prompts else fewest
     chosen = BestOfN.along(np.unique(np.round(np.geomspace(1, most, 50)))) if rules is None else rules
@@ -247,7 +246,6 @@ def tilted_gold(
         If the columns are no pair, a prompt has fewer than three samples, or no λ is supported.
     """
     check_pair(table, reward, gold)
-    _check_prompts(table, cells)
     fewest = int(table.n_samples.min())
     require(fewest >= 3, f"The curve along λ needs at least 3 samples of every prompt; one has {fewest}. Sample more.")
     require(
@@ -260,15 +258,6 @@ def tilted_gold(
     require(bool(supported[0]), f"lam must not exceed {most:.3g}, what the samples support; got {grid[0]:g}.")
     curves = tilted_curves(table, reward, gold, grid, cells)
     return _result(("lam", _TILT, "λ"), grid, curves, supported, cells, weights, level, table, gold, 0)
-
-
-def _check_prompts(table: RewardTable, cells: Cells) -> None:
-    require(
-        table.all_held or not cells.fixed_prompts,
-        f"gold of samples in bins needs prompts that stand for others, and "
-        f"{counted(table.n_prompts, 'prompt')} are too few for that; pass a larger exact_up_to to keep every sample.",
-        "gold",
-    )
 
 
 def _result(

@@ -13,6 +13,7 @@ from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_of_counts
 from alignlib.estimation.halves import canonical_rank, either_way, part_weight, parts_of, sort_keys
+from alignlib.estimation.in_groups import in_groups
 from alignlib.estimation.small_tilts import MANY_BLOCKS, narrow_to_wide
 from alignlib.estimation.tilted_mean import jackknife_tilted_means
 from alignlib.rules import Rule, prepare
@@ -100,9 +101,11 @@ def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, c
     ess /= table.n_prompts
     ahead, last = (np.stack([np.interp(lam, lam[some], one) for one in part]) for part in (aheads, lasts))
     if cells.fixed_prompts:
-        parts = _of_samples(table, reward, gold, lam, cells, of_cells)
+        parts = (_of_samples if table.all_held else _of_groups)(table, reward, gold, lam, cells, of_cells)
         ahead, last = (np.broadcast_to(part.mean(axis=0), parts[0].shape) for part in (ahead, last))
-        return GoldCurves(parts[0], *either_way(ahead, last, cells.whole[0]), parts[1], parts[2], ess)
+        down, up = either_way(ahead, last, cells.whole[0])
+        below, above = open_.mean(axis=1)
+        return GoldCurves(parts[0], down - below, up + above, parts[1], parts[2], ess)
     gold_gain, proxy, kl = of_cells / cells.size[:, None]
     ahead, last = ahead / cells.size[:, None], last / cells.size[:, None]
     down, up = either_way(ahead, last, cells.whole[0])
@@ -159,6 +162,15 @@ def _of_samples(
     return cells.joined(parts).swapaxes(0, 1)
 
 
+def _of_groups(
+    table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells, whole: FloatArray
+) -> FloatArray:
+    """Return the same of prompts whose samples are in bins."""
+    dealt = in_groups(table, reward, len(cells.size) // cells.n_fixed, gold)
+    parts = [own.cells.about(own.tilted_without(lam), whole[:, x]) for x, own in enumerate(dealt)]
+    return cells.joined(parts).swapaxes(0, 1)
+
+
 def _plug_in_without(proxies: FloatArray, golds: FloatArray, lam: FloatArray, cells: Cells) -> FloatArray:
     """Return gold gain, proxy gain and KL at each λ with each group of a prompt left out, (groups, 3, L)."""
     top = proxies.max()
@@ -208,7 +220,11 @@ def rule_curves(
         for total, values in zip(of_cells, _rules(proxies, golds, rules), strict=True):
             _add(total, index[where], values)
         tied += int((proxies[:, 1:] == proxies[:, :-1]).any(axis=1).sum())
-    if cells.fixed_prompts:
+    if cells.fixed_prompts and not table.all_held:
+        dealt = in_groups(table, reward, len(cells.size) // cells.n_fixed, gold)
+        each = [own.cells.about(own.rules_without(rules)[:, [3, 1, 0]], of_cells[:, x]) for x, own in enumerate(dealt)]
+        of_cells = cells.joined(each).swapaxes(0, 1)
+    elif cells.fixed_prompts:
         proxies, golds = table.column(reward), table.column(gold)
 
         def of_prompt(where: slice, own: Cells, whole: FloatArray) -> FloatArray:
@@ -223,9 +239,10 @@ def rule_curves(
     else:
         of_cells /= cells.size[:, None]
         open_ /= cells.size[:, None]
+    if cells.fixed_prompts:
+        open_ = np.broadcast_to(open_.mean(axis=1, keepdims=True), (2, *of_cells[0].shape))
     ess = table.n_samples.mean() / np.array([rule.draws for rule in rules])
-    below, above = (np.zeros_like(of_cells[0]), np.zeros_like(of_cells[0])) if cells.fixed_prompts else open_
-    return GoldCurves(of_cells[0], -below, above, of_cells[1], of_cells[2], ess), tied
+    return GoldCurves(of_cells[0], -open_[0], open_[1], of_cells[1], of_cells[2], ess), tied
 
 
 def _rules(proxies: FloatArray, golds: FloatArray, rules: Sequence[Rule]) -> FloatArray:

@@ -213,7 +213,10 @@ def gold_of_counted_rules(samples: CountedSamples, rules: Sequence[Rule], gold: 
         mass, least, most = chances_in_bins(samples, rule.n)
         some = len(mass)
         number, middle = samples.bins.count[:some], mass / samples.bins.count[:some]
-        spread = np.sqrt(np.maximum(most - middle, 0.0) * np.maximum(middle - least, 0.0))
+        # From the sample below the bin to its last one chances are convex in the rank: they lie below the chord.
+        apart, risen = most - least, np.maximum(middle - least, 0.0)
+        chord = np.square(apart) * (number + 1.0) * (2.0 * number + 1.0) / (6.0 * np.square(number))
+        spread = np.sqrt(np.clip(chord - np.square(risen), 0.0, np.maximum(apart - risen, 0.0) * risen))
         spread[samples.bins.least[:some] == samples.bins.most[:some]] = 0.0  # samples that tie are kept alike
         open_ = float((number * its.deviation[:some]) @ spread) + rounding
         found[0, j] = float(mass @ (its.mean[:some] - base))

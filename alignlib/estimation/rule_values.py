@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence, Renyi
 from alignlib.estimation.best_of_n_in_bins import counted_rules
@@ -28,10 +28,6 @@ __all__ = ["LeftOpen", "attained", "cell_values", "further_kl", "rules_along", "
 _BLOCK = 1 << 18  # samples in work at a time
 _FEW_SAMPLES, _ENOUGH_PROMPTS = 16, 20_000
 _MOST_OFF = 1.0 / 3.0  # of what a rule spends: an estimate that may be off by more says nothing
-_NEEDS_EVERY_SAMPLE = (
-    "gold of fewer than twenty prompts needs every sample of each, and some have theirs in bins; pass a larger "
-    "exact_up_to to keep them."
-)
 _HIGH_ORDER = 2.0  # of Rényi divergences: beyond it few samples of rewards that tie do not tell the moments
 
 
@@ -103,7 +99,6 @@ def cell_values(
         values += some
     of_bins = np.zeros((4, len(rules)))
     other = None if counted == picking else counted
-    require(other is None or table.all_held or not cells.fixed_prompts, _NEEDS_EVERY_SAMPLE, "gold")
     of_counted = partial(_of_counted, rules=rules, divergence=divergence, bounds=bounds, gold=other)
     off = np.abs(values[3:].sum(axis=1)) / table.n_prompts
     values = values[:3]
@@ -115,8 +110,9 @@ def cell_values(
         values /= cells.size[:, None]
         return values[0], values[1], values[2], open_
     if not table.all_held:
-        dealt = in_groups(table, picking, len(cells.size) // cells.n_fixed)
-        each = [one.cells.about(one.rules_without(rules), values[:, x]) for x, one in enumerate(dealt)]
+        dealt = in_groups(table, picking, len(cells.size) // cells.n_fixed, other)
+        of_values = [0, 1, 2] if other is None else [0, 3, 2]
+        each = [one.cells.about(one.rules_without(rules)[:, of_values], values[:, x]) for x, one in enumerate(dealt)]
         pseudo = cells.joined(each)
         return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2], open_
     picked, gold = table.column(picking), table.column(counted)

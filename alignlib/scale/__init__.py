@@ -31,12 +31,13 @@ from alignlib.scale.bounds import log_partition_bounds
 from alignlib.scale.engine import Engine, engine_for
 from alignlib.scale.gain_bounds import best_of_n_bounds, gain_bounds, kl_bounds
 from alignlib.scale.heads import Head
+from alignlib.scale.kept import Kept
 from alignlib.scale.keys import keys_of
 from alignlib.scale.opening import open_parts, table_of, with_at_least
 from alignlib.scale.parts import is_many, list_parts
 from alignlib.scale.reading_parts import CorruptPartError, Question, first_file
 from alignlib.scale.summary import EXACT_UP_TO, Summary
-from alignlib.scale.summary_file import is_summary, read_summary, sql, write_summary
+from alignlib.scale.summary_file import is_summary, read_kept, read_summary, sql, write_summary
 from alignlib.scale.summary_table import SummaryTable
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "CorruptPartError",
     "Engine",
     "Head",
+    "Kept",
     "Question",
     "Summary",
     "SummaryTable",
@@ -61,6 +63,7 @@ __all__ = [
     "list_parts",
     "log_partition_bounds",
     "open_parts",
+    "read_kept",
     "read_summary",
     "sql",
     "table_of",

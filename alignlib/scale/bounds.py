@@ -192,7 +192,7 @@ def _further(bins: Bins, width: float, further: Further, its: float) -> CountedF
     """
     mean = further.mean(its, bins.count)
     slack = its * 2.0**-STEPS
-    deviation = np.sqrt(np.maximum(further.most - mean, 0.0) * np.maximum(mean - further.least, 0.0))
+    deviation = further.deviation(its, bins.count)
     deviation += np.where(further.most > further.least, slack, 0.0)
     of_reward = np.sqrt(bins.variance(width)) + np.where(bins.most > bins.least, width * 2.0**-STEPS, 0.0)
     middle = width * its * further.covariance(bins.total, bins.count)

@@ -1,7 +1,8 @@
 """What bins of one reward hold of another, such as gold: sums, ends, and how it goes with the first within each bin.
 
 A value is ``w (h + v/2²⁴)`` with whole numbers h and v, rounded down. Kept are ``Σh`` and ``Σv``, ``Σuh`` with the
-steps u of the first reward within its bin, and the least and the largest value. Sums are of whole numbers, so exact.
+steps u of the first reward within its bin, ``Σh²``, and the least and the largest value. Sums are of whole numbers, so
+exact.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ __all__ = ["Further"]
 
 STEPS = 24  # bits of a reward's place in its bin
 _MASK = (1 << STEPS) - 1
+_UNKNOWN = 1 << 40  # in the place of squares that nothing bounds
+_ROUNDED = 4e-16
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,8 @@ class Further(SameFields):
         Sums of its values, whole widths ``Σh`` and steps ``Σv``.
     cross_high, cross_low : array of int (bins,)
         ``Σuh`` in units of 2²⁴, and the rest.
+    square_high, square_low : array of int (bins,)
+        ``Σh²`` in units of 2²⁴, and the rest; of a summary of an earlier version the most that it may be.
     least, most : array (bins,)
         Its smallest and its largest value; infinite where a summary of an earlier version does not tell.
     """
@@ -38,6 +43,8 @@ class Further(SameFields):
     low: IntArray
     cross_high: IntArray
     cross_low: IntArray
+    square_high: IntArray
+    square_low: IntArray
     least: FloatArray
     most: FloatArray
 
@@ -50,8 +57,9 @@ class Further(SameFields):
         bins : int
             Their number.
         """
-        high, low, cross_high, cross_low = np.zeros((4, bins), dtype=np.int64)
-        return cls(high, low, cross_high, cross_low, np.full(bins, np.inf), np.full(bins, -np.inf))
+        high, low, cross_high, cross_low, square_high, square_low = np.zeros((6, bins), dtype=np.int64)
+        ends = np.full(bins, np.inf), np.full(bins, -np.inf)
+        return cls(high, low, cross_high, cross_low, square_high, square_low, *ends)
 
     @classmethod
     def of_sums(cls, high: IntArray, low: IntArray) -> Further:
@@ -63,7 +71,33 @@ class Further(SameFields):
             Whole widths and steps.
         """
         zero = np.zeros_like(high)
-        return cls(high, low, zero, zero, np.full(len(high), -np.inf), np.full(len(high), np.inf))
+        ends = np.full(len(high), -np.inf), np.full(len(high), np.inf)
+        return cls(high, low, zero, zero, zero + _UNKNOWN, zero, *ends)
+
+    @classmethod
+    def without_squares(
+        cls, sums: Sequence[IntArray], ends: Sequence[FloatArray], count: IntArray, width: float
+    ) -> Further:
+        """Return what is known where squares are not: their place takes the most that the ends and the mean allow.
+
+        Parameters
+        ----------
+        sums : four arrays of int (bins,)
+            ``high``, ``low``, ``cross_high`` and ``cross_low``.
+        ends : two arrays (bins,)
+            ``least`` and ``most``.
+        count : array of int (bins,)
+            Samples.
+        width : float
+            Width of the column's bins.
+        """
+        n = np.maximum(count, 1)
+        least, most = (np.floor(one / width) for one in ends)
+        high, low, cross_high, cross_low = sums
+        mean = np.clip(high / n, least, most)
+        squares = n * (np.square(mean) + (most - mean) * (mean - least))
+        square = np.ceil(np.ldexp(np.minimum(squares, 2.0**62), -STEPS)).astype(np.int64) + 1
+        return cls(high, low, cross_high, cross_low, square, np.zeros_like(square), ends[0], ends[1])
 
     @classmethod
     def joined(cls, parts: Sequence[Further]) -> Further:
@@ -89,12 +123,14 @@ class Further(SameFields):
             The values.
         """
         whole = places >> STEPS
-        product = step * whole  # below 2^54
+        product, square = step * whole, whole * whole  # below 2^54 and 2^60
         for total, some in (
             (self.high, whole),
             (self.low, places & _MASK),
             (self.cross_high, product >> STEPS),
             (self.cross_low, product & _MASK),
+            (self.square_high, square >> STEPS),
+            (self.square_low, square & _MASK),
         ):
             np.add.at(total, bins, some)
         np.minimum.at(self.least, bins, values)
@@ -118,11 +154,10 @@ class Further(SameFields):
         first : array of int
             Where each run begins.
         """
-        high, low, cross_high, cross_low = (
-            np.add.reduceat(one, first) for one in (self.high, self.low, self.cross_high, self.cross_low)
-        )
+        sums = (self.high, self.low, self.cross_high, self.cross_low, self.square_high, self.square_low)
+        high, low, cross_high, cross_low, square_high, square_low = (np.add.reduceat(one, first) for one in sums)
         least, most = np.minimum.reduceat(self.least, first), np.maximum.reduceat(self.most, first)
-        return Further(high, low, cross_high, cross_low, least, most).carried()
+        return Further(high, low, cross_high, cross_low, square_high, square_low, least, most).carried()
 
     def carried(self) -> Further:
         """Return the same with rests that are less than a unit, and without negative zeros.
@@ -133,6 +168,8 @@ class Further(SameFields):
             self,
             cross_high=self.cross_high + (self.cross_low >> STEPS),
             cross_low=self.cross_low & _MASK,
+            square_high=self.square_high + (self.square_low >> STEPS),
+            square_low=self.square_low & _MASK,
             least=self.least + 0.0,
             most=self.most + 0.0,
         )
@@ -149,6 +186,23 @@ class Further(SameFields):
         """
         inside = width * (self.high / count + np.ldexp(self.low / count + 0.5, -STEPS))
         return np.asarray(np.clip(inside, self.least, self.most))
+
+    def deviation(self, width: float, count: IntArray) -> FloatArray:
+        """Return the standard deviation in each bin, at most: by the squares, and by the ends.
+
+        Parameters
+        ----------
+        width : float
+            Width of the column's bins.
+        count : array of int (bins,)
+            Samples.
+        """
+        mean, whole = self.mean(width, count), self.high / count
+        by_ends = np.sqrt(np.maximum(self.most - mean, 0.0) * np.maximum(mean - self.least, 0.0))
+        squares = np.ldexp(self.square_high / count, STEPS) + self.square_low / count
+        variance = np.maximum(squares - np.square(whole), 0.0) + _ROUNDED * np.square(whole)
+        # The part of a width that a value has beyond whole ones deviates by one half at most.
+        return np.asarray(np.minimum(by_ends, width * (np.sqrt(variance) + 0.5)))
 
     def covariance(self, total: IntArray, count: IntArray) -> FloatArray:
         """Return the covariance of u and h in each bin, in units of both widths.

@@ -16,25 +16,22 @@ from alignlib._core.errors import InputError
 from alignlib._core.locks import beside_others
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
+from alignlib.scale.dealt import Dealt, groups_for
 from alignlib.scale.engine import Engine, Here
-from alignlib.scale.heads import Head
-from alignlib.scale.joining import Joining, Tell, part_sizes, spans, usual_bins
+from alignlib.scale.heads import Head, together
+from alignlib.scale.joining import Joined, Joining, Tell, part_sizes, spans, usual_bins
+from alignlib.scale.kept import Kept
 from alignlib.scale.notes_on_parts import written_twice
 from alignlib.scale.parts import Part, list_parts
 from alignlib.scale.passes import Held
 from alignlib.scale.reading_parts import Question, first_ranges
-from alignlib.scale.store import only
+from alignlib.scale.store import Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.scale.summary_table import SummaryTable
 
 __all__ = ["open_parts", "table_of", "with_at_least"]
 
 _ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
-_GROUPS = 50  # of the samples of a single prompt
-_DEALT = (
-    "The {:,} samples of the one prompt are dealt at random into {} groups that count as prompts: what differs between "
-    "them is chance."
-)
 _FEW_BINS = 128  # over the rewards of a prompt: of fewer a word is said
 _FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
@@ -116,24 +113,13 @@ def open_parts(
         rows = held * sum(part_sizes(parts)) / (_BYTES_OF_A_ROW * len(question.rewards))
         bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
         reading = Joining(parts, location, folder, bits, drop_below, skip_corrupt, engine, tell)
-        found = plain = reading.of(replace(question, widths=widths), finer=bin_width is None)
-        stores, notes, aside = plain.stores, plain.notes, dict[str, SummaryTable]()
+        plain = reading.of(replace(question, widths=widths), finer=bin_width is None)
+        stores, notes, aside = plain.stores, plain.notes, dict[str, SummaryTable | Dealt]()
         if len(question.rewards) == len(widths) == 2 and plain.in_bins:
-            # Bins by the one reward do not tell the law of the other, which has bins of its own.
-            asked = plain.question
-            if sum(head.prompts for head in plain.heads.values()) == 1:
-                reading, asked = replace(reading, drop_below=0), replace(asked, groups=_GROUPS)
-                found = reading.of(asked, finer=False)
-                stores = [*stores, *found.stores]
-                notes = [*notes, _DEALT.format(sum(one.samples for one in found.done), _GROUPS)]
-            if found.in_bins:
-                turned = replace(asked, rewards=asked.rewards[::-1], widths=asked.widths[::-1])
-                other = reading.of(turned, finer=bin_width is None)
-                stores, its = [*stores, *other.stores], other.pieces(engine)
-                columns = its[0]().columns
-                aside[columns[0]] = SummaryTable(its, list(other.heads.values()), columns, engine=engine)
-        done, heads, pieces = plain.done, found.heads, found.pieces(engine)
-        notes += [*_coarse(list(heads.values()), found.question.widths[0]), _ORDER]
+            more = _by_gold(plain, reading, aside, finer=bin_width is None)
+            stores = [*stores, *more]
+        done, heads, pieces = plain.done, plain.heads, plain.pieces(engine)
+        notes += [*_coarse(list(heads.values()), plain.question.widths[0]), _ORDER]
         if question.sample is None:
             notes += written_twice(plain.first(), location, plain.stores[-1].first_range(done))
         dropped = sum(one.dropped for one in done)
@@ -149,13 +135,40 @@ def open_parts(
         del (
             heads,
             done,
-            found,
             plain,
         )  # the table has its own arrays: of many prompts these are a good part of the memory
         yield table
         if not keep and is_last():
             for store in stores:
                 store.clear(parts)
+
+
+def _by_gold(plain: Joined, reading: Joining, aside: dict[str, SummaryTable | Dealt], *, finer: bool) -> list[Store]:
+    """Read parts again, into bins by gold: those by another reward do not tell its law.
+
+    Few prompts are dealt into groups too, and so in bins by either.
+    """
+    asked = plain.question
+    sizes = together([head.sizes for head in plain.heads.values()], [head.prompts for head in plain.heads.values()])
+    groups = groups_for(sizes)
+    stores = list[Store]()
+    if groups:
+        reading, asked = replace(reading, drop_below=0), replace(asked, groups=groups, exact_up_to=0)
+        names = [name for piece in plain.pieces(reading.engine) for name in piece().names.to_pylist()]
+        both = [asked]
+    else:
+        both = []
+    both.append(replace(asked, rewards=asked.rewards[::-1], widths=asked.widths[::-1]))
+    for one in both:
+        found = reading.of(one, finer=finer and one is both[-1])
+        stores += found.stores
+        pieces = found.pieces(reading.engine)
+        columns = pieces[0]().columns
+        if groups:
+            aside[columns[0]] = Dealt(Summary.merged([piece() for piece in pieces]), names, groups)
+        else:
+            aside[columns[0]] = SummaryTable(pieces, list(found.heads.values()), columns, engine=reading.engine)
+    return stores
 
 
 def _coarse(heads: Sequence[Head], width: float) -> list[str]:
@@ -173,13 +186,13 @@ def _coarse(heads: Sequence[Head], width: float) -> list[str]:
     return [said]
 
 
-def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> SummaryTable:
+def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 0) -> SummaryTable:
     """Return the table over a summary in memory.
 
     Parameters
     ----------
-    summary : Summary
-        Samples of prompts.
+    summary : Summary or Kept
+        Samples of prompts, or all that a file kept of them.
     notes : sequence of str
         Sentences on how it was made.
     dropped : int
@@ -192,24 +205,32 @@ def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> S
     >>> table_of(summary).prompt_means("reward").tolist()
     [1.0]
     """
-    held, head = Held(summary), Head.of(summary)
-    notes = (*notes, *(one for one in _coarse([head], summary.widths[0]) if one not in notes))
-    return SummaryTable([held], [head], summary.columns, notes=notes, dropped=dropped)
+    kept = summary if isinstance(summary, Kept) else Kept(summary)
+    whole = kept.whole
+    held, head = Held(whole), Head.of(whole)
+    notes = (*notes, *(one for one in _coarse([head], whole.widths[0]) if one not in notes))
+    aside, groups = dict[str, SummaryTable | Dealt](), groups_for(whole.sizes)
+    if kept.turned is not None and 0 < groups <= kept.groups:
+        names = whole.names.to_pylist()
+        aside = {one.columns[0]: Dealt(one, names, groups) for one in (kept.summary, kept.turned)}
+    elif kept.whole_turned is not None:
+        aside = {whole.columns[1]: table_of(kept.whole_turned)}
+    return SummaryTable([held], [head], whole.columns, notes=notes, dropped=dropped, aside=aside)
 
 
-def with_at_least(summary: Summary, n: int) -> tuple[Summary, str]:
-    """Return the summary of the prompts with enough samples, and a sentence on the others.
+def with_at_least(kept: Kept, n: int) -> tuple[Kept, str]:
+    """Return the prompts with enough samples, and a sentence on the others.
 
     Parameters
     ----------
-    summary : Summary
+    kept : Kept
         Samples of prompts.
     n : int
         Fewest samples of a prompt that stays.
 
     Returns
     -------
-    summary : Summary
+    kept : Kept
         The same one where all stay.
     sentence : str
         How many were left out, empty where none were.
@@ -223,16 +244,17 @@ def with_at_least(summary: Summary, n: int) -> tuple[Summary, str]:
     --------
     >>> import pyarrow as pa
     >>> summary = Summary.of(pa.array(["a", "b"]), np.array([2, 1]), {"reward": np.array([0.0, 2.0, 1.0])})
-    >>> with_at_least(summary, 2)[0].names.to_pylist()
+    >>> with_at_least(Kept(summary), 2)[0].whole.names.to_pylist()
     ['a']
     """
-    kept = np.flatnonzero(summary.sizes >= n)
-    if len(kept) == len(summary.sizes):
-        return summary, ""
-    require(len(kept) > 0, f"drop_below must leave a prompt: none has {n} samples.", "drop_below")
-    few = len(summary.sizes) - len(kept)
-    said = f"{few} of {counted(len(summary.sizes), 'prompt')} left out, with fewer than {n} samples."
-    return only(summary, kept), said
+    sizes = kept.whole.sizes
+    few = int((sizes < n).sum())
+    if not few:
+        return kept, ""
+    require(few < len(sizes), f"drop_below must leave a prompt: none has {n} samples.", "drop_below")
+    said = f"{few} of {counted(len(sizes), 'prompt')} left out, with fewer than {n} samples."
+    plain, rows = kept.plain, np.flatnonzero(sizes >= n)
+    return replace(plain, summary=only(plain.summary, rows), turned=plain.turned and only(plain.turned, rows)), said
 
 
 def _first_look(parts: Sequence[Part], question: Question, skip_corrupt: bool) -> tuple[tuple[float, ...], float]:

@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
+from alignlib._core.hashed import hashed
+from alignlib.scale.dealt import names_of_groups
+from alignlib.scale.keys import keys_of
 from alignlib.scale.parts import Part, opened
 from alignlib.scale.responses import Responses
 from alignlib.scale.summary import Summary
@@ -21,6 +24,7 @@ from alignlib.tables import TableFile, open_pieces, read_samples
 __all__ = ["CorruptPartError", "Question", "Reading", "first_file", "first_ranges", "summaries"]
 
 _BLOCK = 1 << 15  # names that are looked at together
+_SALT = 3  # of what deals samples into groups
 _DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float
 
 
@@ -55,7 +59,7 @@ class Question:
     exact_up_to : int
         The most samples of a prompt that are kept one by one.
     groups : int
-        Groups among which all samples are dealt at random, in place of prompts; 0 for none.
+        Groups among which the samples of each prompt are dealt at random, each a prompt of its own; 0 for none.
 
     Examples
     --------
@@ -250,7 +254,7 @@ def _of_piece(file: TableFile, question: Question) -> Reading:
     kept = samples.without_gaps(question.drop_missing)
     columns = {name: np.asarray(values) for name, values in kept.rewards.items()}
     if question.groups:
-        return Reading(_dealt(file, columns, question), samples.size - kept.size)
+        return Reading(_dealt(file, kept.identifiers, kept.told_apart, columns, question), samples.size - kept.size)
     prompts, sizes = _runs(kept.identifiers)
     widths = question.widths or None
     found = Summary.of(prompts, sizes, columns, widths=widths, exact_up_to=question.exact_up_to)
@@ -259,17 +263,29 @@ def _of_piece(file: TableFile, question: Question) -> Reading:
     return Reading(found, samples.size - kept.size, responses, kind, _truths(file, question))
 
 
-def _dealt(file: TableFile, columns: dict[str, FloatArray], question: Question) -> Summary:
-    """Return the samples of a piece dealt into groups, by chance that the place of the piece decides."""
-    place = hashlib.blake2b(f"{file.path} {file.first_row}".encode(), digest_size=8).digest()
-    size = len(next(iter(columns.values())))
-    of = np.random.default_rng(int.from_bytes(place, "big")).integers(0, question.groups, size)
-    order, sizes = np.argsort(of, kind="stable"), np.bincount(of, minlength=question.groups)
+def _dealt(
+    file: TableFile,
+    identifiers: pa.Array,
+    told_apart: pa.Array | None,
+    columns: dict[str, FloatArray],
+    question: Question,
+) -> Summary:
+    """Return the samples of a piece dealt into groups: by the names of samples, or else by the place of the piece."""
+    names = identifiers.dictionary_encode()
+    prompt = names.indices.to_numpy().astype(np.int64)
+    if told_apart is None or told_apart.null_count:
+        place = hashlib.blake2b(f"{file.path} {file.first_row}".encode(), digest_size=8).digest()
+        of = np.random.default_rng(int.from_bytes(place, "big")).integers(0, question.groups, len(prompt))
+    else:  # in whatever file they are
+        keys = keys_of(names.dictionary)[prompt] ^ hashed(keys_of(told_apart.dictionary_encode()), 1)
+        of = (hashed(keys, _SALT) % np.uint64(question.groups)).astype(np.int64)
+    code = prompt * question.groups + of
+    order, sizes = np.argsort(code, kind="stable"), np.bincount(code)
     held = np.flatnonzero(sizes)
     dealt = {name: values[order] for name, values in columns.items()}
-    names = pa.array([f"group {k + 1}" for k in held.tolist()])
+    called = names_of_groups(names.dictionary, held // question.groups, held % question.groups)
     widths = question.widths or None
-    return Summary.of(names, sizes[held], dealt, widths=widths, exact_up_to=question.exact_up_to)
+    return Summary.of(called, sizes[held], dealt, widths=widths, exact_up_to=question.exact_up_to)
 
 
 def _runs(names: pa.Array) -> tuple[pa.Array, IntArray]:

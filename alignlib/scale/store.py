@@ -32,7 +32,7 @@ from alignlib.scale.summary_file import from_batch, to_batch
 __all__ = ["Again", "Done", "Store", "load_piece", "only"]
 
 _FLUSHED = 1 << 20  # samples of a part that wait in memory
-_VERSION = 4  # of what is kept; other versions are done anew
+_VERSION = 5  # of what is kept; other versions are done anew
 
 
 @dataclass(frozen=True)

@@ -218,6 +218,20 @@ class Summary(SameFields):
             f"{int(self.binned.sum())} prompts in {len(self.bins.row)} bins>"
         )
 
+    def by_second(self, width: float, bins: Bins) -> Summary:
+        """Return the same samples by the second of two columns.
+
+        Parameters
+        ----------
+        width : float
+            Of its bins.
+        bins : Bins
+            Those of the prompts that are in bins.
+        """
+        values = _descending(self.sizes[~self.binned], self.values[::-1])
+        columns, widths = self.columns[::-1], (width, self.widths[0])
+        return replace(self, columns=columns, widths=widths, values=values, bins=bins)
+
     def split(self, bits: int) -> list[Summary]:
         """Return the summaries of buckets of keys, in order; most of few prompts hold none.
 

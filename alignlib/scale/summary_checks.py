@@ -15,13 +15,15 @@ import pyarrow as pa
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError, quoted
+from alignlib._core.names import counted
 from alignlib.scale.bins import STEPS, Bins
 from alignlib.tables import LARGEST_REWARD
 
-__all__ = ["check_bins", "check_column", "check_meta", "check_values", "damaged", "read_meta"]
+__all__ = ["check_bins", "check_by_gold", "check_column", "check_meta", "check_values", "damaged", "read_meta"]
 
 _MASK = (1 << STEPS) - 1
 _MOST_COUNT, _MOST_INDEX = 1 << 32, 1 << 30
+_MOST_GROUPS = 1024  # of a prompt
 _SLACK = 1e-9  # of sums that are compared as floats
 
 
@@ -94,14 +96,52 @@ def check_meta(meta: Mapping[str, Any], columns: Sequence[str], path: str) -> tu
         raise damaged(path, f"its notes are {quoted(notes)}")
     if isinstance(dropped, bool) or not isinstance(dropped, int) or not 0 <= dropped < 1 << 63:
         raise damaged(path, f"the number it dropped is {quoted(dropped)}")
+    return _as_widths(widths, len(columns), path), most
+
+
+def _as_widths(widths: object, number: int, path: str) -> tuple[float, ...]:
     try:
         found = tuple(float.fromhex(one) for one in widths) if isinstance(widths, list) else ()
     except (TypeError, ValueError, OverflowError) as error:
         raise damaged(path, f"its widths are {quoted(widths)}") from error
     whole = all(math.isfinite(one) and one > 0.0 and math.frexp(one)[0] == 0.5 for one in found)
-    if not isinstance(widths, list) or not whole or len(found) != len(columns):
-        raise damaged(path, f"its widths are {quoted(widths)}, for {len(columns)} columns")
-    return found, most
+    if not isinstance(widths, list) or not whole or len(found) != number:
+        raise damaged(path, f"its widths are {quoted(widths)}, for {counted(number, 'column')}")
+    return found
+
+
+def check_by_gold(meta: Mapping[str, Any], columns: Sequence[str], path: str) -> tuple[float | None, int]:
+    """Return the width of bins by gold, None where there are none, and the number of groups of each prompt.
+
+    Parameters
+    ----------
+    meta : mapping
+        What a summary says of itself.
+    columns : sequence of str
+        Its rewards.
+    path : str
+        What messages call the file.
+
+    Returns
+    -------
+    width : float, optional
+        Of bins by gold.
+    groups : int
+        Of each prompt, 0 where prompts are whole.
+
+    Raises
+    ------
+    InputError
+        Where they are of another kind.
+    """
+    width, groups = meta.get("by_gold"), meta.get("groups", 0)
+    if isinstance(groups, bool) or not isinstance(groups, int) or not 0 <= groups <= _MOST_GROUPS:
+        raise damaged(path, f"the number of its groups is {quoted(groups)}")
+    if width is None:
+        return None, groups
+    if len(columns) != 2:
+        raise damaged(path, f"it has bins by gold, and {counted(len(columns), 'column')}")
+    return _as_widths([width], 1, path)[0], groups
 
 
 def _is_name(kind: Any) -> bool:
@@ -230,6 +270,9 @@ def check_bins(bins: Bins, widths: Sequence[float], path: str) -> None:
             ok &= (np.abs(its.high) <= count * float(_MOST_INDEX)) & (its.low >= 0) & (its.low <= count * float(_MASK))
             ok &= (its.cross_low >= 0) & (its.cross_low <= count * float(_MASK)) & (its.least <= its.most)
             ok &= np.abs(its.cross_high) <= count * float(_MOST_INDEX)
+            squares = np.ldexp(its.square_high.astype(np.float64), STEPS) + its.square_low
+            ok &= (its.square_low >= 0) & (its.square_low <= count * float(_MASK))
+            ok &= _near(np.square(its.high.astype(np.float64)) / np.maximum(count, 1), squares)
             known = np.isfinite(its.least)
             ok &= ~known | (its.least * count <= value + slack + count * its_width * 2.0**-STEPS)
             ok &= ~known | (value <= its.most * count + slack)

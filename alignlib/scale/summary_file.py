@@ -17,10 +17,20 @@ from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import whole_file
 from alignlib.scale.bins import STEPS, Bins, check_width
+from alignlib.scale.dealt import are_groups
 from alignlib.scale.further import Further
+from alignlib.scale.kept import Kept
 from alignlib.scale.keys import keys_of, plain_names
 from alignlib.scale.summary import Summary
-from alignlib.scale.summary_checks import check_bins, check_column, check_meta, check_values, damaged, read_meta
+from alignlib.scale.summary_checks import (
+    check_bins,
+    check_by_gold,
+    check_column,
+    check_meta,
+    check_values,
+    damaged,
+    read_meta,
+)
 from alignlib.tables import check_alone
 
 __all__ = [
@@ -29,6 +39,7 @@ __all__ = [
     "from_batch",
     "holds_summary",
     "is_summary",
+    "read_kept",
     "read_summary",
     "sql",
     "to_arrow",
@@ -36,27 +47,32 @@ __all__ = [
     "write_summary",
 ]
 
-VERSION = 3  # of version 2 bins tell of gold its sums alone; of version 1 the steps were finer, 2³¹ of a bin
-_READ = (2, VERSION)
+VERSION = 4  # of 3 bins lack squares of gold, of 2 they have its sums alone; of 1 steps were finer, 2³¹ of a bin
+_READ = (2, 3, VERSION)
 _KEY = b"alignlib_summary"
 _REWARD = "reward."
+_TURNED = "bins_by_gold"
 _BIN = ("index", "count", "total", "square_high", "square_low", "least", "most")
 _SQL_BIN = ("bin", "count", "total", "square_high", "square_low", "least", "most")
-_FURTHER = ("high", "low", "cross_high", "cross_low", "least", "most")
+_FURTHER = ("high", "low", "cross_high", "cross_low", "square_high", "square_low", "least", "most")
 
 
-def to_arrow(summary: Summary, about: dict[str, Any] | None = None, counts: tuple[int, int] | None = None) -> pa.Table:
-    """Return a summary as an Arrow table: prompts, their samples by column, their bins.
+def to_arrow(
+    summary: Summary | Kept, about: dict[str, Any] | None = None, counts: tuple[int, int] | None = None
+) -> pa.Table:
+    """Return a summary as an Arrow table: prompts, their samples by column, their bins, and those by gold.
 
     Parameters
     ----------
-    summary : Summary
+    summary : Summary or Kept
         Samples of prompts.
     about : dict, optional
         What is kept beside it, such as notes on how it was made.
     counts : tuple of int, optional
         Prompts and samples of the whole file, where these are known and must be found in it.
     """
+    kept = summary if isinstance(summary, Kept) else Kept(summary)
+    summary, batch = kept.summary, to_batch(kept.summary)
     meta = {
         "version": VERSION,
         "columns": summary.columns,
@@ -64,7 +80,13 @@ def to_arrow(summary: Summary, about: dict[str, Any] | None = None, counts: tupl
         "exact_up_to": summary.exact_up_to,
         "about": about or {},
     } | ({} if counts is None else {"counts": counts})
-    return pa.Table.from_batches([to_batch(summary)]).replace_schema_metadata({_KEY: json.dumps(meta)})
+    if kept.groups:
+        meta["groups"] = kept.groups
+    if kept.turned is not None:
+        assert (kept.turned.keys == summary.keys).all()
+        meta["by_gold"] = kept.turned.widths[0].hex()
+        batch = batch.append_column(_TURNED, _bins_of(kept.turned))
+    return pa.Table.from_batches([batch]).replace_schema_metadata({_KEY: json.dumps(meta)})
 
 
 def to_batch(summary: Summary) -> pa.RecordBatch:
@@ -79,16 +101,20 @@ def to_batch(summary: Summary) -> pa.RecordBatch:
     arrays: dict[str, pa.Array] = {"prompt": summary.names, "samples": pa.array(summary.sizes)}
     for name, values in zip(summary.columns, summary.values, strict=True):
         arrays[_REWARD + name] = _lists(kept, pa.array(values))
+    return pa.record_batch(arrays | {"bins": _bins_of(summary)})
+
+
+def _bins_of(summary: Summary) -> pa.Array:
+    """Return the bins of each prompt."""
     bins = summary.bins
     fields: dict[str, pa.Array] = {name: pa.array(getattr(bins, name)) for name in _BIN}
     for name, its in zip(summary.columns[1:], bins.others, strict=True):
         fields |= {f"{one}.{name}": pa.array(getattr(its, one)) for one in _FURTHER}
     counts = np.bincount(bins.row, minlength=len(summary.sizes))
-    arrays["bins"] = _lists(counts, pa.StructArray.from_arrays(list(fields.values()), list(fields)))
-    return pa.record_batch(arrays)
+    return _lists(counts, pa.StructArray.from_arrays(list(fields.values()), list(fields)))
 
 
-def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Summary, dict[str, Any]]:
+def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Kept, dict[str, Any]]:
     """Return the summary that an Arrow table holds, and what is said beside it.
 
     Parameters
@@ -100,7 +126,7 @@ def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Summary, dict[
 
     Returns
     -------
-    summary : Summary
+    kept : Kept
         Samples of prompts.
     about : dict
         What was kept beside it.
@@ -113,9 +139,19 @@ def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Summary, dict[
     meta = _meta(table.schema, path)
     columns = [name for name in table.schema.names if name.startswith(_REWARD)]
     widths, exact_up_to = check_meta(meta, columns, path)
-    found = from_batch(table.combine_chunks(), widths, exact_up_to, path)
+    table = table.combine_chunks()
+    found = from_batch(table, widths, exact_up_to, path)
     _check_counts(found, meta.get("counts"), path)
-    return found, dict(meta["about"])
+    width, groups = check_by_gold(meta, columns, path)
+    if groups and not (found.binned.all() and are_groups(found, groups)):
+        raise damaged(path, f"its prompts are no groups, of which it tells {groups}")
+    turned = None
+    if width is not None:
+        bins, number = _read_bins(table, _TURNED, found.columns[::-1], (width, found.widths[0]), path, own=False)
+        if not np.array_equal(np.bincount(bins.row, bins.count, len(number)), np.where(found.binned, found.sizes, 0)):
+            raise damaged(path, "its counts by gold disagree with the others")
+        turned = found.by_second(width, bins)
+    return Kept(found, turned, groups), dict(meta["about"])
 
 
 def _check_counts(found: Summary, said: object, path: str) -> None:
@@ -157,7 +193,32 @@ def from_batch(
         if not own:
             check_values(name, values[-1], path)
         counted.append(lists.value_lengths().to_numpy(zero_copy_only=False))
-    lists = check_column(table, "bins", "structures", path)
+    bins, number = _read_bins(table, "bins", columns, widths, path, own=own)
+    names = plain_names(check_column(table, "prompt", "names", path))
+    keys = keys_of(names)
+    binned = number > 0
+    consistent = (
+        bool(counted)
+        and (keys[1:] > keys[:-1]).all()
+        and (sizes > 0).all()
+        and all(np.array_equal(np.where(binned, 0, sizes), one) for one in counted)
+        and np.array_equal(np.bincount(bins.row, bins.count, len(sizes))[binned], sizes[binned])
+    )
+    require(bool(consistent), f"{path} is a damaged summary: its counts disagree; make it again.", "path")
+    return Summary(columns, widths, exact_up_to, names, keys, sizes, binned, tuple(values), bins)
+
+
+def _read_bins(
+    table: pa.Table | pa.RecordBatch,
+    column: str,
+    columns: Sequence[str],
+    widths: Sequence[float],
+    path: str,
+    *,
+    own: bool,
+) -> tuple[Bins, IntArray]:
+    """Return the bins that a column of lists holds, and how many each prompt has."""
+    lists = check_column(table, column, "structures", path)
     number = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     flat = lists.flatten()
 
@@ -171,26 +232,20 @@ def from_batch(
     def further(name: str) -> Further:
         if f"cross_high.{name}" not in there:  # of version 2
             return Further.of_sums(whole(f"high.{name}"), whole(f"low.{name}"))
-        high, low, cross_high, cross_low = (whole(f"{one}.{name}") for one in _FURTHER[:4])
-        least, most = (_real_numbers(check_column(flat, f"{one}.{name}", "real", path), name, path) for one in _BIN[5:])
-        return Further(high, low, cross_high, cross_low, least, most)
+        high, low, cross_high, cross_low = sums = [whole(f"{one}.{name}") for one in _FURTHER[:4]]
+        least, most = ends = [
+            _real_numbers(check_column(flat, f"{one}.{name}", "real", path), name, path) for one in _BIN[5:]
+        ]
+        if f"square_high.{name}" not in there:  # of version 3
+            return Further.without_squares(sums, ends, plain["count"], widths[columns.index(name)])
+        squares = whole(f"square_high.{name}"), whole(f"square_low.{name}")
+        return Further(high, low, cross_high, cross_low, *squares, least, most)
 
     others = tuple(further(name) for name in columns[1:])
-    bins = Bins(row=np.repeat(np.arange(len(sizes)), number), **plain, others=others)
+    bins = Bins(row=np.repeat(np.arange(len(number)), number), **plain, others=others)
     if not own:
         check_bins(bins, widths, path)
-    names = plain_names(check_column(table, "prompt", "names", path))
-    keys = keys_of(names)
-    binned = number > 0
-    consistent = (
-        bool(counted)
-        and (keys[1:] > keys[:-1]).all()
-        and (sizes > 0).all()
-        and all(np.array_equal(np.where(binned, 0, sizes), one) for one in counted)
-        and np.array_equal(np.bincount(bins.row, bins.count, len(sizes))[binned], sizes[binned])
-    )
-    require(bool(consistent), f"{path} is a damaged summary: its counts disagree; make it again.", "path")
-    return Summary(columns, widths, exact_up_to, names, keys, sizes, binned, tuple(values), bins)
+    return bins, number
 
 
 def _whole_numbers(column: pa.Array, name: str, path: str) -> IntArray:
@@ -207,7 +262,7 @@ def _real_numbers(column: pa.Array, name: str, path: str) -> FloatArray:
 
 
 def write_summary(
-    summary: Summary | Iterable[Summary],
+    summary: Summary | Kept | Iterable[Summary | Kept],
     path: str | Path,
     about: dict[str, Any] | None = None,
     *,
@@ -218,7 +273,7 @@ def write_summary(
 
     Parameters
     ----------
-    summary : Summary or iterable of Summary
+    summary : Summary, Kept, or iterable of these
         Samples of prompts, or pieces of them in the order of keys.
     path : str or Path
         The file.
@@ -245,9 +300,10 @@ def write_summary(
     """
     import pyarrow.parquet as pa_parquet
 
-    pieces = iter([summary] if isinstance(summary, Summary) else summary)
-    if isinstance(summary, Summary):
-        counts = (len(summary.sizes), summary.n_samples)
+    pieces = iter([summary] if isinstance(summary, (Summary, Kept)) else summary)
+    if isinstance(summary, (Summary, Kept)):
+        of = summary if isinstance(summary, Summary) else summary.summary
+        counts = (len(of.sizes), of.n_samples)
     first = to_arrow(next(pieces), about, counts)
     options: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
     with whole_file(path, replace=force) as file, pa_parquet.ParquetWriter(file, first.schema, **options) as writer:
@@ -293,7 +349,7 @@ def holds_summary(names: Sequence[str]) -> bool:
 
 
 def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
-    """Read a summary from a Parquet file, whether `write_summary` or the statement of `sql` made it.
+    """Read a summary of prompts from a Parquet file, whether `write_summary` or the statement of `sql` made it.
 
     Parameters
     ----------
@@ -321,6 +377,39 @@ def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
     ...     read_summary(Path(folder, "s.parquet"))[0] == summary
     True
     """
+    kept, about = read_kept(path)
+    return kept.whole, about
+
+
+def read_kept(path: str | Path) -> tuple[Kept, dict[str, Any]]:
+    """Read all that a summary file holds: bins by gold, too, where gold was asked for when it was written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    kept : Kept
+        `table_of` makes a table of it.
+    about : dict
+        What was written with it.
+
+    Raises
+    ------
+    InputError
+        For a file that holds none, or a damaged one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> summary = Summary.of(pa.array(["a"]), np.array([2]), {"reward": np.array([0.0, 1.0])})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_summary(summary, Path(folder, "s.parquet"))
+    ...     read_kept(Path(folder, "s.parquet"))[0] == Kept(summary)
+    True
+    """
     import pyarrow.parquet as pa_parquet
 
     try:
@@ -331,7 +420,7 @@ def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
         raise InputError(f"{path} is not a whole Parquet file; make the summary again.", argument="path") from error
     if _KEY in (table.schema.metadata or {}):
         return from_arrow(table, str(path))
-    return _from_bins(table, str(path)), {}
+    return Kept(_from_bins(table, str(path)), unnamed=True), {}
 
 
 def _meta(schema: pa.Schema, path: str) -> dict[str, Any]:
@@ -385,6 +474,8 @@ def sql(
   CAST(SUM(h) AS BIGINT) AS "high",
   CAST(SUM(CAST(FLOOR(gold / {text} * {steps}) AS BIGINT) - h * {steps}) AS BIGINT) AS "low",
   CAST(SUM({product}) AS BIGINT) AS cross_high, CAST(SUM(u * h - {steps} * {product}) AS BIGINT) AS cross_low,
+  CAST(SUM(h * h // {steps}) AS BIGINT) AS gold_square_high,
+  CAST(SUM(h * h % {steps}) AS BIGINT) AS gold_square_low,
   MIN(gold) AS gold_least, MAX(gold) AS gold_most"""
     return f"""SELECT prompt, bin, COUNT(*) AS count,
   CAST(SUM(u) AS BIGINT) AS total,
@@ -432,8 +523,13 @@ def _from_bins(table: pa.Table, path: str) -> Summary:
     gold = {"high", "low"} & {*table.column_names}
     others: tuple[Further, ...] = ()
     if gold and "cross_high" in table.column_names:
-        ends = real("gold_least"), real("gold_most")
-        others = (Further(part("high"), part("low"), part("cross_high"), part("cross_low"), *ends),)
+        least, most = ends = real("gold_least"), real("gold_most")
+        high, low, cross_high, cross_low = sums = [part(name) for name in _FURTHER[:4]]
+        if "gold_square_high" in table.column_names:
+            squares = part("gold_square_high"), part("gold_square_low")
+            others = (Further(high, low, cross_high, cross_low, *squares, least, most),)
+        else:
+            others = (Further.without_squares(sums, ends, part("count"), width),)
     elif gold:  # of an earlier statement
         others = (Further.of_sums(part("high"), part("low")),)
     bins = Bins(

@@ -14,8 +14,10 @@ import pyarrow as pa
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib.scale.dealt import Dealt
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.heads import Head, measured, once, together
+from alignlib.scale.kept import Kept
 from alignlib.scale.passes import PassOverBins, PassOverBlocks, Piece, blocks_of
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.tables import RewardTable
@@ -90,8 +92,8 @@ class SummaryTable(RewardTable):
         Sentences on how the tables were read.
     engine : Engine
         Who does the passes; they add up to the same whoever does.
-    aside : mapping of str to SummaryTable, optional
-        The same samples in bins by another of the columns.
+    aside : mapping of str to SummaryTable or Dealt, optional
+        The same samples in bins by another of the columns; of few prompts, dealt into groups, by each.
 
     Raises
     ------
@@ -117,7 +119,7 @@ class SummaryTable(RewardTable):
         dropped: int = 0,
         notes: tuple[str, ...] = (),
         engine: Engine | None = None,
-        aside: Mapping[str, SummaryTable] | None = None,
+        aside: Mapping[str, SummaryTable | Dealt] | None = None,
     ) -> None:
         require(len(heads) > 0, "heads must hold at least one; got none.", "heads")
         as_many = f"pieces must be as many as heads, {len(heads)}; got {len(pieces)}."
@@ -137,7 +139,9 @@ class SummaryTable(RewardTable):
         put("_means", np.concatenate([head.means for head in heads], axis=1))
         put("_ends", np.array([head.ends for head in heads]))
         put("_alike", sum(head.alike for head in heads))
-        put("_apart", together([once(head.binned & (head.sizes > EXACT_UP_TO)) for head in heads], numbers))
+        apart = together([once(head.binned & (head.sizes > EXACT_UP_TO)) for head in heads], numbers)
+        dealt = any(isinstance(one, Dealt) for one in (aside or {}).values())
+        put("_apart", np.broadcast_to(np.array([True]), sum(numbers)) if dealt else apart)
         put("_engine", Here() if engine is None else engine)
         put("_kept", {})
         put("_aside", dict(aside or {}))
@@ -151,7 +155,7 @@ class SummaryTable(RewardTable):
     _apart: BoolArray
     _engine: Engine
     _kept: dict[str, FloatArray]
-    _aside: dict[str, SummaryTable]
+    _aside: dict[str, SummaryTable | Dealt]
 
     @property
     def offsets(self) -> IntArray:
@@ -174,6 +178,31 @@ class SummaryTable(RewardTable):
         for piece in self._pieces:
             summary = piece()
             yield replace(summary, names=summary.names.cast(names.type)) if len(summary.names) else summary
+
+    def kept(self) -> Iterator[Kept]:
+        """Yield what a file of this table keeps, piece by piece: of few prompts their groups, and bins by gold."""
+        first, *others = (self._aside.get(name) for name in self.columns)
+        if isinstance(first, Dealt):
+            (gold,) = others
+            assert isinstance(gold, Dealt)
+            yield Kept(first.summary, gold.summary, first.groups)
+        elif len(others) == 1 and isinstance(others[0], SummaryTable):
+            yield from map(Kept, self.summaries(), others[0].summaries())
+        else:
+            yield from map(Kept, self.summaries())
+
+    @property
+    def kept_counts(self) -> tuple[int, int]:
+        """How many prompts, or groups of few, `kept` tells of, and how many samples.
+
+        Returns
+        -------
+        rows, samples : int
+            Of all pieces together.
+        """
+        first = self._aside.get(next(iter(self.columns)))
+        rows = len(first.summary.sizes) if isinstance(first, Dealt) else self.n_prompts
+        return rows, int(self._sizes.sum())
 
     @property
     def n_samples(self) -> IntArray:
@@ -226,8 +255,8 @@ class SummaryTable(RewardTable):
         if self._apart.any():
             raise InputError(
                 f"What is asked takes every sample of {name!r}, and {counted(int(self._apart.sum()), 'prompt')} have "
-                "theirs in bins; ask for the limit and best-of-N in the reward that picks, of parts, not of a summary "
-                "that was kept, with one gold reward too, or pass a larger exact_up_to.",
+                "theirs in bins; ask for the limit and best-of-N in the reward that picks, or in one gold reward with "
+                "which parts were read, or pass a larger exact_up_to.",
                 argument="exact_up_to",
             )
 
@@ -238,6 +267,8 @@ class SummaryTable(RewardTable):
         place = self._place(column)
         if not held_only:
             self._check_held(column)
+        if self._apart.all():
+            return
         for piece, (start, _) in zip(self._pieces, self._bounds, strict=True):
             for where, rows in blocks_of(piece(), [place], most):
                 yield where + start, rows[0]

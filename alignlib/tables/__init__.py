@@ -23,7 +23,7 @@ from alignlib.tables.as_identifiers import identifiers
 from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, plain_cells
 from alignlib.tables.columns import combines, expand, is_pattern, require_column, split_names
-from alignlib.tables.counted_samples import CountedBins, CountedFurther, CountedSamples
+from alignlib.tables.counted_samples import CountedBins, CountedFurther, CountedGroups, CountedSamples
 from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.joined import with_reward
 from alignlib.tables.json_text import check_depth, parse_json
@@ -48,6 +48,7 @@ __all__ = [
     "AnswerTable",
     "CountedBins",
     "CountedFurther",
+    "CountedGroups",
     "CountedSamples",
     "PromptAnswers",
     "RaterTable",

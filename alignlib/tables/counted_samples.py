@@ -10,7 +10,7 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.same import SameFields
 
-__all__ = ["CountedBins", "CountedFurther", "CountedSamples"]
+__all__ = ["CountedBins", "CountedFurther", "CountedGroups", "CountedSamples"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,27 @@ class CountedFurther(SameFields):
 
 
 @dataclass(frozen=True, eq=False)
+class CountedGroups(SameFields):
+    """How many samples of each bin are in each of some random groups, and what these have of other rewards.
+
+    Attributes
+    ----------
+    count : array (groups, bins)
+        Number of samples.
+    sums : mapping of str to array (groups, bins)
+        Sums of other rewards, by name.
+
+    Examples
+    --------
+    >>> CountedGroups(np.array([[1.0, 2.0], [2.0, 1.0]]), {}).count.sum(axis=0).tolist()
+    [3.0, 3.0]
+    """
+
+    count: FloatArray
+    sums: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
 class CountedSamples(SameFields):
     """Rewards from the top down, each standing for several samples.
 
@@ -95,6 +116,8 @@ class CountedSamples(SameFields):
         From an array of λ to what ``log mean e^{λr}`` is at least and at most, in nats.
     further : mapping of str to CountedFurther
         What is known of other rewards, by name.
+    groups : CountedGroups, optional
+        Groups that the samples were dealt into, where they were.
 
     Examples
     --------
@@ -110,6 +133,7 @@ class CountedSamples(SameFields):
     bins: CountedBins
     log_partition_bounds: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
     further: Mapping[str, CountedFurther] = field(default_factory=dict)
+    groups: CountedGroups | None = None
 
     @property
     def size(self) -> int:

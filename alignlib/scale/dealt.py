@@ -1,0 +1,181 @@
+"""Few prompts in bins, each dealt into groups when it was read: they show how far chance moves what is said of it.
+
+Of fewer than twenty prompts everything is said of these very prompts, and errors are told by groups of their samples.
+Bins by one reward and bins by another tell them together only if both know which rows are in which group. So rows are
+dealt when they are read: a group of a prompt is a prompt of its own there, called by its number and the prompt's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from alignlib._core.checks import IntArray
+from alignlib.estimation import few_prompts, groups_of_fixed
+from alignlib.scale.bins import Bins
+from alignlib.scale.bounds import counted_samples, of_prompt
+from alignlib.scale.keys import keys_of, plain_names
+from alignlib.scale.summary import Summary
+from alignlib.tables import CountedGroups, CountedSamples
+
+__all__ = ["Dealt", "are_groups", "groups_for", "names_of_groups", "whole_of"]
+
+
+def groups_for(sizes: IntArray) -> int:
+    """Return how many groups prompts are dealt into, 0 where they stand for others.
+
+    Parameters
+    ----------
+    sizes : array of int (prompts,)
+        Their samples.
+
+    Examples
+    --------
+    >>> groups_for(np.full(2, 60_000)), groups_for(np.full(30, 60_000))
+    (50, 0)
+    """
+    return groups_of_fixed(sizes) if few_prompts(sizes) else 0
+
+
+def names_of_groups(names: pa.Array, prompt: IntArray, group: IntArray) -> pa.Array:
+    """Return what groups are called.
+
+    Parameters
+    ----------
+    names : Array (prompts,)
+        The prompts.
+    prompt, group : array of int (k,)
+        Which prompt and which of its groups each is.
+
+    Examples
+    --------
+    >>> names_of_groups(pa.array([7, 12]), np.array([0, 1]), np.array([3, 0])).to_pylist()
+    ['3 7', '0 12']
+    """
+    plain = plain_names(names).to_pylist()
+    called = [f"{k} {plain[i]}" for i, k in zip(prompt.tolist(), group.tolist(), strict=True)]
+    return pa.array(called, pa.large_string())
+
+
+def _apart(summary: Summary) -> tuple[IntArray, list[str]]:
+    """Return the group and the prompt of each of the prompts that `names_of_groups` called."""
+    called = [str(one).partition(" ") for one in summary.names.to_pylist()]
+    return np.array([int(k) for k, _, _ in called], dtype=np.int64), [name for _, _, name in called]
+
+
+def are_groups(summary: Summary, groups: int) -> bool:
+    """Tell whether all prompts are called as groups are.
+
+    Parameters
+    ----------
+    summary : Summary
+        As it was read.
+    groups : int
+        How many groups each prompt has.
+    """
+    called = (str(one).partition(" ") for one in summary.names.to_pylist())
+    return all(gap and k.isascii() and k.isdigit() and int(k) < groups for k, gap, _ in called)
+
+
+def whole_of(summary: Summary) -> Summary:
+    """Return the summary of prompts from that of their groups, all in bins.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of groups, in bins.
+
+    Examples
+    --------
+    >>> rows = np.array([0.1, 0.9, 0.2])
+    >>> groups = Summary.of(pa.array(["0 a", "1 a"]), np.array([2, 1]), {"r": rows}, exact_up_to=0)
+    >>> whole_of(groups) == Summary.of(pa.array(["a"]), np.array([3]), {"r": rows}, exact_up_to=0)
+    True
+    """
+    group, prompts = _apart(summary)
+    names = plain_names(pa.array(prompts, pa.large_string()).unique())
+    keys = keys_of(names)
+    order = np.argsort(keys, kind="stable")
+    place = {str(names[int(one)].as_py()): row for row, one in enumerate(order)}
+    row = np.array([place[name] for name in prompts], dtype=np.int64)
+    bins = replace(summary.bins, row=row[summary.bins.row])
+    of_groups = [bins.take(np.flatnonzero(group[summary.bins.row] == k)) for k in np.unique(group).tolist()]
+    of_groups = [one.take(np.lexsort((one.index, one.row))) for one in of_groups]
+    return replace(
+        summary,
+        names=names.take(pa.array(order)),
+        keys=keys[order],
+        sizes=np.bincount(row, summary.sizes, len(order)).astype(np.int64),
+        binned=np.ones(len(order), dtype=bool),
+        bins=Bins.merged(of_groups, len(summary.columns) - 1),
+    )
+
+
+class Dealt:
+    """The samples of few prompts in bins by one reward, with what each group has of each bin.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of groups, in bins.
+    prompts : sequence
+        Names of prompts, in the order of the table; groups of others are left out.
+    groups : int
+        How many groups are wanted; where there are more, several are taken as one.
+
+    Examples
+    --------
+    >>> rows = np.array([0.1, 0.9, 0.2])
+    >>> summary = Summary.of(pa.array(["0 a", "1 a"]), np.array([2, 1]), {"r": rows}, exact_up_to=0)
+    >>> work = lambda samples: samples.groups.count.sum(axis=1).tolist()
+    >>> list(Dealt(summary, ["a"], 2).each_counted(work, "r"))
+    [(0, [2.0, 1.0])]
+    """
+
+    def __init__(self, summary: Summary, prompts: Sequence[object], groups: int) -> None:
+        self.summary, self.groups = summary, groups
+        group, names = _apart(summary)
+        rows: dict[str, list[int]] = {str(one): [] for one in prompts}
+        for one, name in enumerate(names):
+            if name in rows:
+                rows[name].append(one)
+        self._samples = [_counted(summary, its, (group[its] % groups).tolist(), groups) for its in rows.values()]
+
+    def each_counted(
+        self, work: Callable[..., Any], column: str, *arrays: npt.NDArray[Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Have work done on the samples of each prompt, as a table has; these are few.
+
+        Parameters
+        ----------
+        work : callable
+            Takes the samples and what ``arrays`` have at the prompt.
+        column : str
+            The reward by which they are in bins, which is one alone.
+        *arrays : array (prompts, …)
+            What else is known of each prompt.
+        """
+        assert column == self.summary.columns[0]
+        for row, samples in enumerate(self._samples):
+            yield row, work(samples, *(array[row] for array in arrays))
+
+
+def _counted(summary: Summary, rows: list[int], group: list[int], groups: int) -> CountedSamples:
+    """Return the samples of one prompt from those of its groups."""
+    parts = [replace(one, row=0 * one.row) for one in (of_prompt(summary.bins, row) for row in rows)]
+    whole = Bins.merged(parts, len(summary.columns) - 1)
+    further = dict(zip(summary.columns[1:], summary.widths[1:], strict=True))
+    count = np.zeros((groups, len(whole.row)))
+    sums = {name: np.zeros_like(count) for name in further}
+    for its, k in zip(parts, group, strict=True):
+        where = np.searchsorted(whole.index, its.index)
+        count[k, where] += its.count
+        for (name, width), one in zip(further.items(), its.others, strict=True):
+            sums[name][k, where] += one.mean(width, its.count) * its.count
+    known = CountedGroups(count[:, ::-1], {name: one[:, ::-1] for name, one in sums.items()})
+    return replace(counted_samples(whole, summary.widths[0], further), groups=known)
