@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import logging
-import math
 import os
 import re
 import sys
@@ -737,9 +736,9 @@ def test_points_above_the_interval_by_chance_or_not_tell_what_speaks_for_which(m
     gain = np.linspace(0.0, 1.1, 12) + shift
     log = replace(log, kl=np.linspace(0.0, 1.1, 12), reward=table.column("reward").mean() + gain)
     fit = fit_frontier(table, n_boot=100)
-    start = RunStart(0.0, 0.0, float(log.reward[0]), float(log.reward[0]) - shift, 0.3, 0.0, True, False)
-    prompts = StepPrompts(np.zeros(1), 0.0, math.inf)
-    points = PointsOfRun(log, fit, gain, gain - 0.05, np.linspace(0.0, 0.2, 12), np.full(12, 2.0), start, prompts, 1)
+    prompts = StepPrompts.of(log, fit, gain, np.ones(12), 1, known=True)
+    start = RunStart(0.0, 0.0, float(log.reward[0]), float(log.reward[0]) - shift, 0.1, 0.0, True, False, prompts, 0)
+    points = PointsOfRun(log, fit, gain, gain - 0.05, np.linspace(0.0, 0.2, 12), np.full(12, 2.0), start, prompts)
     (few,), (many,) = (points.above_by_chance(np.arange(12) >= first) for first in (9, 5))
     assert few.startswith("3 points lie above the limit's interval, the first at step"), few
     assert "but so few checkpoints or such scatter may do that by chance" in few

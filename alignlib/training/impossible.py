@@ -63,7 +63,7 @@ def far_above(
     errors : GainErrors
         The errors of gains.
     prompts : StepPrompts
-        Of how many prompts a step is.
+        What few prompts a step do by chance.
     by_table : bool
         Whether that is the mean of base samples, and not the run's own start.
     """
@@ -73,7 +73,6 @@ def far_above(
     starts = replace(log, reward=start)
     beyond_all = _beyond_all_prompts(pooled, starts.pooled(width).reward, width, errors)
     found = _above(log, pooled, starts.pooled(width).reward, width, errors, by_table)
-    excess = pooled.reward - starts.pooled(width).reward - _limit_of(pooled, errors.fit)
     for name in log.runs:
         rows, mine = np.flatnonzero(log.run == name), pooled.run == name
         half = rows[rows.size // 2 :]
@@ -81,7 +80,7 @@ def far_above(
         mean = starts.keep(half).pooled(size).reward
         known = bool(found[mine].any()) or bool(_above(late, late.pooled(size), mean, size, errors, by_table).any())
         known = known or (by_table and _at_first(log.keep(rows), start[rows], errors))
-        if known and prompts.explain(excess[mine], width, _BY_CHANCE):
+        if known and prompts.explain(_BY_CHANCE):
             known = prompts.further(int((found & beyond_all & mine).sum()), int(mine.sum())) < _ACCUSED
         found = np.where(mine, known, found)  # who is found out by one point is so at every other above the interval
     return np.asarray((above & found) | beyond)
@@ -263,9 +262,7 @@ class PointsOfRun(SameFields):
     start : RunStart
         The checkpoint nearest to the base.
     prompts : StepPrompts
-        Of how many prompts a step is.
-    width : int
-        Steps of a point.
+        What few prompts a step do by chance.
     """
 
     log: TrainingLog
@@ -276,7 +273,6 @@ class PointsOfRun(SameFields):
     needed_low: FloatArray
     start: RunStart
     prompts: StepPrompts
-    width: int
 
     def hardly_chance(self, over: BoolArray) -> bool:
         """Say whether so many points lie above the limit's interval as honest runs seldom have.
@@ -288,7 +284,7 @@ class PointsOfRun(SameFields):
         """
         if int(over.sum()) < _FEW_ABOVE or 3 * int(over.sum()) <= over.size:
             return False
-        return not self.prompts.explain(self.gain - self.limit_high, self.width, _SELDOM)
+        return not self.prompts.explain(_SELDOM)
 
     def above_by_chance(self, over: BoolArray) -> list[str]:
         """Say which points lie above the limit's interval though none is called impossible, and what speaks for what.

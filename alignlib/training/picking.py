@@ -369,7 +369,7 @@ def _by_chance(means: FloatArray, base: FloatArray, noise: float | None, free: f
     Several may be told by their scatter. Of one prompt each they lie as far apart as the table's prompts, whose law is
     drawn from, for a rare kind of them makes it another than the normal one.
     """
-    alone = float(StepPrompts(means, 0.0, 1.0).reach(size, _RARELY).max())
+    alone = float(StepPrompts.plain(means, np.zeros(size)).reach(np.ones(size, dtype=bool), _RARELY).max())
     alone += _SURE * float(base.std()) / math.sqrt(_FEW * size)
     if noise is None or size == 1:
         return alone

@@ -254,8 +254,8 @@ class _Start(SameFields):
         Scatter of one checkpoint's distance to the limit.
     errors : GainErrors
         The errors of gains.
-    prompts : StepPrompts
-        Of how many prompts a step is.
+    between : array (checkpoints,)
+        How far prompts lie apart at each, beside the base.
     nearest : RunStart
         The checkpoint nearest to the base.
     doubted : bool
@@ -269,7 +269,7 @@ class _Start(SameFields):
     at: FloatArray
     noise: float | None
     errors: GainErrors
-    prompts: StepPrompts
+    between: FloatArray
     nearest: RunStart
     doubted: bool
     notes: tuple[str, ...]
@@ -301,7 +301,9 @@ class _Start(SameFields):
         if noise is not None:  # beyond the support too
             scattered = max(noise, noise_of_distance(log, log.reward - at, _everywhere(limit.far)) or 0.0)
         scatter = response_scatter(log, fit, log.reward - at, allowed, scattered)
-        prompts = StepPrompts.of(log, fit, known=paired is not None or fit.fixed_prompts)
+        between = scatter.between(scatter.centre + np.minimum(log.reward - at, allowed))
+        known, course = paired is not None or fit.fixed_prompts, log.reward - at - allowed
+        prompts = StepPrompts.of(log, fit, course, between, 1, known=known)
         apart = error_of_start(log, fit.table, fit.reward, log.reward - at, error, scatter)
         if check and by_table:
             said, more = check_scale(_furthest(log), log.reward - at, allowed, apart, reward, error, prompts)
@@ -311,7 +313,7 @@ class _Start(SameFields):
         nearest = RunStart.of(
             _furthest(log), at, alone, allowed, prompts, of_samples=by_table, same_prompts=paired is not None
         )
-        return cls(reward, error, at, noise, errors, prompts, nearest, doubted, tuple(notes))
+        return cls(reward, error, at, noise, errors, between, nearest, doubted, tuple(notes))
 
 
 def _placed(
@@ -344,7 +346,11 @@ def _placed(
     # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     over = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
-    above = far_above(over, log, pooled, width, start.at, start.errors, start.prompts, by_table)
+    between = np.interp(pooled.step, log.step, start.between) if width > 1 else start.between
+    prompts = StepPrompts.of(
+        pooled, fit, gain - limit_high, between, width, known=start.errors.paired or fit.fixed_prompts
+    )
+    above = far_above(over, log, pooled, width, start.at, start.errors, prompts, by_table)
     supported = at.supported & placed & (most_kl <= end)
     share, least, most = _shares(gain, low, high, np.where(supported & known, at.gain, np.nan), limit_low, limit_high)
     least, most = (np.where(placed, one, np.nan) for one in (least, most))
@@ -357,7 +363,7 @@ def _placed(
     possible = np.where((pooled.kl < 0.0) | varied, np.nan, 1.0)  # a negative KL has no place on the frontier
     # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
     open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))
-    points = PointsOfRun(_furthest(pooled), fit, gain, low, limit_high, needed_low, start.nearest, start.prompts, width)
+    points = PointsOfRun(_furthest(pooled), fit, gain, low, limit_high, needed_low, start.nearest, prompts)
     open_to_chance = over & ~above & placed
     below = below_base(pooled, high) if check and by_table else []
     return Overlay(

@@ -148,8 +148,8 @@ def by_prediction(found: Predicted) -> tuple[int, FloatArray, FloatArray]:
     """
     if not (np.isfinite(found.tilted) & (found.tilted_error > 0.0)).any():
         raise InputError(
-            f"No checkpoint's KL is above 0 and within what the base samples of {found.proxy!r} and {found.gold!r} support, so no "
-            "gold can be predicted; draw more samples per prompt, or measure gold at checkpoints.",
+            f"No checkpoint's KL is above 0 and within what the base samples of {found.proxy!r} and {found.gold!r} "
+            "support, so no gold can be predicted; draw more samples per prompt, or measure gold at checkpoints.",
             argument="gold",
         )
     best = int(np.nanargmax(found.tilted))

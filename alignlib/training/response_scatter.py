@@ -80,6 +80,18 @@ class ResponseScatter(SameFields):
         within = np.minimum(np.interp(reward, self.mean, self.within), whole)
         return np.asarray(np.sqrt(whole**2 - within**2 + within**2 / RESPONSES))
 
+    def between(self, reward: FloatArray) -> FloatArray:
+        """Return the deviation of prompts' means where the mean of all is ``reward``, over that of the base, (k,).
+
+        Parameters
+        ----------
+        reward : array (k,)
+            Mean rewards.
+        """
+        square = np.maximum(self.deviation**2 - self.within**2, 0.0)
+        own = np.interp(np.append(reward, self.centre), self.mean, np.sqrt(square))
+        return np.asarray(own[:-1] / own[-1]) if own[-1] > 0.0 else np.ones(reward.size)
+
     def noise_at(self, reward: FloatArray) -> FloatArray:
         """Return the scatter of a checkpoint's mean where their mean is ``reward``, (k,); 0 where not known.
 

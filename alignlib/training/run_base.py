@@ -192,7 +192,7 @@ def check_scale(
     of_table : float
         Its standard error.
     prompts : StepPrompts
-        Of how many prompts a step is.
+        What few prompts a step do by chance.
 
     Returns
     -------
@@ -211,11 +211,11 @@ def check_scale(
 
 
 def _of_short_log(log: TrainingLog, i: int, base: float) -> list[str]:
-    """Say of a log too short to tell its noise that its start is not the table's, whatever the reason."""
+    """Say of a log that does not tell what chance does to it that its start is not the table's, whatever the reason."""
     said = (
         f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, and "
-        f"the base samples average {base:.4g}: its few checkpoints do not tell whether that is chance, as of few "
-        "responses, or another base, prompts or reward."
+        f"the base samples average {base:.4g}: its checkpoints do not tell whether that is chance, as of few prompts "
+        "or responses, or another base, prompts or reward."
     )
     return [said]
 
@@ -234,15 +234,18 @@ def _check_run(
     allowed_here = float(no_less_than_beside(allowed_gain[mine])[np.argmin(apart)])
     beyond, error = abs(gain[i]) - allowed_here, float(errors[i])
     side = int(gain[i] > 0.0)
-    near = near[np.argsort(apart[np.isin(mine, near)], kind="stable")]
     excess = np.abs(gain[near]) * np.where(np.sign(gain[near]) == np.sign(gain[i]), 1.0, -1.0) - allowed_gain[near]
 
     def shown(chance: float) -> bool:
-        sizes = {1, near.size}
-        return any(float(excess[:size].mean()) > prompts.reach(size, chance)[side] for size in sizes)
+        parts = (near == i, np.ones(near.size, dtype=bool))
+        return any(
+            float(excess[part].mean()) > prompts.reach(np.isin(mine, near[part]), chance)[side] for part in parts
+        )
 
-    if beyond <= _DOUBT * error or not shown(_SELDOM):
+    if beyond <= _DOUBT * error:
         return (_of_short_log(log, i, base) if log.noise() is None and beyond > _ROUGHLY * of_table else []), False
+    if not shown(_SELDOM):
+        return _of_short_log(log, i, base), False
     allowed = allowed_here + _SURE * error
     if beyond <= _SURE * error or not shown(_NEVER) or not _goes_on(log, mine, i, gain, allowed_gain, errors):
         said = (

@@ -27,15 +27,18 @@ class RunStart:
         The checkpoint itself, not a mean of several.
     base : float
         What its gain is measured from.
-    reach : float
-        How far reward and base may lie apart by chance: of the responses, and of prompts as far as the log tells of how
-        many a checkpoint is.
+    error : float
+        Standard error of the difference of reward and base.
     allowed : float
         The most that a policy gains at its KL.
     of_samples : bool
         Whether ``base`` is the mean of base samples, and not the run's own start.
     same_prompts : bool
         Whether the run is known to be on the prompts of the samples.
+    prompts : StepPrompts
+        What few prompts a checkpoint do by chance.
+    place : int
+        Position of the checkpoint.
     half : float
         By how much the KL may be larger than logged, for it is rounded.
     """
@@ -44,10 +47,12 @@ class RunStart:
     kl: float
     reward: float
     base: float
-    reach: float
+    error: float
     allowed: float
     of_samples: bool
     same_prompts: bool
+    prompts: StepPrompts
+    place: int
     half: float = 0.0
 
     @classmethod
@@ -75,7 +80,7 @@ class RunStart:
         allowed : array (checkpoints,)
             The most that a policy gains at each KL.
         prompts : StepPrompts
-            Of how many prompts a checkpoint is.
+            What few prompts a checkpoint do by chance.
         of_samples : bool
             Whether ``base`` is the mean of base samples.
         same_prompts : bool
@@ -88,10 +93,12 @@ class RunStart:
             kl=float(away[i]),
             reward=float(log.reward[i]),
             base=float(base[i]),
-            reach=max(_AGREES * float(errors[i]), float(prompts.reach(1, _SELDOM)[int(log.reward[i] > base[i])])),
+            error=float(errors[i]),
             allowed=max(float(no_less_than_beside(allowed)[i]), 0.0),
             of_samples=of_samples,
             same_prompts=same_prompts,
+            prompts=prompts,
+            place=i,
             half=float(half_digit(log)[i]),
         )
 
@@ -116,7 +123,9 @@ class RunStart:
         # Only of the base itself is the KL known whatever its unit.
         at_base = self.kl + self.half <= NO_KL
         prompts = "" if self.same_prompts else " (or its prompts: others, or rarer ones)"
-        reach = self.reach + (0.0 if at_base else self.allowed)
+        here = np.arange(self.prompts.course.size) == self.place
+        lifted = float(self.prompts.reach(here, _SELDOM)[int(self.reward > self.base)])
+        reach = max(_AGREES * self.error, lifted) + (0.0 if at_base else self.allowed)
         has = (
             f"At step {self.step:g}, {self.kl:.2g} nats from the base, the run has {self.reward:.4g} and the base "
             f"samples {self.base:.4g} on average"

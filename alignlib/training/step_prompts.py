@@ -1,4 +1,10 @@
-"""Of how many prompts a step of a run is, at least, and how far the mean of so few lies from that of all by chance."""
+"""What the few prompts of a run's steps do by chance: how far their mean lies from that of all, and how they scatter.
+
+A log of means does not tell of how many prompts a step is. Single prompts of the table, drawn for each step, lie as far
+from the mean of all as the table's do, and scatter as they do: where a log lies that far off and yet scatters that
+little, its steps are of more prompts or it is no chance. Both are looked at together, for one prompt a step, for two,
+four and so on, and no normal law is taken for prompts, of which a kind may be rare.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog
@@ -16,21 +22,17 @@ from alignlib.training.logs.training_log import TrainingLog
 __all__ = ["SEVERAL", "StepPrompts"]
 
 SEVERAL = 3  # prompts
-_NEAR = 0.25  # nats: training has hardly changed yet how much prompts differ
-_MOST, _FEWEST = 32, 4  # checkpoints that tell of how many prompts they are
 _PLAINLY = 3.0
-_REJECTED = 1e-3  # chance that so many prompts scatter so little
-_SIMULATED, _DRAWN = 4_000, 200_000
+_STILL_APART = 0.3  # of how far prompts lay apart at the base: of less their scatter tells little
+_MOST, _FEWEST = 32, 2  # points that are drawn, and second differences that tell
+_PROMPTS = (1, 2, 4, 8, 16, 32)
+_DRAWN = 20_000
 _SEED = 0  # of the draws: an answer belongs to its table and log
 
 
 @dataclass(frozen=True, eq=False)
 class StepPrompts(SameFields):
-    """The table's prompts, of which a step of a run takes some.
-
-    A log of means does not tell of how many. Steps of one prompt each scatter as these do, so that a log which scatters
-    far less is of more; a rare kind of prompts need not show in it, which is why the prompts themselves are drawn from,
-    and no normal law is taken for them.
+    """The table's prompts, of which each point of a run takes some.
 
     Attributes
     ----------
@@ -38,61 +40,117 @@ class StepPrompts(SameFields):
         Mean reward of each prompt of the base samples.
     apart : float
         How far their responses lie apart at most.
-    least : float
-        Prompts of a step at least; infinite where steps are known to be of the table's prompts.
+    course : array (k,)
+        What the points of the run have, in order, beside what a policy may have at their KL.
+    scatter : array (k - 2,)
+        Its second differences, each over how far prompts lie apart there beside the base; NaN where that is too little.
+    width : int
+        Steps of a point.
+    prompts : float, optional
+        Prompts of a step, if that is known; infinite where they are those of the table.
 
     Examples
     --------
-    >>> few = StepPrompts(np.array([0.0] * 19 + [1.0]), 1.0, 1.0)
-    >>> few.reach(1, 0.01)[1].round(2), few.reach(1, 0.01, of=4).round(2).tolist()
-    (np.float64(0.95), [0.05, 0.45])
+    >>> means = np.array([0.0] * 19 + [1.0])
+    >>> quiet, loud = (StepPrompts.plain(means, np.array(course)) for course in ([0.9] * 12, [0.9, 0.0] * 6))
+    >>> first = np.arange(12) == 0
+    >>> quiet.reach(first, 0.01)[1] < loud.reach(first, 0.01)[1]
+    np.True_
     """
 
     means: FloatArray
     apart: float
-    least: float
+    course: FloatArray
+    scatter: FloatArray
+    width: int
+    prompts: float | None
 
     @classmethod
-    def of(cls, log: TrainingLog, fit: Fit, *, known: bool) -> StepPrompts:
-        """Return those of a run.
+    def of(
+        cls, points: TrainingLog, fit: Fit, course: FloatArray, between: FloatArray, width: int, *, known: bool
+    ) -> StepPrompts:
+        """Return those of one run.
 
         Parameters
         ----------
-        log : TrainingLog
-            The run.
+        points : TrainingLog
+            Its points.
         fit : Fit
             Its reward, fitted on samples of its base.
+        course : array (k,)
+            The gain of each, less what a policy may have at its KL.
+        between : array (k,)
+            How far prompts lie apart there, beside the base: training changes it.
+        width : int
+            Steps of a point.
         known : bool
-            Whether its steps are known to be of the table's prompts.
+            Whether steps are known to be of the table's prompts.
         """
         values = fit.table.column(fit.reward)
-        means, apart = np.add.reduceat(values, fit.table.offsets[:-1]) / fit.table.n_samples, float(np.ptp(values))
-        if known or means.size == 1:
-            return cls(means, apart, math.inf)
-        if log.per_prompt is not None:
-            held = log.per_prompt
+        means = np.add.reduceat(values, fit.table.offsets[:-1]) / fit.table.n_samples
+        prompts = math.inf if known or means.size == 1 else None
+        if prompts is None and points.per_prompt is not None:
+            held = points.per_prompt
             names = np.unique(held.prompt.astype(str), return_inverse=True)[1]
             pairs = np.unique(np.stack([held.checkpoint, names]), axis=1)
-            return cls(means, apart, float(np.bincount(pairs[0], minlength=log.kl.size).min()))
-        return cls(means, apart, _least(means, log))
+            prompts = max(float(np.bincount(pairs[0], minlength=points.kl.size).min()) / width, 1.0)
+        least = np.minimum(np.minimum(between[:-2], between[1:-1]), between[2:])
+        scatter = np.where(least >= _STILL_APART, np.diff(course, 2) / np.minimum(least, 1.0), np.nan)
+        return cls(means, float(np.ptp(values)), course, scatter, width, prompts)
 
-    def reach(self, steps: int, chance: float, of: int = 1) -> FloatArray:
-        """Return how far the mean of so many steps lies below and above that of all prompts, with that chance each.
+    @classmethod
+    def plain(cls, means: FloatArray, course: FloatArray, width: int = 1) -> StepPrompts:
+        """Return those of a run whose prompts differ as at the base all along.
 
         Parameters
         ----------
-        steps : int
-            How many steps.
-        chance : float
-            That it lies further, on either side.
-        of : int
-            How many prompts a step is of, where that is more than is known.
+        means : array (prompts,)
+            Mean reward of each prompt of the base samples.
+        course : array (k,)
+            What the points of the run have beside what a policy may.
+        width : int
+            Steps of a point.
         """
-        if math.isinf(self.least):
-            return np.zeros(2)
-        return _reach(self.means.tobytes(), int(steps * max(self.least, of)), chance)
+        return cls(means, math.inf, course, np.diff(course, 2), width, None)
 
-    def explain(self, excess: FloatArray, width: int, chance: float) -> bool:
+    def reach(self, part: BoolArray, chance: float) -> FloatArray:
+        """Return how far the mean of some points lies below and above that of all prompts, with that chance each.
+
+        Parameters
+        ----------
+        part : array of bool (k,)
+            Which points, of which some of the first and last may stand for all.
+        chance : float
+            That it lies further, on that side, while the run scatters as little as it does.
+        """
+        if self.prompts is not None and math.isinf(self.prompts):
+            return np.zeros(2)
+        kinds = _PROMPTS if self.prompts is None else (int(self.prompts),)
+        return np.asarray(np.max([self._reach(part, chance, one) for one in kinds], axis=0))
+
+    def _reach(self, part: BoolArray, chance: float, prompts: int) -> FloatArray:
+        held, means = self._held, self.means.tobytes()
+        drawn = _drawn(means, held.size, prompts * self.width)
+        told = np.flatnonzero(np.isfinite(self.scatter[: held.size - 2])) if held.size > _FEWEST else held[:0]
+        level = drawn[:, part[held]].mean(axis=1) if part[held].any() else drawn.mean(axis=1)
+        # The table's own mean is one of draws, too.
+        own = float(self.means.std()) / math.sqrt(self.means.size)
+        level = level + own * np.random.default_rng(_SEED).standard_normal(_DRAWN)
+        if told.size >= _FEWEST:
+            scattered = _scattered(means, held.size, prompts * self.width, tuple(told.tolist()))
+            level = level[scattered <= float((self.scatter[told] ** 2).sum())]
+        beyond = chance * _DRAWN  # so many of all draws lie further and scatter no more
+        if level.size <= beyond:
+            return np.zeros(2)
+        low, high = np.quantile(level, [beyond / level.size, 1.0 - beyond / level.size])
+        return np.array([max(-float(low), 0.0), max(float(high), 0.0)])
+
+    @property
+    def _held(self) -> IntArray:
+        """The points that are drawn: the first ones."""
+        return np.arange(min(self.course.size, _MOST))
+
+    def explain(self, chance: float) -> bool:
         """Say whether prompts drawn by chance may lift points so far: all, the first or the last half of them.
 
         They do not where the first two both lie beyond every prompt of the table, nor where a single point lies beyond
@@ -100,20 +158,21 @@ class StepPrompts(SameFields):
 
         Parameters
         ----------
-        excess : array (k,)
-            By how much the points of a run lie above what its policy can have, in order.
-        width : int
-            Steps of a point.
         chance : float
             Below which they do not.
         """
-        half = (excess.size + 1) // 2
+        excess, size = self.course, self.course.size
         if float(excess.max()) > _PLAINLY * self.apart:
             return False
-        if excess.size > 1 and float(excess[:2].min()) > float(self.means.max() - self.means.mean()):
+        if size > 1 and float(excess[:2].min()) > float(self.means.max() - self.means.mean()):
             return False
-        parts = (excess, excess[:half], excess[-half:])
-        return all(float(one.mean()) <= self.reach(one.size * width, chance)[1] for one in parts)
+        # What holds for the last of so many drawn holds for the last of all.
+        held, place = self._held.size, np.arange(size)
+        for part in (place >= 0, place < (size + 1) // 2, place >= size // 2):
+            drawn = part[:held] if size <= held or part[:held].any() else place[:held] >= held // 2
+            if float(excess[part].mean()) > self.reach(np.append(drawn, np.zeros(size - held, bool)), chance)[1]:
+                return False
+        return True
 
     def further(self, over: int, of: int) -> float:
         """Return the chance that so many of so many steps lie beyond all prompts of the table, whatever their law.
@@ -127,34 +186,26 @@ class StepPrompts(SameFields):
         of : int
             Of how many steps.
         """
-        if math.isinf(self.least):
+        if self.prompts is not None and math.isinf(self.prompts):
             return 0.0
         place = np.arange(over)
         return float(np.prod((of - place) / (self.means.size + of - place)))
 
 
-@functools.lru_cache(maxsize=64)
-def _reach(means: bytes, size: int, chance: float) -> FloatArray:
-    values = np.frombuffer(means)
-    draws = np.random.default_rng(_SEED).choice(values, (max(_DRAWN // size, 2 * math.ceil(1.0 / chance)), size))
-    low, high = np.quantile(draws.mean(axis=1), [chance, 1.0 - chance]) - values.mean()
-    return np.array([max(-float(low), 0.0), max(float(high), 0.0)])
+@functools.lru_cache(maxsize=8)
+def _drawn(means: bytes, points: int, prompts: int) -> FloatArray:
+    """Return draws of the mean of so many prompts for each point, less that of all, (draws, points)."""
+    rng = np.random.default_rng((_SEED, prompts))
+    if prompts == 1:
+        values = np.frombuffer(means)
+        return np.asarray(rng.choice(values, (_DRAWN, points)) - values.mean())
+    half = _drawn(means, points, prompts // 2)  # twice as many: the mean of a draw and of another
+    found = 0.5 * (half + np.roll(half, int(rng.integers(1, _DRAWN)), axis=0))
+    return found * math.sqrt((prompts - prompts % 2) / prompts)  # an odd one scatters as a mean does
 
 
-def _least(means: FloatArray, log: TrainingLog) -> float:
-    """Return the least number of prompts a step whose scatter may well be as small as the log's is near the base."""
-    near = np.flatnonzero((np.abs(log.kl) <= _NEAR) & (log.run == log.run[0]))
-    near = near[np.argsort(log.step[near], kind="stable")][:_MOST]
-    second = np.diff(log.reward[near], 2)
-    if second.size < _FEWEST:
-        return 1.0
-    seen, rng = float((second**2).sum()), np.random.default_rng(_SEED)
-    least, draws = 1, rng.choice(means, (_SIMULATED, near.size))
-    while least < _MOST:
-        found = (np.diff(draws, 2, axis=1) ** 2).sum(axis=1)
-        if float((found <= seen).mean()) >= _REJECTED:
-            break
-        # Twice as many prompts: the mean of what was drawn and of as many others.
-        draws = 0.5 * (draws + rng.permuted(draws, axis=0))
-        least *= 2
-    return float(least)
+@functools.lru_cache(maxsize=8)
+def _scattered(means: bytes, points: int, prompts: int, told: tuple[int, ...]) -> FloatArray:
+    """Return the sum of squares of those second differences that tell, of each draw, (draws,)."""
+    second = np.diff(_drawn(means, points, prompts), 2, axis=1)[:, list(told)]
+    return np.asarray((second**2).sum(axis=1))
