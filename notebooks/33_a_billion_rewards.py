@@ -187,15 +187,20 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # A response that stands in two parts would count twice. Where parts have a column that tells the samples of a prompt apart (`sample_id`, or `--sample`), it is found and refused, as in one file. Without one, only a part that is
 # there twice as a whole is found. `overlay` and `compare` take their table as one file.
 #
-# Of a second reward, gold, bins hold its sum, its least and largest value, and the sum of its products with the first. Where the first picks, gold along $\lambda$ and along $N$ is then answered from bins too, of twenty prompts or more
+# Of a second reward, gold, bins hold its sum, the sum of its squares, its least and largest value, and the sum of its products with the first. Where the first picks, gold along $\lambda$ and along $N$ is then answered from bins too
 # (in Python by `fit.tilted_gold("gold")` and `fit.gold("gold")`), with what bins leave open in the intervals. Within a bin, $e^{\lambda r}$ is its chord less at most $D$. The covariance of gold with the chord follows from the sum of the products,
 # that with the rest is at most $\frac12D$ times gold's standard deviation. Best-of-$N$ keeps a sample with a chance between two known ones, and what is open
 # is at most the product of both deviations: of the first order in the width, where along $\lambda$ it is of the second.
 #
-# The limit in gold itself needs the law of gold, of which bins by the first reward tell little. So `frontier --gold` reads parts a second time where prompts are in bins, into bins by gold. The samples of a single prompt it deals at random, row by row, into
-# fifty groups that count as prompts.
+# The limit in gold itself needs the law of gold, of which bins by the first reward tell little. So `frontier --gold` reads parts a second time where prompts are in bins, into bins by gold, and `--summary` keeps both. Of fewer than twenty prompts
+# everything is said of these very ones, and groups of their samples tell the errors: gold's share of the limit, say, has a smaller error if both rest on the same groups. So the rows of each prompt are dealt into up to fifty groups when they are read, by the name of the
+# sample where there is one (`sample_id`), else by the row's place in its file. Counts and sums of all groups together are those of the prompt, whatever the partition; which row is in which group moves the ends of an interval, as another seed does.
 #
-# Questions that take all samples at once are answered while these fit into memory, and refused in a sentence beyond: ensembles, gold of two to nineteen prompts in bins, and the limit in gold from a summary that was kept.
+# An ensemble (`--ensemble`) is a reward that each row makes of its members. So each member is put into bins with gold, and then, on the one scale that these bins tell (mean 0, standard deviation 1 within prompts), so are the members' mean, median and
+# minimum, computed row by row while parts are read again. What best-of-$N$ by each gains of gold, the paired differences, and the error that members share, which takes their second moments alone, follow from the bins, with what these leave open in the intervals. A kept
+# summary holds no members.
+#
+# Other questions that take all samples at once are answered while these fit into memory, and refused in a sentence beyond.
 #
 # One statement of SQL makes the same bins, to the bit, in an engine that sums whole numbers exactly (tested with DuckDB). For rewards `reward` of prompts `prompt_id` in a table `scored`:
 

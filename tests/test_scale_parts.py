@@ -24,6 +24,7 @@ from click.testing import CliRunner, Result
 from alignlib import InputError
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
+from alignlib.hacking import check_members, compare_members, on_one_scale, split_error
 from alignlib.rules import BestOfN
 from alignlib.scale import (
     EXACT_UP_TO,
@@ -166,6 +167,10 @@ def test_a_folder_that_goes_while_parts_are_listed(tmp_path: Path, monkeypatch: 
         (lambda f: (f / "d.parquet").write_bytes(b"PAR1 torn"), r"d\.parquet is not a whole Parquet file"),
         (lambda f: (f / "d.csv").write_text("prompt_id,score\n1,2\n"), r"d\.csv has no column 'reward'"),
         (
+            lambda f: pq.write_table(pa.table({"prompt_id": [1], "score": [1.0]}), f / "d.parquet"),
+            r"^\S*d\.parquet has no column 'reward'",  # and is not taken for damaged, which may be skipped
+        ),
+        (
             lambda f: (f / "d.csv").write_text("prompt_id,reward\n1,2\n1,high\n"),
             r"column 'reward' of .*d\.csv holds text",
         ),
@@ -174,7 +179,16 @@ def test_a_folder_that_goes_while_parts_are_listed(tmp_path: Path, monkeypatch: 
         (lambda f: (f / "d.parquet").write_bytes((f / "a.parquet").read_bytes()), r"a\.parquet and .*d\.parquet hold"),
         (lambda f: pq.write_table(pa.table({"prompt_id": [1], "reward": ["1"]}), f / "d.parquet"), "without quotes"),
     ],
-    ids=["torn", "another schema", "text", "NaN", "names of two kinds", "twice", "mixed types"],
+    ids=[
+        "torn",
+        "another schema",
+        "another schema of Parquet",
+        "text",
+        "NaN",
+        "names of two kinds",
+        "twice",
+        "mixed types",
+    ],
 )
 def test_what_is_wrong_with_a_part_is_said_by_name(folder: Path, make: Any, said: str) -> None:
     make(folder)
@@ -867,3 +881,51 @@ def test_gold_of_prompts_in_bins_has_the_limit_of_its_samples(prompts: int, tmp_
     assert best.gain_low[0] < 0.6 * 1.0294 < best.gain_high[0]
     assert best.share is not None
     assert best.share[0] == pytest.approx(0.6 * 1.0294 / math.sqrt(2.0 * 0.6363), abs=0.02)
+
+
+@pytest.mark.parametrize("scores", ["normal", "few levels"])
+def test_an_ensemble_in_bins_is_that_of_its_samples(scores: str, tmp_path: Path) -> None:
+    size, made = EXACT_UP_TO + 16, tmp_path / "parts"
+    made.mkdir()
+    rng = np.random.default_rng(5)
+    names = np.repeat(np.arange(3), size)
+    gold, shared, *own = rng.standard_normal((5, names.size))
+    members = {f"s{k}": 10.0**k * (gold + 0.7 * shared + (1.0 + k) * one) for k, one in enumerate(own)}
+    if scores == "few levels":
+        members = {name: np.round(values / values.std()) for name, values in members.items()}
+    table = pa.table({"prompt_id": names, "gold": gold} | members)
+    for k in range(2):
+        pq.write_table(table.take(pa.array(np.arange(k, names.size, 2))), made / f"{k}.parquet")
+    question = Question("prompt_id", ("s0", "gold"), members=("s0", "s1", "s2"))
+    with open_parts(str(made), question, tmp_path / "cp") as binned:
+        held = RewardTable.from_arrays(
+            {
+                name: table[name].to_numpy().reshape(3, size)[binned.prompts[:].astype(int)]
+                for name in table.column_names[1:]
+            }
+        )
+        asked: Any = (["s0", "s1", "s2"], "gold")
+        kinds, rule = ["mean", "median", "min"], BestOfN(8)
+        even = on_one_scale(held, asked[0])
+        assert binned.ensemble is not None
+        assert on_one_scale(binned, asked[0]) is binned
+        one, other = (compare_members(its, *asked, rule=rule, kinds=kinds) for its in (even, binned))
+        assert other.gold_gain == pytest.approx(one.gold_gain, abs=5e-3)
+        assert other.spent == pytest.approx(one.spent, abs=1e-3)
+        assert (other.gold_low <= one.gold_low + 1e-9).all()  # what bins leave open is in it
+        assert (other.gold_high >= one.gold_high - 1e-9).all()
+        assert other.difference == pytest.approx(one.difference, abs=5e-3)
+        split, of_bins = (split_error(its, *asked) for its in (even, binned))
+        for name in ("shared", "own", "slope", "shared_low", "shared_high", "own_high"):
+            assert getattr(of_bins, name) == pytest.approx(getattr(split, name), abs=1e-3)
+        with pytest.raises(InputError, match="include gold"):
+            check_members(binned, ["s0", "gold"], "gold")
+        with pytest.raises(InputError, match="is named twice"):
+            check_members(binned, ["s0", "s0"], "gold")
+    assert not (tmp_path / "cp").exists()
+    again = pa.table({"prompt_id": names, "gold": gold, "s0": members["s0"], "twice": 2.0 * members["s0"] + 1.0})
+    pq.write_table(again, made / "0.parquet")
+    (made / "1.parquet").unlink()
+    question = Question("prompt_id", ("s0", "gold"), members=("s0", "twice"))
+    with open_parts(str(made), question, tmp_path / "cp") as binned, pytest.raises(InputError, match="duplicates 's0'"):
+        check_members(binned, ["s0", "twice"], "gold")

@@ -112,11 +112,9 @@ def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[st
     ['s1', 's2']
     """
     found = []
+    known = dict.fromkeys([*table.columns, *(() if table.ensemble is None else table.ensemble.members)])
     for entry in entries:
-        if entry in table.columns:
-            named = [entry]
-        else:
-            named = [name for name in table.columns if fnmatchcase(name, entry) and name != gold]
+        named = [entry] if entry in known else [name for name in known if fnmatchcase(name, entry) and name != gold]
         if not named:
             raise InputError(f"ensemble: no column of the table is called {entry!r}; name those it has.", column=entry)
         found += named

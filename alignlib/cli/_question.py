@@ -326,7 +326,8 @@ class Question:
             one = asked[0]
             return InParts(
                 None if one.pool else one.prompt,
-                tuple(one.columns),
+                tuple(one.columns) if file is None or not one.members else (one.reward, str(one.gold)),
+                members=() if file is None else tuple(one.members),
                 sample=one.sample,
                 wide=one.wide,
                 drop_missing=one.drop_missing,
@@ -335,7 +336,7 @@ class Question:
         from alignlib.scale import Question as InParts
 
         with self.scale.opened(self.table, question, self.min_samples or 0, force) as table:
-            yield asked[0], table.held() if asked[0].members else table
+            yield asked[0], table.held() if asked[0].members and table.ensemble is None else table
 
     def _found(self, table: RewardTable, known: GoldSubset | list[float] | None, curves: bool) -> Findings:
         """Answer what is asked of a table; ``known`` is of a gold that it does not hold."""

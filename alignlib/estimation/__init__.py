@@ -29,6 +29,7 @@ from alignlib.estimation.fit import Fit
 from alignlib.estimation.fit_checks import check_beyond, check_bounds
 from alignlib.estimation.fitting import fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
+from alignlib.estimation.gold_by_cell import rule_curves
 from alignlib.estimation.gold_turn import GoldTurn, gold_turn
 from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate, check_needs
@@ -66,6 +67,7 @@ __all__ = [
     "gold_turn",
     "groups_of_fixed",
     "most_of_constant_prompts",
+    "rule_curves",
     "samples_wanted",
     "shown_numbers",
     "studentised_interval",

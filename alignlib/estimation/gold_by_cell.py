@@ -208,6 +208,14 @@ def rule_curves(
         One point a rule.
     tied : int
         Prompts with ties of the proxy.
+
+    Examples
+    --------
+    >>> from alignlib.rules import BestOfN
+    >>> table = RewardTable.from_arrays(proxy=[[0.0, 1.0]] * 2, gold=[[2.0, 3.0]] * 2)
+    >>> cells = Cells.of(table.n_samples, np.random.default_rng(0))
+    >>> rule_curves(table, "proxy", "gold", [BestOfN(2)], cells)[0].gold.tolist()
+    [[0.5], [0.5]]
     """
     of_cells = np.zeros((3, cells.n_fixed or cells.size.size, len(rules)))
     index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index

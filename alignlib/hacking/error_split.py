@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.hacking.ensembles import members_worth_having
 from alignlib.hacking.proxy_table import check_members
-from alignlib.tables import RewardTable
+from alignlib.tables import MemberTables, RewardTable
 
 __all__ = ["ErrorSplit", "split_error"]
 
@@ -109,23 +110,13 @@ def split_error(
     require(table.n_prompts >= 2, f"split_error needs at least 2 prompts to resample; got {table.n_prompts}.")
     check_members(table, members, gold)
     n_members = len(members)
-    starts, sizes = table.offsets[:-1], table.n_samples.astype(np.float64)
-
-    def centred(values: FloatArray) -> FloatArray:
-        return np.asarray(values - np.repeat(np.add.reduceat(values, starts) / sizes, table.n_samples))
-
-    golds = centred(table.column(gold))
-    scores = np.stack([centred(table.column(name)) for name in members])
-    slope = float((scores.mean(axis=0) @ golds) / (golds @ golds)) if golds.any() else 0.0
-    error = scores - slope * golds
-    mean = error.mean(axis=0)
-    free = sizes - 1.0  # one degree of freedom goes into each prompt's mean
-    own = np.add.reduceat(((error - mean) ** 2).sum(axis=0) / (n_members - 1), starts) / free
-    of_mean = np.add.reduceat(mean**2, starts) / free
+    parted = _of_samples if table.ensemble is None else partial(_of_bins, ensemble=table.ensemble)
+    own, of_mean, slope, off = parted(table, members, gold)
     cells = Cells.of(table.n_samples, generator)
     weights = cells.resample(n_boot, generator)
     parts = cells.mean(np.stack([of_mean - own / n_members, own], axis=1))
     low, high = studentised_interval(weights @ parts, cells.standard_error(weights, parts), level, len(cells.size))
+    low[0], high[0] = low[0] - off, high[0] + off
     shared_variance, own_variance = (weights[0] @ parts).tolist()
     return ErrorSplit(
         shared=shared_variance,
@@ -137,3 +128,38 @@ def split_error(
         slope=slope,
         worth_having=members_worth_having(max(shared_variance, 0.0), own_variance),
     )
+
+
+Split = tuple[FloatArray, FloatArray, float, float]  # own part and variance of the mean, of each prompt; slope; open
+
+
+def _of_samples(table: RewardTable, members: Sequence[str], gold: str) -> Split:
+    starts, sizes = table.offsets[:-1], table.n_samples.astype(np.float64)
+
+    def centred(values: FloatArray) -> FloatArray:
+        return np.asarray(values - np.repeat(np.add.reduceat(values, starts) / sizes, table.n_samples))
+
+    golds = centred(table.column(gold))
+    scores = np.stack([centred(table.column(name)) for name in members])
+    slope = float((scores.mean(axis=0) @ golds) / (golds @ golds)) if golds.any() else 0.0
+    error = scores - slope * golds
+    mean = error.mean(axis=0)
+    free = sizes - 1.0  # one degree of freedom goes into each prompt's mean
+    own = np.add.reduceat(((error - mean) ** 2).sum(axis=0) / (len(members) - 1), starts) / free
+    return own, np.add.reduceat(mean**2, starts) / free, slope, 0.0
+
+
+def _of_bins(table: RewardTable, members: Sequence[str], gold: str, ensemble: MemberTables) -> Split:
+    """Return the same from second moments: what members deviate from their mean by, gold's slope does not change."""
+    mean, k, free = ensemble.combined["mean"], len(members), table.n_samples - 1.0
+    name = next(iter(mean.columns))
+    each = sum(ensemble.members[one].prompt_squares(one) / ensemble.scales[one][1] ** 2 for one in members)
+    of_mean, of_gold = mean.prompt_squares(name), table.prompt_squares(gold)
+    product, off = mean.prompt_products(name, gold)
+    total = float(of_gold.sum())
+    slope, left = (float(product.sum()) / total, float(off.sum()) / total) if total > 0.0 else (0.0, 0.0)
+    own = np.maximum(each - k * of_mean, 0.0) / (k - 1) / free
+    error = np.maximum(of_mean - 2.0 * slope * product + slope**2 * of_gold, 0.0) / free
+    # To first order: of the products here and in the slope.
+    open_ = 2.0 * (abs(slope) * off + left * np.abs(product - slope * of_gold)) / free
+    return own, error, slope, float(open_.mean())

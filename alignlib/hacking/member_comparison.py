@@ -11,10 +11,11 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.gold import check_pair
+from alignlib.estimation.gold_by_cell import rule_curves
 from alignlib.estimation.rules import check_needs
 from alignlib.hacking.ensembles import combine
 from alignlib.hacking.proxy_table import check_members
-from alignlib.rules import Rule, prepare
+from alignlib.rules import Rule
 from alignlib.tables import RewardTable
 
 __all__ = ["MemberComparison", "compare_members"]
@@ -133,27 +134,32 @@ def compare_members(
     check_members(table, members, gold)
     check_needs([rule], int(table.n_samples.min()))
     require(table.n_prompts >= 2, f"compare_members needs at least 2 prompts to resample; got {table.n_prompts}.")
-    check_pair(table, members[0], gold)
-    scores = np.stack([table.column(name) for name in members])
-    picking = [*scores, *(combine(scores, kind) for kind in kinds)]
-    found = [_on_prompts(table, one, gold, rule) for one in picking]
+    sources = _sources(table, members, gold, kinds)
+    check_pair(*sources[0], gold)
     cells = Cells.of(table.n_samples, generator)
     weights = cells.resample(n_boot, generator)
-    spent, gains = (cells.mean(np.stack(part, axis=1)) for part in zip(*found, strict=True))
+    curves = [rule_curves(source, name, gold, [rule], cells)[0] for source, name in sources]
+    parts = ("kl", "gold", "gold_down", "gold_up")
+    spent, gains, down, up = (np.concatenate([getattr(one, part) for one in curves], axis=1) for part in parts)
+    less, more = -(weights[0] @ down), weights[0] @ up  # what bins leave open
 
-    def interval(values: FloatArray, at: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def interval(places: Sequence[int], at: float, beside: int | None = None) -> tuple[FloatArray, ...]:
+        """Return gains, or how much larger they are than another, with their interval."""
+        values, below, above = gains[:, places], less[places], more[places]
+        if beside is not None:
+            values, below, above = values - gains[:, [beside]], below + more[beside], above + less[beside]
         means = weights @ values
         low, high = studentised_interval(means, cells.standard_error(weights, values), at, len(cells.size))
-        return means[0], low, high
+        return means[0], low - below, high + above
 
-    gain, low, high = interval(gains, level)
     k = len(members)
+    gain, low, high = interval(range(len(sources)), level)
     best = int(np.argmax(gain[:k]))
     sure = 1.0 - (1.0 - level) / k  # of every member at once
-    difference, least, most = interval(gains[:, k:] - gains[:, [best]], sure)
+    difference, least, most = interval(range(k, len(sources)), sure, best)
     # A combination that exceeds each member at the level asked for exceeds them all: no correction is needed for that.
-    above = np.array([interval(gains[:, [k + j]] - gains[:, :k], level)[1].min() > 0.0 for j in range(len(kinds))])
-    beside = interval(np.delete(gains[:, :k], best, axis=1) - gains[:, [best]], sure)
+    above = np.array([min(interval([k + j], level, one)[1][0] for one in range(k)) > 0.0 for j in range(len(kinds))])
+    beside = interval([one for one in range(k) if one != best], sure, best)
     return MemberComparison(
         members=tuple(members),
         kinds=tuple(kinds),
@@ -175,11 +181,18 @@ def compare_members(
     )
 
 
-def _on_prompts(table: RewardTable, picking: FloatArray, gold: str, rule: Rule) -> tuple[FloatArray, FloatArray]:
-    """KL and gold gain of a rule that one score picks for, on every prompt."""
-    with_score = replace(table, columns={"picking": picking, gold: table.column(gold)})
-    spent, gain = np.empty((2, table.n_prompts))
-    for (where, rows), (_, golds) in zip(with_score.blocks("picking"), with_score.blocks(gold), strict=True):
-        values = rule.evaluate(prepare(rows, golds))
-        spent[where], gain[where] = values.spent, values.mean - golds.mean(axis=1)
-    return spent, gain
+def _sources(
+    table: RewardTable, members: Sequence[str], gold: str, kinds: Sequence[str]
+) -> list[tuple[RewardTable, str]]:
+    """Return, of each member and each way to combine them, a table with gold, and what its column is called there."""
+    if table.ensemble is not None:
+        found = [table.ensemble.members[name] for name in members] + [table.ensemble.combined[kind] for kind in kinds]
+        return [(one, next(iter(one.columns))) for one in found]
+    scores = np.stack([table.column(name) for name in members])
+    combined = {
+        f"{kind} of members": replace(
+            table, columns={f"{kind} of members": combine(scores, kind), gold: table.column(gold)}
+        )
+        for kind in kinds
+    }
+    return [*((table, name) for name in members), *((one, name) for name, one in combined.items())]

@@ -9,9 +9,11 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
-from alignlib.tables import RewardTable
+from alignlib.tables import MemberTables, RewardTable
 
 __all__ = ["check_members", "on_one_scale"]
+
+_SAME_IN_BINS = 1e-8  # deviations, on the one scale: as far as bins round
 
 
 def check_members(table: RewardTable, members: Sequence[str], gold: str | None = None) -> None:
@@ -36,24 +38,40 @@ def check_members(table: RewardTable, members: Sequence[str], gold: str | None =
     >>> check_members(RewardTable.from_arrays(a=[[0.0, 1.0]], b=[[0.0, 1.0]]), ["a"], "b")
     """
     require(len(members) > 0, "members must name at least one reward; got none.")
+    if gold in members:
+        raise InputError(f"members of the ensemble include gold {gold!r}; leave it out.", column=gold)
     for i, name in enumerate(members):
-        values = table.column(name)
-        if name == gold:
-            raise InputError(f"members of the ensemble include gold {gold!r}; leave it out.", column=name)
-        if bool(table.constant_prompts(name).all()):
+        own = table if table.ensemble is None else table.ensemble.members[name]
+        if bool(own.constant_prompts(name).all()):
             raise InputError(
                 f"ensemble column {name!r} is constant within each of the {table.n_prompts} prompts, so it picks "
                 "nothing; leave it out.",
                 column=name,
             )
         for other in members[:i]:
-            if name == other or np.array_equal(values, table.column(other)):
-                same = "is named twice" if name == other else f"duplicates {other!r} on all {values.size} samples"
+            if name == other or _alike(table, name, other):
+                size = int(table.n_samples.sum())
+                same = "is named twice" if name == other else f"duplicates {other!r} on all {size} samples"
                 raise InputError(
                     f"ensemble column {name!r} {same}: it would count double and make the ensemble look better "
                     "agreed than it is; leave one of them out.",
                     column=name,
                 )
+
+
+def _alike(table: RewardTable, name: str, other: str) -> bool:
+    """Tell whether two members are one: of samples in bins, by mean and ends of every prompt, on any scale."""
+    if table.ensemble is None:
+        return np.array_equal(table.column(name), table.column(other))
+    one, two = (_measured(table.ensemble, each) for each in (name, other))
+    return bool(np.abs(one - two).max() < _SAME_IN_BINS)
+
+
+def _measured(ensemble: MemberTables, name: str) -> FloatArray:
+    """Return mean and ends of each prompt on the one scale."""
+    table, (mean, deviation) = ensemble.members[name], ensemble.scales[name]
+    found = np.array([table.prompt_means(name), table.prompt_minima(name), table.prompt_maxima(name)])
+    return np.asarray((found - mean) / deviation)
 
 
 def on_one_scale(table: RewardTable, members: Sequence[str]) -> RewardTable:
@@ -81,6 +99,8 @@ def on_one_scale(table: RewardTable, members: Sequence[str]) -> RewardTable:
     {'a': [-3.0, -1.0, 1.0, 3.0], 'b': [-1.0, 1.0, 1.0, -1.0]}
     """
     check_members(table, members)
+    if table.ensemble is not None:  # its combinations are of members on one scale
+        return table
     starts, sizes = table.offsets[:-1], table.n_samples
     scaled: dict[str, FloatArray] = {}
     for name in members:

@@ -22,10 +22,11 @@ from alignlib.scale.store import Again, Done, Store
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.tables import check_fits
 
-__all__ = ["Joined", "Joining", "Tell", "part_sizes", "spans", "usual_bins"]
+__all__ = ["MOST_GATHERED", "Joined", "Joining", "Tell", "part_sizes", "spans", "usual_bins"]
 
 Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
+MOST_GATHERED = 1 << 26  # samples that are put together in memory for what asks for all of them at once
 _BYTES_OF_A_PROMPT = 50  # in memory, without its samples
 _HELD = 1 << 26  # bytes of all pieces, up to which they stay in memory
 _AT_ONCE, _SMALL = 32, 1 << 25  # tasks that a worker gets together, at most, and bytes of the parts among them
@@ -62,6 +63,11 @@ class Joined:
     def in_bins(self) -> bool:
         """Whether a prompt has more samples than are put back from bins."""
         return any(bool((head.binned & (head.sizes > EXACT_UP_TO)).any()) for head in self.heads.values())
+
+    @property
+    def gathers(self) -> bool:
+        """Whether no prompt is in bins, and all samples are few enough to be put together in memory."""
+        return not self.in_bins and sum(one.samples for one in self.done) <= MOST_GATHERED
 
     def first(self) -> Summary:
         """Return the first piece."""

@@ -12,30 +12,30 @@ from pathlib import Path
 import numpy as np
 
 from alignlib._core.checks import require
-from alignlib._core.errors import InputError
 from alignlib._core.locks import beside_others
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
 from alignlib.scale.dealt import Dealt, groups_for
 from alignlib.scale.engine import Engine, Here
+from alignlib.scale.first_look import first_look
 from alignlib.scale.heads import Head, together
-from alignlib.scale.joining import Joined, Joining, Tell, part_sizes, spans, usual_bins
+from alignlib.scale.joining import Joined, Joining, Tell, part_sizes, spans
 from alignlib.scale.kept import Kept
+from alignlib.scale.members import member_tables
 from alignlib.scale.notes_on_parts import written_twice
-from alignlib.scale.parts import Part, list_parts
+from alignlib.scale.parts import list_parts
 from alignlib.scale.passes import Held
-from alignlib.scale.reading_parts import Question, first_ranges
+from alignlib.scale.reading_parts import Question
 from alignlib.scale.store import Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.scale.summary_table import SummaryTable
+from alignlib.tables import MemberTables
 
 __all__ = ["open_parts", "table_of", "with_at_least"]
 
 _ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
 _FEW_BINS = 128  # over the rewards of a prompt: of fewer a word is said
-_FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
-_OF_A_BIN = 9  # samples that take the room of one
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
 
 
@@ -106,15 +106,25 @@ def open_parts(
     parts = [one for part in list_parts(location) for one in part.slices()]
     folder = Path(os.path.realpath(checkpoint))  # kernels and workers run elsewhere
     with beside_others(folder) as is_last:  # the same question may be asked twice at once
-        question = replace(question, exact_up_to=exact_up_to)
-        widths, held = _first_look(parts, question, skip_corrupt)
+        members = question.members
+        question = replace(question, exact_up_to=exact_up_to, members=members if question.drop_missing else ())
+        widths, held = first_look(parts, question, skip_corrupt)
         if bin_width is not None:
             widths = (check_width(bin_width),) * len(widths)
         rows = held * sum(part_sizes(parts)) / (_BYTES_OF_A_ROW * len(question.rewards))
         bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
         reading = Joining(parts, location, folder, bits, drop_below, skip_corrupt, engine, tell)
         plain = reading.of(replace(question, widths=widths), finer=bin_width is None)
+        if members and plain.gathers:  # one table holds them all
+            every = replace(question, rewards=tuple(dict.fromkeys([*question.rewards, *members])), members=())
+            widths = first_look(parts, every, skip_corrupt)[0]
+            plain = reading.of(replace(every, widths=widths), finer=bin_width is None)
+            members = ()
         stores, notes, aside = plain.stores, plain.notes, dict[str, SummaryTable | Dealt]()
+        ensemble: MemberTables | None = None
+        if members:
+            ensemble, more = member_tables(reading, replace(question, members=members), plain)
+            stores = [*stores, *more]
         if len(question.rewards) == len(widths) == 2 and plain.in_bins:
             more = _by_gold(plain, reading, aside, finer=bin_width is None)
             stores = [*stores, *more]
@@ -131,6 +141,7 @@ def open_parts(
             notes=tuple(notes),
             engine=engine,
             aside=aside,
+            ensemble=ensemble,
         )
         del (
             heads,
@@ -255,30 +266,3 @@ def with_at_least(kept: Kept, n: int) -> tuple[Kept, str]:
     said = f"{few} of {counted(len(sizes), 'prompt')} left out, with fewer than {n} samples."
     plain, rows = kept.plain, np.flatnonzero(sizes >= n)
     return replace(plain, summary=only(plain.summary, rows), turned=plain.turned and only(plain.turned, rows)), said
-
-
-def _first_look(parts: Sequence[Part], question: Question, skip_corrupt: bool) -> tuple[tuple[float, ...], float]:
-    """Choose widths by the range of the first piece that has rewards, and guess what part of its samples is held."""
-    for part in parts:
-        try:
-            found = first_ranges(part, question)
-        except InputError:
-            if skip_corrupt:
-                continue
-            break  # what is wrong is said when its turn comes
-        if found is not None:
-            ends, n_samples, n_prompts = found
-            bins = usual_bins(len(ends))
-            most = bins * _OF_A_BIN
-            few = n_samples <= n_prompts * max(question.exact_up_to, most)
-            return tuple(
-                _width_of(*one, usual_bins(len(ends))) for one in ends
-            ), 1.0 if few else n_prompts * most / n_samples
-    return (1.0,) * len(question.rewards), 1.0
-
-
-def _width_of(low: float, high: float, bins: int) -> float:
-    """Choose a width by the ends of rewards, which may be nearly equal where those of other parts are not."""
-    most = max(-low, high)
-    least = math.ldexp(1.0, math.frexp(most)[1] - _FINEST) if most > 0.0 else 0.0
-    return max(width_for(low, high, bins), least)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,8 +21,9 @@ from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import holds_summary
 from alignlib.tables import TableFile, open_pieces, read_samples
 
-__all__ = ["CorruptPartError", "Question", "Reading", "first_file", "first_ranges", "summaries"]
+__all__ = ["KINDS", "CorruptPartError", "Question", "Reading", "first_file", "first_ranges", "summaries"]
 
+KINDS: dict[str, Callable[..., FloatArray]] = {"mean": np.mean, "median": np.median, "min": np.min}  # of an ensemble
 _BLOCK = 1 << 15  # names that are looked at together
 _SALT = 3  # of what deals samples into groups
 _DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float
@@ -58,6 +59,12 @@ class Question:
         Width of the bins of each reward, powers of two.
     exact_up_to : int
         The most samples of a prompt that are kept one by one.
+    members : tuple of str
+        Further rewards, without which a row counts as having a gap: of a command those of an ensemble.
+    combined : tuple of (str, float, float)
+        Rewards that the first of ``rewards`` is made of, row by row, with mean and deviation of each; none if empty.
+    kind : str
+        How it is made of them.
     groups : int
         Groups among which the samples of each prompt are dealt at random, each a prompt of its own; 0 for none.
 
@@ -74,7 +81,29 @@ class Question:
     drop_missing: bool = False
     widths: tuple[float, ...] = ()
     exact_up_to: int = 0
+    members: tuple[str, ...] = ()
+    combined: tuple[tuple[str, float, float], ...] = ()
+    kind: str = ""
     groups: int = 0
+
+    @property
+    def read(self) -> list[str]:
+        """The rewards that are looked up in the table."""
+        own = [*(name for name, _, _ in self.combined), *self.rewards[1:]] if self.combined else self.rewards
+        return list(dict.fromkeys([*own, *self.members]))
+
+    def columns_of(self, rewards: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Return the rewards that are summarised, from those that were read.
+
+        Parameters
+        ----------
+        rewards : mapping of str to array (samples,)
+            As they were read.
+        """
+        if self.combined:
+            rows = np.array([(rewards[name] - mean) / deviation for name, mean, deviation in self.combined])
+            return {self.rewards[0]: KINDS[self.kind](rows, axis=0), self.rewards[1]: rewards[self.rewards[1]]}
+        return {name: rewards[name] for name in self.rewards} if self.members else dict(rewards)
 
 
 @dataclass(frozen=True)
@@ -124,8 +153,8 @@ def summaries(part: Part, question: Question) -> Iterator[Reading]:
         yield _of_piece(file, question)
 
 
-def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, float]], int, int] | None:
-    """Return the ends of each reward in the first piece that has any, and how many samples and runs of prompts it has.
+def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, float]], int, int, int] | None:
+    """Return the ends of each reward in the first piece that has any, how many samples and runs of prompts it has.
 
     Parameters
     ----------
@@ -138,8 +167,8 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
     -------
     ranges : list of (float, float)
         Ends of each reward in the first piece that has any.
-    samples, runs : int
-        How many samples it has, and runs of prompts.
+    samples, runs, levels : int
+        How many samples it has, runs of prompts, and different values of the first reward.
 
     Raises
     ------
@@ -148,13 +177,14 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
     """
     for file in _pieces(part, question):
         samples = read_samples(
-            file, question.prompt, question.rewards, sample=question.sample, wide=question.wide, named=True
+            file, question.prompt, question.read, sample=question.sample, wide=question.wide, named=True
         )
-        rewards = np.array(list(samples.rewards.values()))
+        rewards = np.array(list(question.columns_of(samples.rewards).values()))
         finite = np.isfinite(rewards).all(axis=0)  # what lacks a value is dropped, or refused when its turn comes
         if finite.any():
             ends = [(float(one.min()), float(one.max())) for one in rewards[:, finite]]
-            return ends, samples.size, len(_runs(samples.identifiers.drop_null())[1])
+            levels = len(np.unique(rewards[0, finite]))
+            return ends, samples.size, len(_runs(samples.identifiers.drop_null())[1]), levels
     return None
 
 
@@ -224,7 +254,7 @@ def _needed(file: TableFile, question: Question) -> list[str]:
 
     empty = TableFile(file.path, file.names, read, nested=file.nested)
     try:
-        read_samples(empty, question.prompt, question.rewards, sample=question.sample, wide=question.wide)
+        read_samples(empty, question.prompt, question.read, sample=question.sample, wide=question.wide)
     except InputError as error:
         if not asked:
             raise _Asked(str(error), argument=error.argument, column=error.column) from error
@@ -241,18 +271,16 @@ def _check_no_summary(file: TableFile) -> None:
 
 
 def _of_piece(file: TableFile, question: Question) -> Reading:
-    samples = read_samples(
-        file, question.prompt, question.rewards, sample=question.sample, wide=question.wide, named=True
-    )
+    samples = read_samples(file, question.prompt, question.read, sample=question.sample, wide=question.wide, named=True)
     rewards = list(samples.rewards.values())
     if question.drop_missing and not (np.isfinite(rewards).all(axis=0) & _named(samples.identifiers)).any():
-        nothing = {name: np.empty(0) for name in samples.rewards}
+        nothing = question.columns_of({name: np.empty(0) for name in samples.rewards})
         none = Summary.of(
             pa.array([], pa.int64()), np.empty(0, dtype=np.int64), nothing, widths=question.widths or None
         )
         return Reading(replace(none, exact_up_to=question.exact_up_to), samples.size)
     kept = samples.without_gaps(question.drop_missing)
-    columns = {name: np.asarray(values) for name, values in kept.rewards.items()}
+    columns = {name: np.asarray(values) for name, values in question.columns_of(kept.rewards).items()}
     if question.groups:
         return Reading(_dealt(file, kept.identifiers, kept.told_apart, columns, question), samples.size - kept.size)
     prompts, sizes = _runs(kept.identifiers)

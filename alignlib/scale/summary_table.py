@@ -17,16 +17,16 @@ from alignlib._core.names import counted
 from alignlib.scale.dealt import Dealt
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.heads import Head, measured, once, together
+from alignlib.scale.joining import MOST_GATHERED
 from alignlib.scale.kept import Kept
 from alignlib.scale.passes import PassOverBins, PassOverBlocks, Piece, blocks_of
 from alignlib.scale.summary import EXACT_UP_TO, Summary
-from alignlib.tables import RewardTable
+from alignlib.tables import MemberTables, RewardTable
 
 __all__ = ["SummaryTable"]
 
 
 _AT_ONCE = 32  # pieces that a worker gets together, at most
-_MOST_GATHERED = 1 << 26  # samples that are put together in memory for what asks for all of them at once
 
 
 class _Names(Sequence[Any]):
@@ -94,6 +94,8 @@ class SummaryTable(RewardTable):
         Who does the passes; they add up to the same whoever does.
     aside : mapping of str to SummaryTable or Dealt, optional
         The same samples in bins by another of the columns; of few prompts, dealt into groups, by each.
+    ensemble : MemberTables, optional
+        Members of an ensemble in tables of their own.
 
     Raises
     ------
@@ -120,6 +122,7 @@ class SummaryTable(RewardTable):
         notes: tuple[str, ...] = (),
         engine: Engine | None = None,
         aside: Mapping[str, SummaryTable | Dealt] | None = None,
+        ensemble: MemberTables | None = None,
     ) -> None:
         require(len(heads) > 0, "heads must hold at least one; got none.", "heads")
         as_many = f"pieces must be as many as heads, {len(heads)}; got {len(pieces)}."
@@ -145,6 +148,7 @@ class SummaryTable(RewardTable):
         put("_engine", Here() if engine is None else engine)
         put("_kept", {})
         put("_aside", dict(aside or {}))
+        put("_ensemble", ensemble)
 
     _sizes: IntArray
     _pieces: list[Piece]
@@ -156,6 +160,12 @@ class SummaryTable(RewardTable):
     _engine: Engine
     _kept: dict[str, FloatArray]
     _aside: dict[str, SummaryTable | Dealt]
+    _ensemble: MemberTables | None
+
+    @property
+    def ensemble(self) -> MemberTables | None:
+        """Members of an ensemble in tables of their own, where this one does not hold them."""
+        return self._ensemble
 
     @property
     def offsets(self) -> IntArray:
@@ -223,10 +233,10 @@ class SummaryTable(RewardTable):
             return self._kept[name]
         self._check_held(name)
         offsets = self.offsets
-        if offsets[-1] > _MOST_GATHERED:
+        if offsets[-1] > MOST_GATHERED:
             raise InputError(
                 f"What is asked takes all {offsets[-1]:,} samples of {name!r} at once, more than are put together "
-                f"in memory ({_MOST_GATHERED:,}); ask for the limit and best-of-N, or of fewer prompts.",
+                f"in memory ({MOST_GATHERED:,}); ask for the limit and best-of-N, or of fewer prompts.",
                 argument="table",
             )
         found = np.empty(int(offsets[-1]))

@@ -37,7 +37,7 @@ from alignlib.tables.rater_table import RaterTable
 from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in, without_descriptions
 from alignlib.tables.repeats import without_repeats
 from alignlib.tables.reward_range import LARGEST_REWARD, check_range
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables.rewards import MemberTables, RewardTable
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, load, not_utf8, short, too_large
 from alignlib.tables.unfinished import LEFT_OUT
 
@@ -50,6 +50,7 @@ __all__ = [
     "CountedFurther",
     "CountedGroups",
     "CountedSamples",
+    "MemberTables",
     "PromptAnswers",
     "RaterTable",
     "RewardTable",

@@ -136,7 +136,7 @@ def _parquet(
                 batches = read.iter_batches(rows, row_groups=list(some), columns=columns, use_threads=False)
                 tables = (_written_out(path, pa.Table.from_batches(some), schema) for some in _gathered(batches))
                 yield from _numbered(path, names, nested, tables, row)
-    except MemoryError:
+    except (InputError, MemoryError):  # of what is asked of a file that is whole, and of one that is too large
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError):

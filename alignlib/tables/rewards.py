@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,14 @@ from alignlib.tables.reading import open_frame, open_table_file
 from alignlib.tables.repeats import without_repeats
 from alignlib.tables.reward_range import check_range
 from alignlib.tables.table_file import TableFile
+from alignlib.tables.within_prompts import products, products_of_counted, squares_of_counted
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-__all__ = ["RewardTable"]
+__all__ = ["MemberTables", "RewardTable"]
+
+_AT_ONCE = 1 << 18  # samples in work
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +243,57 @@ class RewardTable(SameFields):
     def all_held(self) -> bool:
         """Whether every sample is held, none in bins."""
         return True
+
+    @property
+    def ensemble(self) -> MemberTables | None:
+        """Members of an ensemble in tables of their own, where this one does not hold them."""
+        return None
+
+    def prompt_squares(self, column: str) -> FloatArray:
+        """Return the sum of squares about its mean of each prompt, shape (n_prompts,), of samples in bins too.
+
+        Parameters
+        ----------
+        column : str
+            A reward of the table.
+
+        Examples
+        --------
+        >>> RewardTable.from_arrays([[0.0, 1.0], [2.0, 4.0]]).prompt_squares("reward").tolist()
+        [0.5, 2.0]
+        """
+        found = np.empty(self.n_prompts)
+        for where, some in self.each(products, [column, column], _AT_ONCE):
+            found[where] = some
+        for one, some in self.each_counted(squares_of_counted, column):
+            found[one] = some
+        return found
+
+    def prompt_products(self, column: str, other: str) -> tuple[FloatArray, FloatArray]:
+        """Return the sum of products of two rewards about their means, of each prompt.
+
+        Parameters
+        ----------
+        column, other : str
+            Rewards of the table; samples that are in bins are so by the first.
+
+        Returns
+        -------
+        products, off : array (n_prompts,)
+            The sums, and how far they may be off for samples in bins.
+
+        Examples
+        --------
+        >>> table = RewardTable.from_arrays(a=[[0.0, 1.0]], b=[[4.0, 2.0]])
+        >>> [one.tolist() for one in table.prompt_products("a", "b")]
+        [[-1.0], [0.0]]
+        """
+        found = np.zeros((2, self.n_prompts))
+        for where, some in self.each(products, [column, other], _AT_ONCE):
+            found[0, where] = some
+        for one, both in self.each_counted(partial(products_of_counted, other=other), column):
+            found[:, one] = both
+        return found[0], found[1]
 
     def extremes(self, column: str) -> tuple[float, float]:
         """Return the least and the largest reward of all samples.
@@ -571,6 +626,31 @@ class RewardTable(SameFields):
                 column=prompt or "",
             )
         return table
+
+
+@dataclass(frozen=True, eq=False)
+class MemberTables(SameFields):
+    """Each member of an ensemble with gold, and each way to combine them all, of the same samples.
+
+    Attributes
+    ----------
+    members : mapping of str to RewardTable
+        By the name of the member, which is the table's first column; gold is its second.
+    scales : mapping of str to (float, float)
+        Mean of a member, and its standard deviation within prompts.
+    combined : mapping of str to RewardTable
+        By the way of combining members brought to mean 0 and standard deviation 1; again the first column, with gold.
+
+    Examples
+    --------
+    >>> rows = RewardTable.from_arrays(a=[[0.0, 1.0]], gold=[[1.0, 0.0]])
+    >>> list(MemberTables({"a": rows}, {"a": (0.5, 0.5)}, {}).members)
+    ['a']
+    """
+
+    members: Mapping[str, RewardTable]
+    scales: Mapping[str, tuple[float, float]]
+    combined: Mapping[str, RewardTable]
 
 
 def _read_only(values: FloatArray) -> FloatArray:
