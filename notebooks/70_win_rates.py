@@ -120,7 +120,7 @@ plotting.name_axes(ax, "N", "win rate missed")
 # {numref}`fig-win-rate-sampled` shows one table of {{n_prompts:d}} prompts with {{n_samples:d}} graded responses each; prompts differ in how often each grade is given. On
 # {{n_tables:d}} such tables the intervals of {{level:.0%}} hold the exact limit in {{held_limit:.0%}} of {{tried_limit:d}} cases that the samples support, and the exact win rate
 # of best-of-{{whole_n:d}} in {{held_best:.0%}} of the tables. `python -m benchmarks.coverage` counts on other laws: {{n_kinds:d}} kinds, half of them drawn by a
-# rule, on {{n_counted:d}} tables or more of {{counted_shape}}. There {{counted_limit:.1%}} of the claimed intervals hold for the limit and {{counted_best:.1%}} for best-of-4. Against an opponent, on {{n_against:d}} tables or more of {{shape_against}}, {{counted_rise:.1%}} hold for the limit and {{counted_wins:.1%}} for best-of-4's win rate.
+# rule, on {{n_counted:d}} tables or more of {{counted_shape}}. There {{counted_limit:.1%}} of the claimed intervals hold for the limit and {{counted_best:.1%}} for best-of-4. Against an opponent, on {{kinds_against:d}} kinds and {{n_against:d}} tables or more of {{shape_against}}, {{counted_rise:.1%}} hold for the limit and {{counted_wins:.1%}} for best-of-4's win rate.
 # On {{whole_against}} each kind was tried on 300 tables or more. Of {{cells_against:d}} cells there (a statement on a kind and a shape) {{below_against:d}} hold in fewer than 90 % of the tables that claim them, {{above_against:d}} in more than 99 %, and none is wrong on more than {{misled_against:.1%}} of its tables.
 # The fewest hold for {{counted_where}}: {{counted_weakest}}. On a table of your own:
 #
@@ -193,7 +193,8 @@ policy_wins = policies @ win_rates(grades).reward
 policy_kl = np.array([float(row[row > 0] @ np.log(row[row > 0] / grades.prob[row > 0])) for row in policies])
 by_law = counted("win rate")
 claims.glue(
-    n_kinds=counted("over an opponent").laws,
+    n_kinds=counted("^largest win rate in kl").laws,
+    kinds_against=counted("over an opponent").laws,
     n_counted=counted("^largest win rate in kl|^win rate of best-of-4$").tables_low,
     counted_shape=counted("^largest win rate in kl|^win rate of best-of-4$").shapes,
     n_against=counted("over an opponent").tables_low,
