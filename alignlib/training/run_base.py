@@ -10,6 +10,7 @@ from alignlib._core.checks import FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib.tables import LARGEST_REWARD, RewardTable
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.logs.units import decimals_of
 from alignlib.training.response_scatter import ResponseScatter
 from alignlib.training.step_prompts import StepPrompts
 from alignlib.training.strict_ends import few_levels, responses_of, student_reach
@@ -31,7 +32,7 @@ NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table 
 _BESIDE = 2  # checkpoints
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
 _NEVER, _SELDOM = 1e-4, 5e-3  # chance that prompts lie so far off, on one side
-_DIGITS, _WHOLE = 6, 1e-6  # decimals of a KL at most, and how near to a whole number of its last digit
+_DIGITS = 6  # decimals of a KL at most
 _ROUGHLY = 2.0  # standard errors, at which Student's law is compared with the normal one
 
 
@@ -228,7 +229,8 @@ def _check_run(
     apart = no_less_than_beside(np.abs(log.kl[mine])) + half[mine]
     near = mine[apart <= NEAR_BASE]
     if near.size == 0:
-        said = f"No checkpoint lies within {NEAR_BASE:g} nats of the base"
+        whose = "is known to lie" if (log.ends[0] < log.ends[1]).any() else "lies"
+        said = f"No checkpoint {whose} within {NEAR_BASE:g} nats of the base"
         return [f"{said}: whether the run's reward and prompts are the table's cannot be checked."], False
     i = int(mine[np.argmin(apart)])
     allowed_here = float(no_less_than_beside(allowed_gain[mine])[np.argmin(apart)])
@@ -315,13 +317,9 @@ def half_digit(log: TrainingLog) -> FloatArray:
         Runs; where two or more KLs that differ have few decimals, all are taken for rounded to these.
     """
     logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
-    if np.unique(logged[logged > 0.0]).size < 2:
-        return np.zeros(log.kl.size)
-    for digits in range(_DIGITS + 1):
-        whole = logged * 10.0**digits
-        if (np.abs(whole - np.rint(whole)) <= _WHOLE).all():
-            break
-    else:
+    several = np.unique(logged[logged > 0.0]).size > 1
+    digits = decimals_of(logged, range(_DIGITS + 1)) if several else None
+    if digits is None or log.kl_low is not None:  # whose ends hold it
         return np.zeros(log.kl.size)
     half = np.full(log.kl.size, 0.5 * 10.0**-digits)
     return half if log.length is None else half * log.length

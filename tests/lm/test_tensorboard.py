@@ -56,6 +56,19 @@ def test_a_resume_in_another_file_replaces_what_was_logged_beyond_it(tmp_path: P
     assert any("run back" in note or "resume" in note for note in log.notes)
 
 
+def test_a_tag_of_fewer_steps_is_kept_where_another_shows_the_resume(tmp_path: Path) -> None:
+    """Rewards at every fourth step stand once each, though the KL of every second was written again."""
+    for start, end in ((0, 6), (6, 14)):
+        with SummaryWriter(str(tmp_path), filename_suffix=f".{start}") as writer:
+            for step in range(start, end + 2, 2):
+                writer.add_scalar("train/kl", 0.01 * step, step, walltime=float(10 * start + step))
+                if step % 4 == 0:
+                    writer.add_scalar("train/reward", 0.1 * step, step, walltime=float(10 * start + step))
+    log = read_training_log(tmp_path, kl="train/kl", reward="train/reward", kl_unit="sequence", drop_missing=True)
+    assert log.step.tolist() == [0.0, 4.0, 8.0, 12.0]
+    np.testing.assert_allclose(log.reward, [0.0, 0.4, 0.8, 1.2], rtol=1e-6)
+
+
 def test_scalars_that_newer_writers_store_as_tensors(tmp_path: Path) -> None:
     from tensorboard.util.tensor_util import make_tensor_proto
 

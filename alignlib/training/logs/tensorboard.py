@@ -67,16 +67,27 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
         raise InputError(f"{path} cannot be read as TensorBoard's events; check that it is whole.") from error
     if not series:  # each file begins with a record that holds no numbers
         raise InputError(none_yet.replace("is empty", "holds no numbers yet"))
-    rows: dict[tuple[int, int], dict[str, object]] = {}
-    for tag, values in series.items():
-        part, last = 0, -float("inf")
-        for step, value in values:
-            part += step <= last  # the series was resumed
-            last = step
-            rows.setdefault((part, step), {"step": step})[tag] = value
-    ordered = [rows[key] for key in sorted(rows)]
-    found = choose(columns_of_rows(path, "TensorBoard's events", ordered), query)
+    found = choose(columns_of_rows(path, "TensorBoard's events", _rows(series)), query)
     return replace(found, notes=(*found.notes, *unfinished))
+
+
+def _rows(series: dict[str, list[tuple[float, int, float]]]) -> list[dict[str, object]]:
+    """Return a row per step, those of a resumed run behind what it wrote before.
+
+    Some tags are written at fewer steps than others, and need not run back themselves where the run did: so whatever is
+    written after any tag has run back belongs to what was resumed.
+    """
+    written = [(time, step, tag, value) for tag, values in series.items() for time, step, value in values]
+    if len({time for time, *_ in written}) > 1:
+        written.sort(key=lambda one: one[0])  # stable: a tag's own order where times are equal
+    rows: dict[tuple[int, int], dict[str, object]] = {}
+    part, last = 0, dict[str, int]()
+    for _, step, tag, value in written:
+        if step <= last.get(tag, step - 1):
+            part, last = part + 1, {}
+        last[tag] = step
+        rows.setdefault((part, step), {"step": step})[tag] = value
+    return [rows[key] for key in sorted(rows)]
 
 
 def _files(path: Path) -> list[Path]:
@@ -124,16 +135,17 @@ def _any_behind(path: Path, start: int) -> bool:
         return any(any(piece) for piece in iter(lambda: file.read(_PIECE), b""))
 
 
-def _scalars(events: Any, tag: str) -> list[tuple[int, float]]:
-    return [(one.step, float(one.value)) for one in events.Scalars(tag)]
+def _scalars(events: Any, tag: str) -> list[tuple[float, int, float]]:
+    """Return time, step and value of each number."""
+    return [(one.wall_time, one.step, float(one.value)) for one in events.Scalars(tag)]
 
 
-def _tensors(events: Any, tag: str) -> list[tuple[int, float]]:
+def _tensors(events: Any, tag: str) -> list[tuple[float, int, float]]:
     """Return the single numbers that newer writers store as tensors."""
     from tensorboard.util.tensor_util import make_ndarray  # type: ignore
 
-    found = [(one.step, make_ndarray(one.tensor_proto)) for one in events.Tensors(tag)]
-    return [(step, float(value)) for step, value in found if value.size == 1 and value.dtype.kind in "fiu"]
+    found = [(one.wall_time, one.step, make_ndarray(one.tensor_proto)) for one in events.Tensors(tag)]
+    return [(time, step, float(value)) for time, step, value in found if value.size == 1 and value.dtype.kind in "fiu"]
 
 
 register(LogFormat("tensorboard", find_events, read_events, place=-10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from alignlib._core.same import SameFields
 from alignlib.training.logs.lengths import all_alike, check_lengths, ends_of_lengths
 from alignlib.training.logs.log_format import LogRows
 
-__all__ = ["PerSequence", "of_decimals", "per_sequence", "without_rounding"]
+__all__ = ["PerSequence", "decimals_of", "of_decimals", "per_sequence", "without_rounding"]
 
 _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in float32, of some units, have seven digits
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
@@ -254,7 +255,25 @@ def _decimals(rows: LogRows) -> int | None:
     kl = rows.kl
     if rows.kl_unit != "token" or rows.length is None or kl.size < _SEVERAL or not kl.any():
         return None
-    return next((d for d in range(1, _DECIMALS + 1) if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
+    return decimals_of(kl, range(1, _DECIMALS + 1))
+
+
+def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
+    """Return the decimals that no number exceeds, None where it is none of those tried.
+
+    Parameters
+    ----------
+    kl : array (k,)
+        Numbers as they were logged.
+    tried : iterable of int
+        Decimals, increasing.
+
+    Examples
+    --------
+    >>> decimals_of(np.array([0.0, 0.25, 0.5]), range(7)), decimals_of(np.array([1.0 / 3.0]), range(7))
+    (2, None)
+    """
+    return next((d for d in tried if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
 
 
 def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
