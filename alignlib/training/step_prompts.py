@@ -119,7 +119,7 @@ class StepPrompts(SameFields):
         Parameters
         ----------
         part : array of bool (k,)
-            Which points, of which some of the first and last may stand for all.
+            Which points; of many, as many of the first stand for them.
         chance : float
             That it lies further, on that side, while the run scatters as little as it does.
         """
@@ -132,7 +132,8 @@ class StepPrompts(SameFields):
         held, means = self._held, self.means.tobytes()
         drawn = _drawn(means, held.size, prompts * self.width)
         told = np.flatnonzero(np.isfinite(self.scatter[: held.size - 2])) if held.size > _FEWEST else held[:0]
-        level = drawn[:, part[held]].mean(axis=1) if part[held].any() else drawn.mean(axis=1)
+        chosen = part[held] if part[held].any() else held < min(int(part.sum()), held.size)
+        level = drawn[:, chosen].mean(axis=1)
         # The table's own mean is one of draws, too.
         own = float(self.means.std()) / math.sqrt(self.means.size)
         level = level + own * np.random.default_rng(_SEED).standard_normal(_DRAWN)
@@ -166,13 +167,9 @@ class StepPrompts(SameFields):
             return False
         if size > 1 and float(excess[:2].min()) > float(self.means.max() - self.means.mean()):
             return False
-        # What holds for the last of so many drawn holds for the last of all.
-        held, place = self._held.size, np.arange(size)
-        for part in (place >= 0, place < (size + 1) // 2, place >= size // 2):
-            drawn = part[:held] if size <= held or part[:held].any() else place[:held] >= held // 2
-            if float(excess[part].mean()) > self.reach(np.append(drawn, np.zeros(size - held, bool)), chance)[1]:
-                return False
-        return True
+        place = np.arange(size)
+        parts = (place >= 0, place < (size + 1) // 2, place >= size // 2)
+        return all(float(excess[part].mean()) <= self.reach(part, chance)[1] for part in parts)
 
     def further(self, over: int, of: int) -> float:
         """Return the chance that so many of so many steps lie beyond all prompts of the table, whatever their law.
