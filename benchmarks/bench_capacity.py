@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 
+from alignlib._core.checks import FloatArray
 from alignlib.bottleneck import blahut_arimoto, capacity
 from benchmarks.timing import compare, report
 
@@ -20,8 +22,8 @@ def main(quick: bool = False) -> None:
         channel = np.random.default_rng(0).dirichlet(np.full(size, 0.3), size=size)
         found, plain = capacity(channel, GAP), blahut_arimoto(channel, GAP)
         figures = compare(
-            lambda c=channel: capacity(c, GAP),
-            lambda c=channel: blahut_arimoto(c, GAP),
+            partial(capacity, channel, GAP),
+            partial(blahut_arimoto, channel, GAP),
             pairs=1 if quick else 3,
             inner=20,
         )
@@ -38,7 +40,7 @@ def main(quick: bool = False) -> None:
             against_dit(channel, size, quick)
 
 
-def against_dit(channel: np.ndarray, size: int, quick: bool) -> None:
+def against_dit(channel: FloatArray, size: int, quick: bool) -> None:
     """Time ``dit.algorithms.channel_capacity``, which gives no certificate; how short it stops is measured by ours."""
     warnings.simplefilter("ignore")
     from dit.algorithms import channel_capacity

@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def _fastest(
     return best, alone, failed
 
 
-def _least_seconds(call: Callable[[], Any], limit: float = 1.0) -> float:
+def _least_seconds(call: Callable[[], object], limit: float = 1.0) -> float:
     """CPU seconds of a call, the least of as many repeats as fit (3 to 50)."""
     best, spent = np.inf, 0.0
     for repeat in range(50):
@@ -155,7 +156,7 @@ def against_cvxpy(size: int, divergence: Divergence, quick: bool, longest: float
     row: dict[str, Any] = {"divergence": divergence.name, "outcomes": size}
     chosen, one, failed = _fastest(reward, prob, divergence)
     row["seconds"], row["seconds_of_one"] = (
-        _least_seconds(lambda asked=asked: ours(asked)) for asked in (_BUDGETS, np.array([0.2]))
+        _least_seconds(partial(ours, asked)) for asked in (_BUDGETS, np.array([0.2]))
     )
     if chosen is not None:
         peer = _built(reward, prob, divergence, *chosen)

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from alignlib._core.checks import FloatArray
 from alignlib.pass_at_k import pass_at_k_estimate
 from benchmarks.timing import compare, report
 
@@ -21,7 +22,7 @@ def main(quick: bool = False) -> None:
             1.0 if n - c < k else 1.0 - float(np.prod(1.0 - k / np.arange(n - c + 1, n + 1))) for c in right.tolist()
         ]
 
-    def ours() -> np.ndarray:
+    def ours() -> FloatArray:
         return np.asarray(pass_at_k_estimate(n, right, k))
 
     figures = compare(ours, peer, pairs=1 if quick else 5, inner=20)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
-from alignlib.lm.tasks import Summarisation
+from alignlib.lm.tasks import Summarisation, Task
 from benchmarks.timing import report
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main(quick: bool = False) -> None:
         responses = task.space.tokens[:: 20 if quick else 1].astype(np.int64)
         start = time.process_time()
         naive = np.concatenate(
-            [_forward(torch, model, task, part) for part in np.array_split(responses, max(1, len(responses) // 2048))]
+            [_forward(model, task, part) for part in np.array_split(responses, max(1, len(responses) // 2048))]
         )
         one_prompt = (time.process_time() - start) * task.space.size / len(responses)
     prob = np.exp(log_prob)
@@ -68,14 +68,16 @@ def main(quick: bool = False) -> None:
     )
 
 
-def _forward(torch, model, task, responses: np.ndarray) -> np.ndarray:
+def _forward(model: GPT2PreTrainedModel, task: Task, responses: IntArray) -> FloatArray:
+    import torch
+
     tokens = torch.as_tensor(np.concatenate([np.tile(task.prompts[0], (len(responses), 1)), responses], axis=1))
     with torch.no_grad():
         logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
     log_next = logits[:, task.prompt_length - 1 : -1].double().log_softmax(-1)
     chosen = log_next.gather(2, tokens[:, task.prompt_length :, None])[..., 0].numpy()
     counted = np.cumsum(responses == 0, axis=1) <= 1  # up to and with the first end
-    return np.where(counted, chosen, 0.0).sum(axis=1)
+    return np.asarray(np.where(counted, chosen, 0.0).sum(axis=1))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # times are of one core; threads that 
 
 import mpmath as mp
 import numpy as np
+import numpy.typing as npt
 
 from alignlib.sequences import MarkovModel, MemorylessModel
 from benchmarks.timing import compare, report
@@ -40,7 +41,7 @@ def by_convolution(length: int) -> list[mp.mpf]:
         return law
 
 
-def by_long_double(length: int) -> np.ndarray:
+def by_long_double(length: int) -> npt.NDArray[np.longdouble]:
     """The same in the processor's extended precision, vectorised; masses below e^-11355 vanish."""
     prob = np.array(PROB, dtype=np.longdouble)
     law = np.zeros(2 * length + 1, dtype=np.longdouble)
@@ -74,6 +75,7 @@ def growth(quick: bool) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     longest = 1000 if quick else 10_000
     rows: list[dict[str, Any]] = []
+    model: MemorylessModel | MarkovModel
     for letters in (2, 3, 6, 10):
         for m in sorted({int(longest * f) for f in (0.01, 0.03, 0.1, 0.3, 1.0)}):
             model = MemorylessModel(rng.dirichlet(np.ones(letters)), np.arange(letters), m)

@@ -15,34 +15,36 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from alignlib._core.checks import FloatArray
 from alignlib.estimation import fit_frontier, gold_turn
 from alignlib.tables import RewardTable
 
 LOOKS, ERROR = 24, 0.05
-Draw = Callable[[np.random.Generator, int, int], np.ndarray]
+Draw = Callable[[np.random.Generator, int, int], FloatArray]
 
 
-def wandering(rng: np.random.Generator, k: int, m: int, step: Callable[[tuple[int, int]], np.ndarray]) -> np.ndarray:
+def wandering(rng: np.random.Generator, k: int, m: int, step: Callable[[tuple[int, int]], FloatArray]) -> FloatArray:
     """Prompts whose own gold moves at random from look to look, level on average over prompts."""
     return np.cumsum(step((k, m)), axis=0) + 0.5 * rng.standard_normal((k, m))
 
 
-def right_or_wrong(rng: np.random.Generator, k: int, m: int) -> np.ndarray:
+def right_or_wrong(rng: np.random.Generator, k: int, m: int) -> FloatArray:
     """One answer a prompt and look, right with a chance that differs from prompt to prompt."""
     return (rng.random((k, m)) < rng.beta(0.6, 0.4, m)).astype(float)
 
 
-def rarely_wrong(rng: np.random.Generator, k: int, m: int) -> np.ndarray:
+def rarely_wrong(rng: np.random.Generator, k: int, m: int) -> FloatArray:
     """The same, where nearly all is right."""
     return (rng.random((k, m)) < rng.beta(9.0, 0.4, m)).astype(float)
 
 
-def leaping(rng: np.random.Generator, k: int, m: int) -> np.ndarray:
+def leaping(rng: np.random.Generator, k: int, m: int) -> FloatArray:
     """Steps that are small and down but for one in ten, level on average: few prompts do not show them all."""
     leaps = np.where(rng.random((k, m)) < 0.1, rng.exponential(1.0, (k, m)), 0.0)
     return np.cumsum(leaps - 0.1, axis=0) + 0.05 * rng.standard_normal((k, m))
@@ -63,7 +65,7 @@ BY_PROMPT: dict[str, Draw] = {
 }  # fmt: skip
 
 
-def autoregressive(rng: np.random.Generator, k: int, m: int) -> np.ndarray:
+def autoregressive(rng: np.random.Generator, k: int, m: int) -> FloatArray:
     """Noise of a checkpoint that half persists in the next: not independent."""
     values = rng.standard_normal(k)
     for i in range(1, k):
@@ -106,11 +108,11 @@ def false_alarms(runs: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]
 
     for name, draw in BY_PROMPT.items():
         for m in SIZES:
-            yield f"level: {name}, {m} prompts", lambda draw=draw, m=m: counted(draw, m, LOOKS)
+            yield f"level: {name}, {m} prompts", partial(counted, draw, m, LOOKS)
     yield "level: normal noise, 60 prompts, 100 looks", lambda: counted(BY_PROMPT["normal noise"], 60, 100)
     for name, draw in BY_MEANS.items():
         for k in SHORT_AND_LONG:
-            yield f"level: {name}, means, {k} looks", lambda draw=draw, k=k: counted(draw, 0, k)
+            yield f"level: {name}, means, {k} looks", partial(counted, draw, 0, k)
     yield "level: normal noise, means, 100 looks", lambda: counted(BY_MEANS["normal noise"], 0, 100)
 
 
@@ -138,7 +140,7 @@ def power(runs: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     for m in (60, 0):
         for fall in FALLS:
             name = f"falls by {fall:g} standard errors a look, {f'{m} prompts' if m else 'means'}"
-            yield name, lambda fall=fall, m=m: counted(fall, m)
+            yield name, partial(counted, fall, m)
 
 
 def beside_prediction(runs: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
@@ -167,7 +169,7 @@ def beside_prediction(runs: int) -> Iterator[tuple[str, Callable[[], dict[str, A
 
     for bend, hidden in ((0.0, 0.0), (0.3, 0.0), (0.5, 0.0), (0.0, 1.5)):
         kind = "unseen by the base from 0.5 nats on" if hidden else f"bent by {bend:g}"
-        yield f"a run along the tilt, gold {kind}", lambda bend=bend, hidden=hidden: counted(bend, hidden)
+        yield f"a run along the tilt, gold {kind}", partial(counted, bend, hidden)
 
 
 def main(arguments: list[str]) -> None:

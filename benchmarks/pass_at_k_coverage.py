@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from alignlib._core.checks import FloatArray
 from alignlib.estimation import bounded_mean_interval
 from alignlib.pass_at_k import all_of_k, all_of_k_estimate, pass_at_k, pass_at_k_estimate
 from benchmarks.timing import report
 
-Rates = Callable[[np.random.Generator, int], np.ndarray]
+Rates = Callable[[np.random.Generator, int], FloatArray]
 LAWS: dict[str, Rates] = {
     "even": lambda rng, m: rng.random(m),
     "beta(.3, 1)": lambda rng, m: rng.beta(0.3, 1.0, m),

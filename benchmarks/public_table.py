@@ -60,7 +60,7 @@ def main(archive: str) -> None:
         with tarfile.open(root / "additional_resources" / "hutto_ICWSM_2014.tar.gz") as inner:
             inner.extractall(folder, filter="data")
         sys.path.insert(0, str(root))
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-not-found]
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
         program = SentimentIntensityAnalyzer()
         ratings, texts = (

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw, Gaussian, Law
@@ -26,10 +27,10 @@ from benchmarks.timing import report
 KINDS = (("within", 0.7, 0.6), ("best", 1.0, 0.6), ("beyond", 0.4, 4.0), ("far", 0.25, 30.0))
 N_PROMPTS, N_SAMPLES, CHECKPOINTS = 80, 32, 24
 HELD = ("share", "waste", "floor")
-Draw = Callable[[np.random.Generator, int], np.ndarray]
+Draw = Callable[[np.random.Generator, int], FloatArray]
 
 
-def right_or_wrong(rng: np.random.Generator, n: int) -> np.ndarray:
+def right_or_wrong(rng: np.random.Generator, n: int) -> FloatArray:
     """Rewards of 0 and 1, one in four right."""
     return (rng.random(n) < 0.25).astype(float)
 
@@ -122,6 +123,7 @@ def differences(runs: int, rng: np.random.Generator) -> None:
         for other in (0.8, 0.6):
             held, apart, width = [], [], []
             for _ in range(runs):
+                logs: dict[str, TrainingLog | list[TrainingLog]]
                 if name == "prompts":
                     level = rng.normal(0.0, 1.0, 40)
                     logs = {"a": example_prompts(level, 0.8, rng), "b": example_prompts(level, other, rng)}
@@ -144,7 +146,7 @@ def differences(runs: int, rng: np.random.Generator) -> None:
 
 
 SHAPES: dict[
-    str, Callable[[np.ndarray], np.ndarray]
+    str, Callable[[FloatArray], FloatArray]
 ] = {  # of reward against KL up to 3 nats; none is a parabola in √KL
     "rises late": lambda kl: 1.0 / (1.0 + np.exp(-3.0 * (kl - 1.5))),
     "steep, then level": lambda kl: 0.8 * kl / (kl + 0.15),
@@ -163,14 +165,14 @@ RUNS_OF = {  # checkpoints, noise of the reward, relative noise of the KL, promp
 }
 
 
-MORE_SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # which no one fitted anything to
+MORE_SHAPES: dict[str, Callable[[FloatArray], FloatArray]] = {  # which no one fitted anything to
     "turns down": lambda kl: np.sqrt(kl) - 0.45 * kl,
     "falls steeply at the end": lambda kl: 0.5 * np.sqrt(kl) - 0.04 * kl**3,
     "straight in the KL": lambda kl: 0.3 * kl,
     "saturates": lambda kl: 0.9 * (1.0 - np.exp(-1.3 * kl)),
     "a step at 2.2 nats": lambda kl: 0.2 * np.sqrt(kl) + 0.5 / (1.0 + np.exp(-8.0 * (kl - 2.2))),
 }
-COURSES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of the KL along the steps
+COURSES: dict[str, Callable[[FloatArray], FloatArray]] = {  # of the KL along the steps
     "rising": lambda u: u**1.5,
     "early": lambda u: 1.0 - (1.0 - u) ** 2.5,
     "up and back": lambda u: np.sin(2.2 * u),
@@ -182,12 +184,12 @@ NOISY = (  # checkpoints, noise of the KL as measured, by which it really moves,
 
 
 def of_noisy_kl(
-    shape: Callable[[np.ndarray], np.ndarray], kl: np.ndarray, measured: float, moves: float, memory: float,
+    shape: Callable[[FloatArray], FloatArray], kl: FloatArray, measured: float, moves: float, memory: float,
     rng: np.random.Generator,
 ) -> TrainingLog:  # fmt: skip
     """Return a run whose KL moves around ``kl`` and is measured with noise, both as parts of it."""
 
-    def noise() -> np.ndarray:
+    def noise() -> FloatArray:
         found = rng.standard_normal(kl.size)
         for i in range(1, kl.size):
             found[i] = memory * found[i - 1] + np.sqrt(1.0 - memory**2) * found[i]
@@ -229,7 +231,7 @@ def noisy(runs: int, rng: np.random.Generator) -> None:
             )  # fmt: skip
 
 
-def one_of(shape: Callable[[np.ndarray], np.ndarray], kind: str, name: str, rng: np.random.Generator) -> TrainingLog:
+def one_of(shape: Callable[[FloatArray], FloatArray], kind: str, name: str, rng: np.random.Generator) -> TrainingLog:
     """Return a run of a shape: its means, or single responses to prompts that no other step has."""
     steps, noise, kl_noise, prompts = RUNS_OF[kind]
     kl = 3.0 * np.linspace(0.0, 1.0, steps) ** 1.5

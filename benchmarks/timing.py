@@ -9,19 +9,18 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 __all__ = ["compare", "report", "seconds"]
 
 
-def seconds(call: Callable[[], Any]) -> float:
+def seconds(call: Callable[[], object]) -> float:
     """CPU seconds of one call."""
     start = time.process_time()
     call()
     return time.process_time() - start
 
 
-def compare(ours: Callable[[], Any], peer: Callable[[], Any], pairs: int = 5, inner: int = 1) -> dict[str, float]:
+def compare(ours: Callable[[], object], peer: Callable[[], object], pairs: int = 5, inner: int = 1) -> dict[str, float]:
     """Time peer and ours in turn; return how many times faster ours is (median, least, most) and its seconds.
 
     ``inner`` calls of ours are timed as one where a single call is too short for the clock.
@@ -41,6 +40,6 @@ def compare(ours: Callable[[], Any], peer: Callable[[], Any], pairs: int = 5, in
     }
 
 
-def report(name: str, **figures: Any) -> None:
+def report(name: str, **figures: object) -> None:
     """Print one line of JSON."""
     print(json.dumps({"benchmark": name, **figures}), flush=True)

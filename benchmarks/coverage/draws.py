@@ -37,7 +37,7 @@ def _rules(make: Callable[[], Kinds]) -> Trial:
         BestOfPoisson(2.0),
         ThresholdStopping(2.0),
         RejectionSampling(2.0, max(law.max_reward for law in kinds.laws)),
-        LearntThreshold(6.0, 2.0),
+        LearntThreshold(6, 2),
     ]
     on = [[rule.on(law) for law in kinds.laws] for rule in rules]
     gains = np.array([[one.gain for one in row] for row in on])

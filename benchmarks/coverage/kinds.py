@@ -137,10 +137,10 @@ KINDS: dict[str, Callable[[], Kinds]] = {
     "gamma 3": _gamma,
     "logistic, scales over 12x": _loud,
     "triangle on [0, 1]": _triangle,
-    **{f"blind by rule: grades {k}": lambda k=k: _graded_by_rule(k) for k in range(1, 4)},
-    **{f"blind by rule: scales {k}": lambda k=k: _graded_finely_by_rule(k) for k in range(1, 4)},
+    **{f"blind by rule: grades {k}": partial(_graded_by_rule, k) for k in range(1, 4)},
+    **{f"blind by rule: scales {k}": partial(_graded_finely_by_rule, k) for k in range(1, 4)},
     "skewed to the left, a rare bonus": _rare_bonus,  # this and the next after all intervals were fixed
-    "blind by rule: scales 4": lambda: _graded_finely_by_rule(4),
+    "blind by rule: scales 4": partial(_graded_finely_by_rule, 4),
 }
 
 

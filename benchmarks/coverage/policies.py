@@ -168,7 +168,7 @@ def _sentences(cap: int, spread: float) -> Trial:
         row = np.nonzero(kept)[0]
         flat = np.minimum(token[kept], 7)
         samples = KLSamples(
-            log_ratio=np.bincount(row, ratio[which[row], flat], minlength=which.size),
+            log_ratio=np.asarray(np.bincount(row, ratio[which[row], flat], minlength=which.size), dtype=np.float64),
             prompt=None if prompts == 1 else np.repeat(np.arange(prompts), n),
             n_tokens=stop.astype(np.float64),
             offsets=np.append(0, np.cumsum(stop)),

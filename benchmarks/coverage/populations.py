@@ -18,8 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import scipy.special
 import scipy.stats
+from scipy.stats.distributions import rv_frozen
 
 from alignlib._core.checks import FloatArray, IntArray
 
@@ -64,7 +66,7 @@ class Reward:
         return np.sum(chance * np.log(ratio), axis=1), chance
 
 
-def atoms(values: Sequence[float], prob: Sequence[float]) -> Reward:
+def atoms(values: npt.ArrayLike, prob: npt.ArrayLike) -> Reward:
     """Return a law of finitely many rewards."""
     z, p = np.asarray(values, dtype=np.float64), np.asarray(prob, dtype=np.float64)
     order = np.argsort(z)
@@ -74,7 +76,7 @@ def atoms(values: Sequence[float], prob: Sequence[float]) -> Reward:
     )
 
 
-def continuous(dist: scipy.stats.rv_continuous, low: float, high: float, *, finite: bool = True) -> Reward:
+def continuous(dist: rv_frozen, low: float, high: float, *, finite: bool = True) -> Reward:
     """Return the law of a frozen SciPy distribution; ``low`` and ``high`` enclose what any tilt needs of it."""
     edges = np.linspace(low, high, _BINS + 1)
     below, above = dist.cdf(edges), dist.sf(edges)

@@ -17,7 +17,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib.estimation import Fit, GoldEstimate, few_prompts, fit_frontier
-from alignlib.rules import BestOfN
+from alignlib.rules import BestOfN, Rules
 from alignlib.tables import RewardTable
 from benchmarks.coverage import blind_laws, later_blind_laws  # noqa: F401 - they register laws that others chose
 from benchmarks.coverage.others import other_intervals, other_limits
@@ -65,7 +65,7 @@ class Shape:
             f"{self.prompts} × {self.samples // 4}–{self.samples}" if self.tied else f"{self.prompts} × {self.samples}"
         )
 
-    def counts(self, scale: FloatArray) -> IntArray:
+    def counts(self, scale: FloatArray | IntArray) -> IntArray:
         """Return the number of samples of each prompt."""
         if not self.tied:
             return np.full(self.prompts, self.samples)
@@ -107,9 +107,9 @@ def draw_table(population: Population, shape: Shape, rng: np.random.Generator) -
 
 
 @lru_cache(maxsize=8)
-def _rules(k: int) -> list[BestOfN]:
+def _rules(k: int) -> Rules:
     """Return best of the first k draws; the same objects, which have been checked."""
-    return list(BestOfN.along(DRAWS[:k]))
+    return BestOfN.along(DRAWS[:k])
 
 
 @lru_cache(maxsize=64)
