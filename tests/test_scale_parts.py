@@ -31,6 +31,7 @@ from alignlib.scale import (
     Question,
     SummaryTable,
     engine_for,
+    is_summary,
     list_parts,
     open_parts,
     parts,
@@ -194,6 +195,31 @@ def test_what_is_wrong_with_a_part_is_said_by_name(folder: Path, make: Any, said
     make(folder)
     with pytest.raises(InputError, match=said):
         opened(folder)
+
+
+def test_parts_are_opened_here_whatever_they_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow takes such names for addresses or somebody's home, and opens none that is not UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    whole = rows(np.arange(N * PER))
+    for name in ("file:x", "s3:x", "~", os.fsdecode(b"\xff\xfe")):
+        place = Path(name, "in")
+        place.mkdir(parents=True)
+        with (place / f"{name}-000-of-002.parquet").open("wb") as file:
+            pq.write_table(whole, file)
+        with (place / f"{name}-001-of-002.parquet").open("wb") as file:
+            pq.write_table(rows(np.arange(N)), file)
+        table = opened(place)
+        assert table.offsets[-1] == N * PER + N
+        write_summary(table.summaries(), Path(name, "s.parquet"))
+        assert is_summary(Path(name, "s.parquet"))
+        assert len(read_summary(Path(name, "s.parquet"))[0].sizes) == N
+
+
+def test_shards_that_a_pattern_leaves_out_are_said(folder: Path) -> None:
+    (folder / "a.parquet").rename(folder / "a-00000-of-00002.parquet")
+    (folder / "b.csv").rename(folder / "a-00001-of-00002.csv")
+    said = "is one of 2 shards, of which 1 is here and number 00001 is not; what the pattern names is read."
+    assert any(note.endswith(said) for note in opened(folder / "a*").notes)
 
 
 @pytest.mark.parametrize("first", [0.5, 1.0 + 1e-15 * np.arange(10)], ids=["constant", "nearly"])

@@ -28,6 +28,7 @@ from alignlib.scale.parts import list_parts
 from alignlib.tables import RaterTable, RewardTable, check_alone, open_table_file, parquet_sizes
 from alignlib.tables.arrow_sizes import announced_sizes
 from alignlib.tables.cell_types import plain_cells
+from alignlib.tables.data_files import FolderError
 from alignlib.tables.formats import delimited
 from alignlib.tables.json_text import check_lines
 from alignlib.tables.memory_limit import MOST_BYTES
@@ -557,6 +558,63 @@ def test_a_stream_of_arrow_is_read_as_its_file_and_announces_the_same(
     monkeypatch.setenv(MOST_BYTES, "1e4")
     with pytest.raises(InputError, match="needs about"):
         RewardTable.read(tmp_path / "1.arrow", prompt="text")
+
+
+NAMED = '{"_data_files": [{"filename": "data-00000-of-00002.arrow"}, {"filename": "data-00001-of-00002.arrow"}]}'
+FIRST, SECOND = "data-00000-of-00002.arrow", "data-00001-of-00002.arrow"
+
+
+def lying(folder: Path, held: dict[str, str]) -> Path:
+    for name, text in held.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        written(folder, name, text.encode())
+    return folder
+
+
+def test_of_a_saved_data_set_the_files_that_it_names_are_read(tmp_path: Path) -> None:
+    """It was saved into with fewer shards, and opened and mapped since."""
+    others = ("data-00002-of-00003.arrow", "mapped.arrow", "cache-0b1c.arrow", "dataset_info.json")
+    saved = lying(tmp_path / "hf", {"state.json": NAMED, **dict.fromkeys((FIRST, SECOND, *others), "{}")})
+    for place in (str(saved), f"file://{saved}"):
+        assert [Path(one.path).name for one in list_parts(place)] == [FIRST, SECOND]
+    assert [one.name for one in tables_in(saved)] == [FIRST, SECOND]
+    assert [Path(one.path).name for one in list_parts(str(saved / others[0]))] == [others[0]]  # named by itself
+    assert [Path(one.path).name for one in list_parts(f"{saved}/data-00000*")] == [FIRST]
+    with pytest.raises(FolderError, match=r"data-00002-of-00003\.arrow .* does not name it"):
+        list_parts(f"{saved}/data-*.arrow")
+    both = lying(
+        tmp_path / "both", {"dataset_dict.json": '{"splits": ["train"]}', "train/a.arrow": "", "old/b.arrow": ""}
+    )
+    assert [Path(one.path).name for one in list_parts(str(both))] == ["a.arrow"]
+    downloaded = lying(tmp_path / "hub", dict.fromkeys(("x-train.arrow", *others[2:]), "{}"))
+    assert [one.name for one in tables_in(downloaded)] == ["x-train.arrow"]
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"state.json": NAMED, FIRST: ""}, "names 'data-00001-of-00002.arrow' of 2, and it is not there"),
+        ({"state.json": NAMED}, "names 'data-00000-of-00002.arrow' and 1 more of 2"),
+        ({"state.json": NAMED, FIRST: "", SECOND: "", "more.csv": ""}, "more.csv lies in a data set"),
+        ({"state.json": NAMED, FIRST: "", SECOND: "", "deep/a.arrow": ""}, "a.arrow lies in a data set"),
+        ({"state.json": NAMED[:40], FIRST: "", SECOND: ""}, "is not whole; copy the folder again"),
+        ({"state.json": '{"_indices_data_files": [{}]}', FIRST: ""}, "a choice of rows beside the rows"),
+        ({"state.json": NAMED, "dataset_dict.json": "{}", FIRST: ""}, "a data set .* and several by name"),
+        ({"dataset_dict.json": '{"splits": ["train", "test"]}', "train/a.arrow": ""}, "names 'test' of 2"),
+        ({f"a-0000{k}-of-00003.parquet": "" for k in (0, 2)}, "of which 2 are here and number 00001 is not; fetch"),
+        ({f"a-0000{k}-of-00003.csv": "" for k in (1, 3)}, "of which 2 are here and number 00002 is not; fetch"),
+        ({"a-00000-of-00002-0123456789abcdef.parquet": ""}, "of which 1 is here and number 00001 is not; fetch"),
+        ({"a-00000-of-00001.csv": "", "a-00001-of-00002.csv": ""}, "are shards of two tables"),
+        ({"a-000-of-001-0123abcd.csv": "", "a-000-of-001-89abcdef.csv": ""}, "are shards of two tables"),
+    ],
+)
+def test_a_folder_that_lacks_files_or_holds_others_is_refused(tmp_path: Path, held: dict[str, str], said: str) -> None:
+    lying(tmp_path, held)
+    with pytest.raises(FolderError, match=said):
+        list_parts(str(tmp_path))
+    if not any("/" in name for name in held):
+        with pytest.raises(FolderError, match=said):
+            tables_in(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "feather", "arrow"])

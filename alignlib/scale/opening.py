@@ -29,7 +29,7 @@ from alignlib.scale.reading_parts import Question
 from alignlib.scale.store import Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.scale.summary_table import SummaryTable
-from alignlib.tables import MemberTables
+from alignlib.tables import MemberTables, wrong_shards
 
 __all__ = ["open_parts", "table_of", "with_at_least"]
 
@@ -103,7 +103,8 @@ def open_parts(
     [0.5]
     """
     engine = Here() if engine is None else engine
-    parts = [one for part in list_parts(location) for one in part.slices()]
+    listed = list_parts(location)
+    parts = [one for part in listed for one in part.slices()]
     folder = Path(os.path.realpath(checkpoint))  # kernels and workers run elsewhere
     with beside_others(folder) as is_last:  # the same question may be asked twice at once
         members = question.members
@@ -130,6 +131,8 @@ def open_parts(
             stores = [*stores, *more]
         done, heads, pieces = plain.done, plain.heads, plain.pieces(engine)
         notes += [*_coarse(list(heads.values()), plain.question.widths[0]), _ORDER]
+        if len(listed) > 1 and (said := wrong_shards([part.path for part in listed])):  # of a pattern
+            notes.append(f"{said}; what the pattern names is read.")
         if question.sample is None:
             notes += written_twice(plain.first(), location, plain.stores[-1].first_range(done))
         dropped = sum(one.dropped for one in done)

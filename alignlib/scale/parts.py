@@ -16,7 +16,7 @@ import numpy as np
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
-from alignlib.tables import is_table_name, row_groups, without_descriptions
+from alignlib.tables import FolderError, data_files, is_table_name, row_groups, wrong_shards
 
 __all__ = ["Part", "is_many", "list_parts", "opened"]
 
@@ -114,7 +114,7 @@ def list_parts(location: str) -> list[Part]:
     Raises
     ------
     InputError
-        Where there are none, or fsspec is needed and missing.
+        Where there are none, a folder lacks some of them, or fsspec is needed and missing.
 
     Examples
     --------
@@ -137,9 +137,33 @@ def list_parts(location: str) -> list[Part]:
         paths = [location]
     if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
         paths = [f".{os.sep}{path}" if _URL.match(path) else path for path in paths]
-    tables = without_descriptions(path for path in paths if is_table_name(path))
+    paths = [path for path in paths if is_table_name(path)]
+    picked = glob.has_magic(location) and not os.path.isdir(location)
+    alone = len(paths) == 1 and location.endswith(paths[0] if not _URL.match(location) else os.path.basename(paths[0]))
+    tables = paths if alone else data_files(paths, picked=picked, content=_content)
     require(bool(tables), f"{location} holds no table; name a folder, a pattern or a file of them.", "table")
+    if not (picked or alone) and (said := wrong_shards(tables)):
+        raise FolderError(
+            f"{said}; fetch it whole, or name the files that you mean by a pattern, such as {_as_pattern(tables[0])}.",
+            argument="table",
+        )
     return [_stat(path) for path in tables]
+
+
+def _as_pattern(path: str) -> str:
+    return os.path.join(os.path.dirname(path), f"*{os.path.splitext(path)[1]}")
+
+
+def _content(path: str) -> bytes | None:
+    """Return what stands in the description of a folder, None where there is none."""
+    try:
+        if not _URL.match(path):
+            return Path(path).read_bytes() if os.path.isfile(path) else None
+        fs, inside = _fsspec(path)
+        with _reached(path):
+            return bytes(fs.cat_file(inside)) if fs.isfile(inside) else None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check it.", argument="table") from error
 
 
 def _is_file(path: str) -> bool:

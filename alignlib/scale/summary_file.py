@@ -330,7 +330,8 @@ def is_summary(path: str | Path) -> bool:
     if not Path(path).is_file() or Path(path).suffix.lower() != ".parquet":
         return False
     try:
-        schema = pa_parquet.read_schema(path)
+        with open(path, "rb") as file:  # here: Arrow takes some names for addresses
+            schema = pa_parquet.read_schema(file)
     except (pa.ArrowException, OSError):
         return False
     return _KEY in (schema.metadata or {}) or holds_summary(schema.names)
@@ -415,7 +416,8 @@ def read_kept(path: str | Path) -> tuple[Kept, dict[str, Any]]:
     try:
         with open(path, "rb") as file:
             check_alone(file)
-        table = pa_parquet.read_table(path, page_checksum_verification=True)
+        with open(path, "rb") as file:
+            table = pa_parquet.read_table(file, page_checksum_verification=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole Parquet file; make the summary again.", argument="path") from error
     if _KEY in (table.schema.metadata or {}):

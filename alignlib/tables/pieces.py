@@ -95,7 +95,7 @@ def row_groups(path: str, source: IO[bytes] | None = None) -> list[int]:
     if Path(path).suffix.lower() != ".parquet":
         return []
     try:
-        with pa_parquet.ParquetFile(path if source is None else source) as opened:
+        with _source(path, source) as file, pa_parquet.ParquetFile(file) as opened:
             return [opened.metadata.row_group(k).num_rows for k in range(opened.num_row_groups)]
     except (pa.ArrowException, OSError):  # said when its rows are read
         return []
@@ -112,18 +112,19 @@ def _parquet(
     )  # here, not above: formats come in their order
 
     try:
-        with pa_parquet.ParquetFile(path if source is None else source, page_checksum_verification=True) as opened:
+        with (
+            _source(path, source) as given,
+            pa_parquet.ParquetFile(given, page_checksum_verification=True) as opened,
+        ):
             schema = opened.schema_arrow
             nested = nested_keys(schema)
             if groups is None or groups.start == 0:  # once a file
-                with open(path, "rb") if source is None else contextlib.nullcontext(source) as content:
-                    check_alone(content)
+                check_alone(given)
             names = (*schema.names, *nested)
             columns = needed(TableFile(path, names, lambda some: schema.empty_table().select(some), nested=nested))
             some = range(opened.num_row_groups) if groups is None else groups
             row = 1 + sum(opened.metadata.row_group(k).num_rows for k in range(some.start))
             text = [name for name in columns if name in schema.names and is_text(schema.field(name).type)]
-            given = path if source is None else source
             rows = _ROWS
             try:
                 large = any(_may_be_large(given, opened.metadata, k, text) for k in some) if text else False
@@ -144,6 +145,11 @@ def _parquet(
                 f"There is no file {path} any more; it was there when the parts were listed; put it back, or ask again."
             ) from error
         raise InputError(f"{path} is not a whole Parquet file ({short(error)}); copy or write it again.") from error
+
+
+def _source(path: str, source: IO[bytes] | None) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """Open a file here: Arrow takes some names for addresses or a home, and opens none that is not UTF-8."""
+    return open(path, "rb") if source is None else contextlib.nullcontext(source)
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:

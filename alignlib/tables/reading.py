@@ -9,10 +9,9 @@ import errno
 import gzip
 import mmap
 import os
-import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ import pyarrow as pa
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import as_address
+from alignlib.tables.data_files import FolderError, data_files, without_descriptions, wrong_shards
 from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.memory_limit import MOST_BYTES, check_fits, most_bytes, shown_bytes
@@ -32,14 +32,11 @@ if TYPE_CHECKING:
     import narwhals as nw
     from narwhals.typing import IntoFrame
 
-__all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tables_in", "without_descriptions"]
+__all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tables_in"]
 
 # With a mark of byte order, as Windows PowerShell writes `alignlib example > rewards.csv`; nothing else begins so.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP_MAGIC = b"\x1f\x8b"
-# What `datasets` saves beside its Arrow files, in words of its own: no tables.
-_DESCRIPTIONS = {"dataset_info.json", "state.json", "dataset_dict.json"}
-_CACHE = re.compile(r"cache-.*\.arrow")  # of what was mapped, shuffled or filtered after it was opened again
 _PIECE = 1 << 24  # bytes read at once
 _RATIO = 200  # that a gzip file of a table does not reach; one of zeros has 1000
 _LEAST_SUSPECT = 1 << 27  # bytes; below, no ratio is suspect
@@ -121,7 +118,7 @@ def tables_in(path: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        Where a folder holds none.
+        Where a folder holds none, or not all of one.
 
     Examples
     --------
@@ -132,37 +129,19 @@ def tables_in(path: str | Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     held = (one for one in path.iterdir() if one.is_file() and _format_of(one) and one.name[0] not in "._")
-    found = [Path(one) for one in without_descriptions(map(str, held))]
+    found = data_files(map(str, held), content=_content_of)
     require(bool(found), f"{path} is a folder without a table ({', '.join(known_formats())}); name a file.", "path")
-    return found
+    if said := wrong_shards(found):
+        raise FolderError(f"{said}; fetch it whole, or name the files one by one.", argument="path")
+    return [Path(one) for one in found]
 
 
-def without_descriptions(tables: Iterable[str]) -> list[str]:
-    """Leave out what `datasets` saves beside Arrow files: JSON that describes them, and its own cache of their rows.
-
-    Parameters
-    ----------
-    tables : iterable of str
-        Files of a folder, or of folders in one.
-
-    Returns
-    -------
-    list of str
-        The others, in the order of their names.
-
-    Examples
-    --------
-    >>> without_descriptions(["hf/state.json", "hf/data-0.arrow"]), without_descriptions(["run/state.json"])
-    (['hf/data-0.arrow'], ['run/state.json'])
-    >>> without_descriptions(["hf/cache-0b1c.arrow", "hf/data-0.arrow", "hf/state.json"])
-    ['hf/data-0.arrow']
-    """
-    found = sorted(tables)
-    if not any(one.lower().endswith(".arrow") for one in found):
-        return found
-    sets = {os.path.dirname(one) for one in found if os.path.basename(one) == "state.json"}
-    found = [one for one in found if os.path.basename(one) not in _DESCRIPTIONS]
-    return [one for one in found if not (os.path.dirname(one) in sets and _CACHE.fullmatch(os.path.basename(one)))]
+def _content_of(path: str) -> bytes | None:
+    """Return what stands in a description, which is small."""
+    try:
+        return Path(path).read_bytes()
+    except OSError:  # none, or no file
+        return None
 
 
 def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:

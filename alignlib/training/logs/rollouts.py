@@ -14,7 +14,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib.tables import TableFile, open_table_file, require_column, tables_in
+from alignlib.tables import FolderError, TableFile, open_table_file, require_column, tables_in
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.per_prompt import per_prompt_means
 from alignlib.training.policy_kl.response_names import (
@@ -244,6 +244,8 @@ def _recognised(parts: Sequence[Responses], columns: KLColumns, reward: str, pro
 def _tables(path: Path) -> list[Path]:
     try:
         found = tables_in(path)
+    except FolderError:  # it holds tables, and not all of one
+        raise
     except (InputError, OSError):
         return []
     return found if found and all(one.suffix.lower() in _TABLES and one.is_file() for one in found) else []
