@@ -17,7 +17,7 @@ from alignlib.answers.output.overlay import lines, points, record
 from alignlib.answers.output.run_headlines import headlines
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
-from alignlib.training import TrainingLog, compare_runs, overlay, pick
+from alignlib.training import TrainingLog, compare_runs, overlay, pick, read_training_log
 from alignlib.training.envelope import Floor, achieved_envelope
 from alignlib.training.example_run import example_run
 
@@ -52,7 +52,7 @@ def test_intervals_hold_the_truth_whatever_the_product(world, product: float) ->
     (said,) = headlines(open_)
     assert all("nan" not in line for line in [*lines(open_), said])
     low, high = (end[-1] for end in open_.log.ends)
-    assert f"for {low:.2g} to {high:.2g} nats per sequence, for its log has means of KL and length only" in said
+    assert f"for {low:.2g} to {high:.2g} nats per sequence, for its log tells only ends of the KL" in said
     assert record(open_)["points"][-1]["kl"] is None
     assert record(open_)["points"][-1]["kl_low"] == pytest.approx(low)
     assert points(open_)[0]["kl"] is None
@@ -157,3 +157,25 @@ def test_the_commands_say_it_everywhere(tmp_path: Path) -> None:
     kept = said("pick", "--run-gold", "reward", "--json")
     assert json.loads(kept)["pick"]["kl"] is None
     assert "--lengths must hold the mean length" in said("overlay", "--lengths", "1,20")
+
+
+@pytest.mark.parametrize(
+    ("kl", "ends"),
+    [
+        ([0.0, 0.0, 1.0, 1.0, 1.0], ([0.0, 0.0, 0.5, 0.5, 0.5], [0.5, 0.5, 1.5, 1.5, 1.5])),
+        ([0.0, 0.0, 0.1, 0.1, 0.1], ([0.0, 0.0, 0.05, 0.05, 0.05], [0.05, 0.05, 0.15, 0.15, 0.15])),
+        ([0.0, 1.0, 3.0, 8.0, 12.0], None),
+        ([0.0, 0.1, 0.25, 0.3, 1.0 / 3.0], None),
+    ],
+)
+def test_kls_per_sequence_that_are_rounded_coarsely_are_known_between_ends(tmp_path, kl, ends) -> None:
+    rows = [{"step": step, "kl": one, "reward": 0.1 * step} for step, one in enumerate(kl)]
+    (tmp_path / "run.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    log = read_training_log(tmp_path / "run.jsonl", kl_unit="sequence")
+    if ends is None:
+        assert log.kl_low is None
+        return
+    np.testing.assert_allclose((log.kl_low, log.kl_high), ends)
+    assert any("they are taken for rounded" in note for note in log.notes)
+    found = overlay(log, fit_frontier(np.random.default_rng(0).standard_normal((60, 16)), n_boot=100), pool=1)
+    assert found.needed[1] > 0.0  # a gain at a KL printed as 0 is not free

@@ -55,7 +55,7 @@ def beta_at(fit: Fit, kl: float) -> tuple[float, float, float]:
     True
 
     Source: the envelope theorem; the interval is the hull of two bootstraps over prompts, the percentile and the
-    basic one, widened on a logarithmic scale as that of the limit is beyond the same draws.
+    basic one, times what the limit's own interval reaches beyond the same draws.
     """
     budget = as_number("kl", kl, 0.0, open_low=True)
     curve = fit.curve
@@ -83,22 +83,20 @@ def beta_at(fit: Fit, kl: float) -> tuple[float, float, float]:
         return 0.0, 0.0, 1.0 / float(low)
     ends = (1.0 / high, 1.0 / low, low / lam**2, high / lam**2, 1.0 / lam)  # as drawn, mirrored, and β itself
     wider = _wider(fit, asked, np.concatenate([gain[1:, 0] for gain, _, _ in found]), tail)
-    low, high = (float((end * lam) ** times) / lam for end, times in zip((min(ends), max(ends)), wider, strict=True))
-    return 1.0 / lam, low, high
+    return 1.0 / lam, float(min(ends)) * wider[0], float(max(ends)) * wider[1]
 
 
 def _wider(fit: Fit, asked: FloatArray, gains: FloatArray, tail: float) -> tuple[float, float]:
-    """Return how many times as far as such draws of it the limit's own interval reaches, down and up, at least once.
+    """Return by what factors the limit's own interval reaches further than such draws of it, down and up.
 
-    Draws of few prompts lack those whose rewards spread the most, which raise limit and β together.
+    Draws of few prompts lack those whose rewards spread the most, which raise limit and β together, and alike: of
+    rewards times as large both are.
     """
     at = fit.at(asked, strict=False)
-    gain, low, high = (float(one[0]) for one in (at.gain, at.gain_low, at.gain_high))
-    ends = np.quantile(gains, [tail, 1.0 - tail]) - gain
-    below, above = (
-        max(own / drawn, 1.0) if drawn > 0.0 else 1.0
-        for own, drawn in zip((gain - low, high - gain), (-float(ends[0]), float(ends[1])), strict=True)
-    )
+    low, high = float(at.gain_low[0]), float(at.gain_high[0])
+    drawn_low, drawn_high = np.quantile(gains, [tail, 1.0 - tail]).tolist()
+    below = min(low / drawn_low, 1.0) if low > 0.0 < drawn_low else 1.0
+    above = max(high / drawn_high, 1.0) if math.isfinite(high) and drawn_high > 0.0 else 1.0
     return below, above
 
 

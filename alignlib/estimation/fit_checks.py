@@ -132,7 +132,12 @@ def check_bounds(
     if table is None:
         return low, high
     least, most = table.extremes(column)
-    single = float(np.finfo(np.float32).eps) * largest  # the samples may have been held in single precision
+    # The samples may have been held in single precision, or, where they are the end itself, in half.
+    single = float(np.finfo(np.float32).eps) * largest
+    low, high = (
+        as_held if seen == as_held else end
+        for end, seen, as_held in ((low, least, float(np.float16(low))), (high, most, float(np.float16(high))))
+    )
     require(
         low - single <= least and most <= high + single,
         f"bounded must hold every sample: {column!r} reaches from {least:g} to {most:g}, beyond "

@@ -314,8 +314,8 @@ def _unlike_base(
 ) -> list[str]:
     """Say so where a run is not what the table's samples are of: near the base, or beyond all that they have.
 
-    ``noise`` is that of one checkpoint. Where checkpoints are of the ``same_prompts`` each tells by itself. Else a
-    checkpoint may be of one prompt, of a rare kind: several nearest to the base must lie apart, the furthest left out.
+    ``noise`` is that of one checkpoint. Where checkpoints are of the ``same_prompts`` each tells by itself. Else each
+    may be of one prompt, of a rare kind, as far as the run's scatter allows.
     """
     table = fit.table
     base = table.column(column)
@@ -327,19 +327,19 @@ def _unlike_base(
     centred = base - base.mean()
     up, down = (_reach(side, kl[near]) if near.size else apart for side in (centred, -centred))
     not_this = "What is predicted from the table, or set beside it, need not be this run's."
-    free = max(kl.size - 2.0, 1.0)
     few = _SURE * float(base.std()) / math.sqrt(_FEW)  # no checkpoint of so many responses scatters more
-    size = 1
-    while size <= near.size:
-        kept = size if same_prompts or size < _SEVERAL else size - 1
+    inside = float((np.add.reduceat(base**2, table.offsets[:-1]) / table.n_samples - means**2).mean())
+    prompts = StepPrompts.plain(means, values - means.mean(), math.sqrt(max(inside, 0.0)))
+    for size in sorted({min(one, near.size) for one in (1, _SEVERAL, math.ceil(near.size / 2), near.size)} - {0}):
         if same_prompts:  # whose errors go together
-            by_scatter = few if noise is None else noise * float(student_reach(_SURE, free))
-            reach = max(min(by_scatter, few), _SURE * (noise or 0.0))
+            by_scatter = few if noise is None else noise * float(student_reach(_SURE, max(kl.size - 2.0, 1.0)))
+            reach = np.full(2, math.hypot(max(min(by_scatter, few), _SURE * (noise or 0.0)), _SURE * own))
         else:
-            reach = _by_chance(means, base, noise if kept < size else None, free, kept)
-        reach = math.hypot(reach, _SURE * own)
-        for excess in (apart[:size] - _MORE * up[:size], -apart[:size] - _MORE * down[:size]):
-            if float(np.sort(excess)[:kept].mean()) > reach:
+            reach = prompts.reach(np.isin(np.arange(kl.size), near[:size]), _RARELY)
+            reach = np.maximum(reach, _SURE * (noise or 0.0) / math.sqrt(size))  # of fewer responses than sixteen
+        excess = (-apart[:size] - _MORE * down[:size], apart[:size] - _MORE * up[:size])
+        for side, most in zip(excess, reach.tolist(), strict=True):
+            if float(side.mean()) > most:
                 i = near[:size]
                 where = f"At {kl[i[0]]:.2g} nats" if size == 1 else f"At {kl[i[0]]:.2g} to {kl[i[-1]]:.2g} nats"
                 said = (
@@ -349,7 +349,6 @@ def _unlike_base(
                     f"measured), or it earns what the samples are too few to show. {not_this}"
                 )
                 return [said]
-        size = size * 2 if size * 2 <= near.size or size == near.size else near.size
     error = math.hypot(noise or 0.0, own)
     beyond = np.maximum(values - base.max(), base.min() - values)
     j = int(np.argmax(beyond))
@@ -361,19 +360,6 @@ def _unlike_base(
         f"rewards too rare for the table. {not_this}"
     )
     return [said]
-
-
-def _by_chance(means: FloatArray, base: FloatArray, noise: float | None, free: float, size: int) -> float:
-    """Return how far from the base the mean of ``size`` checkpoints lies by chance, once in some ten thousand.
-
-    Several may be told by their scatter. Of one prompt each they lie as far apart as the table's prompts, whose law is
-    drawn from, for a rare kind of them makes it another than the normal one.
-    """
-    alone = float(StepPrompts.plain(means, np.zeros(size)).reach(np.ones(size, dtype=bool), _RARELY).max())
-    alone += _SURE * float(base.std()) / math.sqrt(_FEW * size)
-    if noise is None or size == 1:
-        return alone
-    return min(noise * float(student_reach(_SURE, free)) / math.sqrt(size), alone)
 
 
 def _noise(values: FloatArray) -> float | None:

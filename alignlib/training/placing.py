@@ -302,8 +302,7 @@ class _Start(SameFields):
             scattered = max(noise, noise_of_distance(log, log.reward - at, _everywhere(limit.far)) or 0.0)
         scatter = response_scatter(log, fit, log.reward - at, allowed, scattered)
         between = scatter.between(scatter.centre + np.minimum(log.reward - at, allowed))
-        known, course = paired is not None or fit.fixed_prompts, log.reward - at - allowed
-        prompts = StepPrompts.of(log, fit, course, between, 1, known=known)
+        prompts = StepPrompts.of(log, fit, log.reward - at - allowed, between, 1, known=paired is not None)
         apart = error_of_start(log, fit.table, fit.reward, log.reward - at, error, scatter)
         if check and by_table:
             said, more = check_scale(_furthest(log), log.reward - at, allowed, apart, reward, error, prompts)
@@ -347,9 +346,7 @@ def _placed(
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     over = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
     between = np.interp(pooled.step, log.step, start.between) if width > 1 else start.between
-    prompts = StepPrompts.of(
-        pooled, fit, gain - limit_high, between, width, known=start.errors.paired or fit.fixed_prompts
-    )
+    prompts = StepPrompts.of(pooled, fit, gain - limit_high, between, width, known=start.errors.paired)
     above = far_above(over, log, pooled, width, start.at, start.errors, prompts, by_table)
     supported = at.supported & placed & (most_kl <= end)
     share, least, most = _shares(gain, low, high, np.where(supported & known, at.gain, np.nan), limit_low, limit_high)

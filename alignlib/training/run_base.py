@@ -314,11 +314,10 @@ def half_digit(log: TrainingLog) -> FloatArray:
     Parameters
     ----------
     log : TrainingLog
-        Runs; where two or more KLs that differ have few decimals, all are taken for rounded to these.
+        Runs; where no KL has many decimals, all are taken for rounded to these.
     """
     logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
-    several = np.unique(logged[logged > 0.0]).size > 1
-    digits = decimals_of(logged, range(_DIGITS + 1)) if several else None
+    digits = decimals_of(logged, range(_DIGITS + 1)) if logged.size > 1 and logged.any() else None
     if digits is None or log.kl_low is not None:  # whose ends hold it
         return np.zeros(log.kl.size)
     half = np.full(log.kl.size, 0.5 * 10.0**-digits)

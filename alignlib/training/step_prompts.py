@@ -18,6 +18,7 @@ from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.strict_ends import RESPONSES
 
 __all__ = ["SEVERAL", "StepPrompts"]
 
@@ -40,6 +41,8 @@ class StepPrompts(SameFields):
         Mean reward of each prompt of the base samples.
     apart : float
         How far their responses lie apart at most.
+    within : float
+        The deviation of the responses of one prompt, of which a step has sixteen at least.
     course : array (k,)
         What the points of the run have, in order, beside what a policy may have at their KL.
     scatter : array (k - 2,)
@@ -47,7 +50,9 @@ class StepPrompts(SameFields):
     width : int
         Steps of a point.
     prompts : float, optional
-        Prompts of a step, if that is known; infinite where they are those of the table.
+        Prompts of a step, if that is known; infinite where each is set beside itself.
+    fixed : bool
+        Whether the table's prompts are all that there are.
 
     Examples
     --------
@@ -60,10 +65,12 @@ class StepPrompts(SameFields):
 
     means: FloatArray
     apart: float
+    within: float
     course: FloatArray
     scatter: FloatArray
     width: int
     prompts: float | None
+    fixed: bool = False
 
     @classmethod
     def of(
@@ -84,7 +91,7 @@ class StepPrompts(SameFields):
         width : int
             Steps of a point.
         known : bool
-            Whether steps are known to be of the table's prompts.
+            Whether prompts are set beside themselves.
         """
         values = fit.table.column(fit.reward)
         means = np.add.reduceat(values, fit.table.offsets[:-1]) / fit.table.n_samples
@@ -94,12 +101,15 @@ class StepPrompts(SameFields):
             names = np.unique(held.prompt.astype(str), return_inverse=True)[1]
             pairs = np.unique(np.stack([held.checkpoint, names]), axis=1)
             prompts = max(float(np.bincount(pairs[0], minlength=points.kl.size).min()) / width, 1.0)
+        inside = float((np.add.reduceat(values**2, fit.table.offsets[:-1]) / fit.table.n_samples - means**2).mean())
         least = np.minimum(np.minimum(between[:-2], between[1:-1]), between[2:])
-        scatter = np.where(least >= _STILL_APART, np.diff(course, 2) / np.minimum(least, 1.0), np.nan)
-        return cls(means, float(np.ptp(values)), course, scatter, width, prompts)
+        with np.errstate(invalid="ignore"):  # of a point whose KL nothing bounds
+            scatter = np.where(least >= _STILL_APART, np.diff(course, 2) / np.minimum(least, 1.0), np.nan)
+        within = math.sqrt(max(inside, 0.0))
+        return cls(means, float(np.ptp(values)), within, course, scatter, width, prompts, fit.fixed_prompts)
 
     @classmethod
-    def plain(cls, means: FloatArray, course: FloatArray, width: int = 1) -> StepPrompts:
+    def plain(cls, means: FloatArray, course: FloatArray, within: float = 0.0) -> StepPrompts:
         """Return those of a run whose prompts differ as at the base all along.
 
         Parameters
@@ -108,10 +118,10 @@ class StepPrompts(SameFields):
             Mean reward of each prompt of the base samples.
         course : array (k,)
             What the points of the run have beside what a policy may.
-        width : int
-            Steps of a point.
+        within : float
+            The deviation of the responses of one prompt.
         """
-        return cls(means, math.inf, course, np.diff(course, 2), width, None)
+        return cls(means, math.inf, within, course, np.diff(course, 2), 1, None)
 
     def reach(self, part: BoolArray, chance: float) -> FloatArray:
         """Return how far the mean of some points lies below and above that of all prompts, with that chance each.
@@ -134,9 +144,10 @@ class StepPrompts(SameFields):
         told = np.flatnonzero(np.isfinite(self.scatter[: held.size - 2])) if held.size > _FEWEST else held[:0]
         chosen = part[held] if part[held].any() else held < min(int(part.sum()), held.size)
         level = drawn[:, chosen].mean(axis=1)
-        # The table's own mean is one of draws, too.
-        own = float(self.means.std()) / math.sqrt(self.means.size)
-        level = level + own * np.random.default_rng(_SEED).standard_normal(_DRAWN)
+        # The table's own mean is one of draws, too, where there are other prompts; and responses add their scatter.
+        own = 0.0 if self.fixed else float(self.means.std()) / math.sqrt(self.means.size)
+        responses = self.within / math.sqrt(RESPONSES * prompts * self.width * int(chosen.sum()))
+        level = level + math.hypot(own, responses) * np.random.default_rng(_SEED).standard_normal(_DRAWN)
         if told.size >= _FEWEST:
             scattered = _scattered(means, held.size, prompts * self.width, tuple(told.tolist()))
             level = level[scattered <= float((self.scatter[told] ** 2).sum())]
@@ -183,7 +194,7 @@ class StepPrompts(SameFields):
         of : int
             Of how many steps.
         """
-        if self.prompts is not None and math.isinf(self.prompts):
+        if self.fixed or (self.prompts is not None and math.isinf(self.prompts)):
             return 0.0
         place = np.arange(over)
         return float(np.prod((of - place) / (self.means.size + of - place)))

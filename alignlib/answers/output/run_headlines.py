@@ -148,7 +148,7 @@ def _place(found: Overlay, i: int) -> str:
 def _between(found: Overlay, i: int, has: str) -> str:
     """Say what is known where the log holds means only, which give ends of the KL or none."""
     low, high = found.share_low[i], found.share_high[i]
-    said = f"{has}, for its log has means of KL and length only"
+    said = f"{has}, for its log tells only ends of the KL"
     if high < 1.0:
         said += f": {percent(max(low, 0.0))} to {percent(high)} of what any method can gain there"
     elif low > 0.0:

@@ -18,6 +18,7 @@ __all__ = ["PerSequence", "decimals_of", "of_decimals", "per_sequence", "without
 
 _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in float32, of some units, have seven digits
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
+_COARSE = 0.1  # of the largest KL
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 _SURE = 4.0  # standard errors
 _OF_SCALE = (
@@ -77,7 +78,7 @@ def per_sequence(
         If a length of the log lies outside ``lengths``, or the lengths of the log contradict each other.
     """
     if rows.length is None:
-        return PerSequence(rows.kl, None, None, ())
+        return _of_sequence(rows)
     check_lengths(rows)
     product = rows.kl * rows.length
     said = f"{rows.kl_name!r} is in nats per token and was multiplied by the mean length."
@@ -219,6 +220,22 @@ def _remedy(estimator: str, high: FloatArray) -> str:
         "if the KL was estimated by k3, say so (estimator), and the least and largest tokens of a response (lengths) "
         f"bound it; {tell}"
     )
+
+
+def _of_sequence(rows: LogRows) -> PerSequence:
+    """Return KLs per sequence: where they were rounded to more than a tenth of the largest, with their ends."""
+    kl, shown = rows.kl, None
+    if kl.size >= _SEVERAL and (kl > 0.0).any() and np.isfinite(kl).all():
+        shown = decimals_of(kl, range(_DECIMALS + 1))
+    half = 0.0 if shown is None else 0.5 * 10.0**-shown
+    if half <= _COARSE * float(np.abs(kl).max(initial=0.0)) or half == 0.0:
+        return PerSequence(kl, None, None, ())
+    said = (
+        f"No logged KL has more than {counted(shown or 0, 'decimal')}: they are taken for rounded, so each is known up "
+        f"to {half:g} nats."
+    )
+    least = np.where(kl < 0.0, kl, np.maximum(kl - half, 0.0))
+    return PerSequence(kl, least, kl + half, (said,), "a log with more decimals of the KL tells more")
 
 
 def of_decimals(rows: LogRows, told: bool = True) -> list[str]:
