@@ -12,6 +12,8 @@ import scipy
 from click.testing import CliRunner
 
 from alignlib._core.errors import InputError
+from alignlib.answers.gold_promise import promise_answer
+from alignlib.answers.output.gold_promise import lines, record
 from alignlib.cli.main import main
 from alignlib.divergences import CHI_SQUARED
 from alignlib.estimation import fit_frontier
@@ -274,3 +276,14 @@ def test_what_makes_no_sense_is_one_sentence(folder: Path, options: list[str], s
     code, output = frontier(folder, *options)
     assert (code, output.count("\n")) == (2, 1)
     assert said in output
+
+
+@pytest.mark.filterwarnings("error")
+def test_of_one_prompt_of_two_samples_nothing_is_promised() -> None:
+    """Its error is told from what one sample less would show, and one alone has no variance."""
+    found = promise_answer(fit_frontier(np.array([[0.5, -0.25]]), n_boot=100), (0.7, 0.6, 0.8))
+    assert found.promise.policy == ()
+    assert found.promise.spent.size == 0
+    assert lines(found)[-1].endswith("so nothing is promised of gold.")
+    assert record(found)["best"] is None
+    assert promise_answer(fit_frontier(np.array([[0.5, -0.25, 1.0]]), n_boot=100), 0.7).promise.policy

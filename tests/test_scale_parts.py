@@ -137,6 +137,31 @@ def test_a_part_with_quotes_is_cut_between_lines(tmp_path: Path, monkeypatch: py
     assert sorted(table.column("reward")) == list(range(40))
 
 
+def test_lines_that_end_in_a_carriage_return_alone_are_rows_of_a_part(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(as_csv(rows(np.arange(N * PER))).replace("\n", "\r").encode())
+    assert opened(tmp_path / "a.csv").offsets[-1] == N * PER
+
+
+def test_a_cache_that_cannot_be_made_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder.parent / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent / "file"))
+    said = command(folder, "--reward", "reward").stderr
+    assert "file/alignlib/scale until all is, and that folder cannot be made" in said
+    assert "name another with --checkpoint" in said
+
+
+@pytest.mark.parametrize("where", ["", "below"])
+def test_a_table_of_delta_lake_is_refused(tmp_path: Path, where: str) -> None:
+    """Files that its log has taken out lie there too."""
+    (tmp_path / where / "_delta_log").mkdir(parents=True)
+    (tmp_path / where / "a.csv").write_text("reward\n1\n", encoding="utf-8")
+    for location in (str(tmp_path), f"file://{tmp_path}"):
+        (tmp_path / where / "_delta_log" / "00000000000000000000.json").write_text("{}")
+        with pytest.raises(InputError, match="a table of Delta Lake"):
+            list_parts(location)
+    assert len(list_parts(str(tmp_path / where / "a*.csv"))) == 1
+
+
 def test_a_folder_that_goes_while_parts_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("gone", "kept", "kept/.hidden", "kept/deep"):
         (tmp_path / name).mkdir()

@@ -332,7 +332,14 @@ def place(table: Path) -> Path:
 
 def _cache(where: str, asked: Question) -> Path:
     """Return the folder for one question about one location, the same whenever it is asked."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "alignlib", "scale")
+    root = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "alignlib", "scale")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"What is done is kept in {root} until all is, and that folder cannot be made ({error.strerror}); name "
+            "another with --checkpoint."
+        ) from error
     with contextlib.suppress(OSError):
         where = where if "://" in where else os.path.abspath(where)
     return root / hashlib.blake2b(f"{where} {asked}".encode(errors="surrogateescape"), digest_size=12).hexdigest()

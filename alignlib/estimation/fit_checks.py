@@ -140,11 +140,20 @@ def check_bounds(
     )
     require(
         low - single <= least and most <= high + single,
-        f"bounded must hold every sample: {column!r} reaches from {least:g} to {most:g}, beyond "
-        f"{low:g} to {high:g}. Correct the bounds, or leave them out.",
+        f"bounded must hold every sample: {column!r} reaches from {_whole(least)} to {_whole(most)}, beyond "
+        f"{_whole(low)} to {_whole(high)}. Correct the bounds, or leave them out.",
         "bounded",
     )
     return min(low, least), max(high, most)
+
+
+def _whole(value: float) -> str:
+    """Write a number with all its digits: what lies beyond a bound may differ from it in the last.
+
+    >>> _whole(0.5), _whole(-2.286192874426649)
+    ('0.5', '-2.286192874426649')
+    """
+    return f"{value:g}" if float(f"{value:g}") == value else repr(float(value))
 
 
 def as_table(table: Any, reward: str | None) -> RewardTable:

@@ -153,7 +153,9 @@ def promise_gold(
     known[len(chosen) :] = (
         ahead[len(chosen) :] <= _MOST_CORRECTED * (fit.cells.whole[0] @ parts.chi_squared)[len(chosen) :]
     )
-    parts, ahead, kept = parts.take(known), ahead[known], known[len(chosen) :]
+    if not np.isfinite(parts.variance).all():
+        known[:], chosen = False, []
+    parts, ahead, kept = parts.take(known), ahead[known], known[known.size - lam.size :]
     budgets, lam = budgets[kept], lam[kept]
     gain, rest, rest_error, chi_error = _standardised(parts, fit.cells)
     mean_chi = fit.cells.whole[0] @ parts.chi_squared
@@ -201,9 +203,9 @@ class _Parts(SameFields):
     kl: FloatArray
 
     def take(self, policies: BoolArray) -> _Parts:
-        """Return the parts of some policies, all rules among them."""
+        """Return the parts of some policies."""
         gain, chi, off = (part[:, policies] for part in (self.gain, self.chi_squared, self.correction))
-        return _Parts(self.variance, gain, chi, off, self.kl)
+        return _Parts(self.variance, gain, chi, off, self.kl[:, policies[: self.kl.shape[1]]])
 
 
 def _tilts(fit: Fit, kl: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
@@ -232,7 +234,8 @@ def _of_cells(fit: Fit, rules: Sequence[Rule], lam: FloatArray) -> _Parts:
         samples = prepare(rows)
         found = [(rule.evaluate(samples, CHI_SQUARED), rule.evaluate(samples)) for rule in rules]
         tilted = [_tilted(rows - base[:, None], value) for value in lam.tolist()]
-        columns = [rows.var(axis=1, ddof=1)]
+        # Of one sample, as where one of a prompt's two is left out, there is no variance.
+        columns = [rows.var(axis=1, ddof=1) if rows.shape[1] > 1 else np.full(len(rows), np.nan)]
         columns += [one.mean - base for one, _ in found] + [gain for gain, _, _ in tilted]
         columns += [one.spent for one, _ in found] + [chi for _, chi, _ in tilted]
         columns += [np.zeros(len(rows)) for _ in found] + [off for _, _, off in tilted]
@@ -289,7 +292,9 @@ def _gain_ends(
 
     Of a skewed proxy σ̂ is mostly too small, and so is the error that comes with it: the logarithm's t knows of both.
     """
-    units = [float(np.abs(one).max()) or 1.0 for one in (parts.variance, parts.gain)]  # squares stay within floats
+    units = [
+        float(np.abs(one).max(initial=0.0)) or 1.0 for one in (parts.variance, parts.gain)
+    ]  # squares stay within floats
     v, g = parts.variance[:, None] / units[0], parts.gain / units[1]
     mean_v, mean_g = np.maximum(weights @ v, 0.0), weights @ g
     few = max(len(cells.size) - 1, 1)

@@ -166,6 +166,8 @@ def put_on(
         If it cannot be put on, lacks weights, or holds some for which there is no place.
     """
     _check_expressions([key for key, _ in model.named_modules()], name, role)
+    if Path(name).is_dir() and not (Path(name) / _WEIGHTS).exists() and not (Path(name) / _PICKLED).exists():
+        raise InputError(f"{role}={name} holds no weights ({_WEIGHTS}); copy the adapter whole, or save it again.")
     if (Path(name) / _PICKLED).exists() and not (Path(name) / _WEIGHTS).exists():
         raise InputError(
             f"{role}={name} has its weights in {_PICKLED}, which may hold code and is not read; save it again where it "

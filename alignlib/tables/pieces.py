@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -213,6 +214,9 @@ def _text(path: str, suffix: str, source: IO[bytes] | None) -> Iterator[TableFil
         raise InputError(f"{path} is empty; give a table, with a name for each column.", argument="path")
     start = 0 if lines else data.find(b"\n") + 1
     header = b"" if lines else bytes(data[: start or len(data)])
+    if re.search(rb"\r[^\n]", header):  # lines that end in CR alone are not cut
+        yield open_one(path, pa.py_buffer(data))
+        return
     if not lines and start == 0:
         return
     row = 1 if lines else 2

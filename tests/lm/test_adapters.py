@@ -109,6 +109,11 @@ def test_the_weights_of_an_adapter_are_those_that_it_names(
         save_file({name: torch.zeros(1) for name in names}, tmp_path / "adapter_model.safetensors")
     else:
         (tmp_path / "adapter_model.bin").touch()
+        empty = partial(adapters.put_on, Base(), str(tmp_path / "none"), "model", torch.float32, [])  # type: ignore
+        (tmp_path / "none").mkdir()
+        (tmp_path / "none" / "adapter_config.json").write_text("{}")
+        with pytest.raises(InputError, match=r"holds no weights \(adapter_model.safetensors\); copy the adapter"):
+            empty()
     put_on = partial(adapters.put_on, Base(), str(tmp_path), "model", torch.float32, ["score.weight"])  # type: ignore
     if said:
         with pytest.raises(InputError, match=said):

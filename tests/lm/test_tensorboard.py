@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,12 +45,14 @@ def test_the_events_of_a_real_run_are_its_log(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_resume_in_another_file_replaces_what_was_logged_beyond_it(tmp_path: Path) -> None:
-    """A run that ended at step 5 goes on from step 2, in a second file of the folder."""
+    """A run that ended at step 5 goes on from step 2, in a second file of the folder, whose name is not UTF-8."""
+    tmp_path = tmp_path / os.fsdecode(b"tb\xff")
     for start, end, kl in ((0, 6, 0.01), (3, 8, 0.02)):
-        with SummaryWriter(str(tmp_path), filename_suffix=f".{start}") as writer:
+        with SummaryWriter(str(tmp_path.parent / "made"), filename_suffix=f".{start}") as writer:
             for step in range(start, end):
                 for tag, value in zip(COLUMNS, (kl * step, 0.1 * step, 50.0), strict=True):
                     writer.add_scalar(tag, value, step, walltime=float(10 * start + step))
+    (tmp_path.parent / "made").rename(tmp_path)
     log = read_training_log(tmp_path)
     assert log.step.tolist() == list(range(8))
     np.testing.assert_allclose(log.logged_kl, [0.0, 0.01, 0.02, *(0.02 * step for step in range(3, 8))], rtol=1e-6)

@@ -129,9 +129,10 @@ def answer_line(found: PromiseAnswer) -> str:
     found : PromiseAnswer
         The answer.
     """
-    promise, best = found.promise, found.promise.best
+    promise = found.promise
     if not promise.policy:
         return "No rule and no KL budget asked for is supported by the samples, so nothing is promised of gold."
+    best = promise.best
     confidence = interval_name(found.level).removesuffix(" interval")
     sure = f"with {confidence} confidence, unless the proxy's tail is heavier than exponential"
     if promise.promised[best] <= 0.0:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from alignlib._core.errors import InputError
+from alignlib._core.working import working_folder
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import columns_of_rows
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
@@ -57,12 +60,15 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
     none_yet = f"{path} is empty; ask again when the run has logged something."
     if not any(one.stat().st_size for one in files):
         raise InputError(none_yet)
-    unfinished = [note for one in files if (note := _check_records(one))]
     try:
-        events: Any = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
-        events.Reload()
+        with _as_utf8(path, files) as (where, names):
+            unfinished = [note for one, name in zip(files, names, strict=True) if (note := _check_records(one, name))]
+            events: Any = EventAccumulator(where, size_guidance={"scalars": 0, "tensors": 0})
+            events.Reload()
         series = {tag: _scalars(events, tag) for tag in events.Tags()["scalars"]}
         series |= {tag: _tensors(events, tag) for tag in events.Tags()["tensors"]}
+    except InputError:
+        raise
     except Exception as error:  # whatever its reader raises on a broken file
         raise InputError(f"{path} cannot be read as TensorBoard's events; check that it is whole.") from error
     if not series:  # each file begins with a record that holds no numbers
@@ -103,12 +109,28 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _check_records(path: Path) -> str:
+@contextmanager
+def _as_utf8(path: Path, files: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
+    """Yield names of a log and its files that TensorBoard opens: those in UTF-8, if need be of links made for it."""
+    try:
+        for one in files:
+            str(one).encode()
+    except UnicodeEncodeError:
+        with working_folder() as place:
+            links = [place / f"{number:09}.tfevents" for number in range(len(files))]  # in the order of their names
+            for link, one in zip(links, files, strict=True):
+                link.symlink_to(one.absolute())
+            yield str(place if path.is_dir() else links[0]), list(map(str, links))
+    else:
+        yield str(path), list(map(str, files))
+
+
+def _check_records(path: Path, name: str) -> str:
     """Refuse a file with a damaged record, where TensorBoard stops without a word; return a note on one cut short."""
     from tensorboard.compat.tensorflow_stub.errors import DataLossError, OutOfRangeError  # type: ignore
     from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New  # type: ignore
 
-    reader, count, good = PyRecordReader_New(str(path)), 0, 0
+    reader, count, good = PyRecordReader_New(name), 0, 0
     try:
         while True:
             reader.GetNext()
