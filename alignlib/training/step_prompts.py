@@ -18,12 +18,12 @@ from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.strict_ends import RESPONSES
 
 __all__ = ["SEVERAL", "StepPrompts"]
 
 SEVERAL = 3  # prompts
-_PLAINLY = 3.0
+_PLAINLY, _SURE = 3.0, 4.0  # times, and standard errors
+_RESPONSES = 4  # of a prompt: groups are seldom smaller
 _STILL_APART = 0.3  # of how far prompts lay apart at the base: of less their scatter tells little
 _MOST, _FEWEST = 32, 2  # points that are drawn, and second differences that tell
 _PROMPTS = (1, 2, 4, 8, 16, 32)
@@ -42,7 +42,7 @@ class StepPrompts(SameFields):
     apart : float
         How far their responses lie apart at most.
     within : float
-        The deviation of the responses of one prompt, of which a step has sixteen at least.
+        The deviation of the responses of one prompt, of which a step has four at least.
     course : array (k,)
         What the points of the run have, in order, beside what a policy may have at their KL.
     scatter : array (k - 2,)
@@ -146,7 +146,7 @@ class StepPrompts(SameFields):
         level = drawn[:, chosen].mean(axis=1)
         # The table's own mean is one of draws, too, where there are other prompts; and responses add their scatter.
         own = 0.0 if self.fixed else float(self.means.std()) / math.sqrt(self.means.size)
-        responses = self.within / math.sqrt(RESPONSES * prompts * self.width * int(chosen.sum()))
+        responses = self.within / math.sqrt(_RESPONSES * prompts * self.width * int(chosen.sum()))
         level = level + math.hypot(own, responses) * np.random.default_rng(_SEED).standard_normal(_DRAWN)
         if told.size >= _FEWEST:
             scattered = _scattered(means, held.size, prompts * self.width, tuple(told.tolist()))
@@ -176,7 +176,8 @@ class StepPrompts(SameFields):
         excess, size = self.course, self.course.size
         if float(excess.max()) > _PLAINLY * self.apart:
             return False
-        if size > 1 and float(excess[:2].min()) > float(self.means.max() - self.means.mean()):
+        furthest = float(self.means.max() - self.means.mean()) + _SURE * self.within / math.sqrt(_RESPONSES)
+        if size > 1 and float(excess[:2].min()) > furthest:
             return False
         place = np.arange(size)
         parts = (place >= 0, place < (size + 1) // 2, place >= size // 2)
