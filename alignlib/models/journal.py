@@ -55,6 +55,8 @@ class Journal:
         SHA-256 of each finished shard.
     last : str
         Digest of the last line.
+    sizes : list of int or None
+        Bytes of each finished shard; None where an earlier version did not note them.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Journal:
     job: str  # digest of the first line
     shards: list[str] = field(default_factory=list)
     last: str = ""  # digest of the last line
+    sizes: list[int | None] = field(default_factory=list)
 
     @classmethod
     def begin(cls, folder: Path, settings: Mapping[str, Any], plan: Plan, n_rows: int) -> Journal:
@@ -124,25 +127,29 @@ class Journal:
             if said.get("shard") != number or not isinstance(said.get("file"), str):
                 raise _changed(path, number + 2)
             found.shards.append(said["file"])
+            found.sizes.append(said.get("size") if _is_count(said.get("size")) else None)
         if half:
             os.truncate(path, len(content) - len(half))
         return found
 
-    def add(self, file: str) -> None:
-        """Note the next shard, by the SHA-256 of its file.
+    def add(self, file: str, size: int) -> None:
+        """Note the next shard, by the SHA-256 of its file and its size.
 
         Parameters
         ----------
         file : str
             The SHA-256 of the next shard.
+        size : int
+            Its bytes.
         """
-        said = {"shard": len(self.shards), "file": file}
+        said = {"shard": len(self.shards), "file": file, "size": size}
         digest = _digest(self.last, said)
         with self.path.open("ab") as out:
             out.write(_line(said, digest))
             out.flush()
             os.fsync(out.fileno())
         self.shards.append(file)
+        self.sizes.append(size)
         self.last = digest
 
 

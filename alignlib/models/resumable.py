@@ -172,7 +172,8 @@ class Parts:
         own = {_NUMBER: json.dumps({"job": self.journal.job, "shard": shard})}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
         write_parquet(self.path(shard), [table], table.schema)
-        self.journal.add(_digest(self.path(shard).read_bytes()))
+        content = self.path(shard).read_bytes()
+        self.journal.add(_digest(content), len(content))
 
     def read(self, shard: int) -> pa.Table:
         """Read a finished shard.
@@ -182,7 +183,7 @@ class Parts:
         shard : int
             Its number.
         """
-        return pq.read_table(pa.BufferReader(_content(self.folder, shard, self.journal.shards[shard])))
+        return pq.read_table(pa.BufferReader(_content(self.folder, shard, self.journal)))
 
     @property
     def last_batch_size(self) -> int | None:
@@ -190,7 +191,7 @@ class Parts:
         if self.n_done == 0:
             return None
         last = self.n_done - 1
-        content = _content(self.folder, last, self.journal.shards[last])
+        content = _content(self.folder, last, self.journal)
         said = (pq.read_schema(pa.BufferReader(content)).metadata or {}).get(b"batch_size", b"")
         if not said.isdigit() or not 0 < len(said) < 10 or int(said) == 0:
             raise _changed(self.folder, last)
@@ -310,11 +311,13 @@ def _path(folder: Path, shard: int) -> Path:
     return folder / f"{shard:06d}.parquet"
 
 
-def _content(folder: Path, shard: int, digest: str) -> bytes:
+def _content(folder: Path, shard: int, journal: Journal) -> bytes:
     """Return the content of a shard, or refuse what is not as it was written."""
-    path = _path(folder, shard)
+    path, digest = _path(folder, shard), journal.shards[shard]
     try:
-        if path.stat().st_size > _LARGE:  # what has grown since may not fit into memory
+        if (size := path.stat().st_size) > _LARGE:  # what has grown since may not fit into memory, nor be read soon
+            if size != (journal.sizes[shard] or size):
+                raise _changed(folder, shard)
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                     raise _changed(folder, shard)
@@ -370,9 +373,9 @@ def _check_shards(folder: Path, journal: Journal | None) -> None:
     """
     listed = [] if journal is None else journal.shards
     first = None
-    for shard, digest in enumerate(listed):
+    for shard in range(len(listed)):
         assert journal is not None
-        content = _content(folder, shard, digest)
+        content = _content(folder, shard, journal)
         schema = _checked_schema(content, journal, shard)
         first = first or schema
         if schema is None or first is None or schema.remove_metadata() != first.remove_metadata():
