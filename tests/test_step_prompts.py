@@ -54,7 +54,7 @@ def test_prompts_of_few_steps_lie_as_far_apart_as_counted() -> None:
     assert high == pytest.approx(np.quantile(sums, 0.95) - means.mean(), abs=0.04)
     known = replace(StepPrompts.plain(means, np.zeros(3)), prompts=math.inf)
     assert known.reach(np.ones(3, dtype=bool), 0.05).tolist() == [0.0, 0.0]
-    assert known.further(2, 3) == 0.0
+    assert (known.further(0, 3), known.further(2, 3)) == (1.0, 0.0)
 
 
 def test_scatter_and_level_are_looked_at_together() -> None:
@@ -84,6 +84,17 @@ def test_a_run_on_common_prompts_only_is_not_accused_for_lack_of_a_rare_kind() -
     assert not found.doubted, found.notes
     assert not any("seldom" in note or "not the unit" in note or "in a hundred" in note for note in found.notes)
     assert any("too much to tell which" in note for note in found.notes)
+
+
+def test_a_few_fixed_prompts_of_which_a_step_is_one_are_not_accused_for_lack_of_another() -> None:
+    """Ten steps of one of four prompts hold none of the worst in one run of eighteen."""
+    rng = np.random.default_rng(6)
+    means = np.array([-4.0, 1.0, 1.0, 1.0])
+    kl = np.linspace(0.0, 0.3, 10)
+    reward = 1.0 + 0.3 * np.sqrt(2.0 * kl) + 0.1 * rng.standard_normal(10)
+    fit = fit_frontier(RewardTable.from_arrays(means[:, None] + 0.4 * rng.standard_normal((4, 64))), n_boot=100)
+    assert not overlay(means_of(kl, reward), fit, pool=1).above.any()
+    assert overlay(means_of(kl, reward + 6.0), fit, pool=1, check=False).above.any()
 
 
 def test_a_kl_printed_as_zero_is_no_base_where_the_others_are_rounded_too() -> None:

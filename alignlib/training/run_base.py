@@ -31,7 +31,7 @@ NO_KL = 1e-6  # nats: none, in whatever unit
 NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
 _BESIDE = 2  # checkpoints
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
-_NEVER, _SELDOM = 1e-4, 5e-3  # chance that prompts lie so far off, on one side
+_NEVER, _SELDOM = 1e-4, 2.5e-3  # chance that prompts lie so far off, on one side of two, at one time of two
 _DIGITS = 6  # decimals of a KL at most
 _ROUGHLY = 2.0  # standard errors, at which Student's law is compared with the normal one
 

@@ -196,7 +196,7 @@ class StepPrompts(SameFields):
             Of how many steps.
         """
         if self.fixed or (self.prompts is not None and math.isinf(self.prompts)):
-            return 0.0
+            return float(over == 0)  # there are no others
         place = np.arange(over)
         return float(np.prod((of - place) / (self.means.size + of - place)))
 
