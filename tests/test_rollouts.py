@@ -196,6 +196,10 @@ def test_kl_takes_the_last_step_or_the_one_that_is_named(tmp_path: Path) -> None
     assert "those of step 1 are taken (--step)" in said.stdout, said.output
     refused = CliRunner().invoke(main, ["kl", str(path), "--step", "x"])
     assert (refused.exit_code, "--step" in refused.stderr) == (2, True)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines, json.dumps({**json.loads(lines[-1]), "step": 5}), ""]), encoding="utf-8")
+    with pytest.raises(InputError, match=r"at least two responses; got 1\. .* 4 steps .* step 5 are taken \(step\)"):
+        estimate_policy_kl(read_kl_samples(path))
 
 
 TRAINERS = [

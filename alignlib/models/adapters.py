@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BASE", "base_of", "naming_the_base", "put_on"]
 
 BASE = "base_model_name_or_path"
+_OF_ADALORA = "ranknum"  # of weights that the library saves under another name than it looks for
 _CONFIG, _WEIGHTS, _PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 _PREFIX = "base_model.model."  # of the names of all weights
 _PLACES = re.compile(r"\.modules_to_save(\.default)?(?=\.)|(?<=\.lora_[AB])\.default(?=\.)")
@@ -187,6 +188,11 @@ def put_on(
             "where it was trained (merge_and_unload) and give that."
         ) from error
     missing = sorted([*info.missing_keys, *(str(key) for key in info.mismatched_keys)])
+    if any(_OF_ADALORA in one for one in missing):
+        raise InputError(
+            f"{role}={name} is an AdaLoRA, which is not read as it is saved; merge the adapter where it was trained "
+            "(merge_and_unload) and give that."
+        )
     if missing:
         raise InputError(
             f"{role}={name} has no weights for {missing[0]}{_and_more(missing)}, which {_CONFIG} promises; they would "

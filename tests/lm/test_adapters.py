@@ -120,3 +120,14 @@ def test_the_weights_of_an_adapter_are_those_that_it_names(
             put_on()
     else:
         assert put_on() == ("score.weight",)  # which is said where the model is loaded
+
+
+def test_an_adalora_is_named_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in its config is to be corrected."""
+    monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")
+    (tmp_path / "adapter_config.json").write_text("{}")
+    save_file({f"{B}{A}.weight": torch.zeros(1)}, tmp_path / "adapter_model.safetensors")
+    lacking = SimpleNamespace(missing_keys=["h.0.c_attn.ranknum.default"], mismatched_keys=[], unexpected_keys=[])
+    monkeypatch.setattr(Base, "load_adapter", lambda *_, **__: lacking)
+    with pytest.raises(InputError, match="is an AdaLoRA, which is not read as it is saved; merge the adapter"):
+        adapters.put_on(Base(), str(tmp_path), "model", torch.float32, [])  # type: ignore

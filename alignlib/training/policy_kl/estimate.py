@@ -187,7 +187,8 @@ def estimate_policy_kl(
         f"KLSamples.from_sequences(policy, base) or from_tokens. Got {type(samples).__name__}.",
         "samples",
     )
-    require(samples.size >= 2, f"samples must hold at least two responses; got {samples.size}.")
+    how = "".join(f" {note}" for note in samples.notes)  # which step's, where a table has several
+    require(samples.size >= 2, f"samples must hold at least two responses; got {samples.size}.{how}")
     level, n_boot, generator = check_resampling(level, n_boot, rng)
     values = estimator_values(samples, sampled_from)
     units = _Units(samples, fixed_prompts)
