@@ -42,7 +42,7 @@ from alignlib.scale import (
     write_summary,
 )
 from alignlib.scale import store as stored
-from alignlib.tables import RewardTable, pieces
+from alignlib.tables import RewardTable, pieces, tables_in
 
 N, PER = 60, 24
 ASKED = Question("prompt_id", ("reward",))
@@ -159,6 +159,8 @@ def test_a_table_of_delta_lake_is_refused(tmp_path: Path, where: str) -> None:
         (tmp_path / where / "_delta_log" / "00000000000000000000.json").write_text("{}")
         with pytest.raises(InputError, match="a table of Delta Lake"):
             list_parts(location)
+    with pytest.raises(InputError, match="a table of Delta Lake"):
+        tables_in(tmp_path / where)
     assert len(list_parts(str(tmp_path / where / "a*.csv"))) == 1
 
 

@@ -6,7 +6,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
-from alignlib.tables import FolderError, data_files, is_table_name, row_groups, wrong_shards
+from alignlib.tables import FolderError, check_no_log, data_files, is_table_name, row_groups, wrong_shards
 
 __all__ = ["Part", "is_many", "list_parts", "opened"]
 
@@ -131,7 +131,7 @@ def list_parts(location: str) -> list[Part]:
         below = (Path(folder, name) for folder, _, names in _walk(location) for name in names)
         found = (path for path in below if not any(p[0] in "._" for p in path.relative_to(location).parts))
         paths = [str(path) for path in found if _is_file(str(path))]
-        _check_no_log(location, (inside for _, inside, _ in _walk(location)))
+        check_no_log(location, [name for _, inside, _ in _walk(location) for name in inside])
     elif glob.has_magic(location) and not os.path.isfile(location):
         paths = [path for path in _matching(location) if _is_file(path)]
     else:
@@ -139,7 +139,7 @@ def list_parts(location: str) -> list[Part]:
     if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
         paths = [f".{os.sep}{path}" if _URL.match(path) else path for path in paths]
     if _URL.match(location):
-        _check_no_log(location, (path.split("/") for path in paths))
+        check_no_log(location, [piece for path in paths for piece in path.split("/")])
     paths = [path for path in paths if is_table_name(path)]
     picked = glob.has_magic(location) and not os.path.isdir(location)
     alone = len(paths) == 1 and location.endswith(paths[0] if not _URL.match(location) else os.path.basename(paths[0]))
@@ -151,16 +151,6 @@ def list_parts(location: str) -> list[Part]:
             argument="table",
         )
     return [_stat(path) for path in tables]
-
-
-def _check_no_log(location: str, names: Iterable[Sequence[str]]) -> None:
-    """Refuse what keeps a log of which files are its rows: others, taken out since, lie beside them."""
-    if any("_delta_log" in some for some in names):
-        raise FolderError(
-            f"{location} is or holds a table of Delta Lake, whose log says which of the files there count; write it to "
-            "one Parquet file with a reader of Delta, or name the files that you mean by a pattern.",
-            argument="table",
-        )
 
 
 def _as_pattern(path: str) -> str:

@@ -7,12 +7,12 @@ responses of a fixed opponent.
 
 Rooms that read other kinds of tables open them with `open_table_file` (`open_pieces`: piece by piece, whose samples
 `read_samples` gives; `is_table_name` knows which files are tables, of a folder those that `data_files` and
-`wrong_shards` leave, else a `FolderError`), which gives a `TableFile` of named columns (`require_column`; what commands
-ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and read their cells as `numbers`,
-`identifiers` or `list_cells` (where a column `holds_lists`); `plain_cells` puts aside how they were stored, and
-`with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is said in one sentence
-(`check_file`, `check_alone`, `not_utf8`, `short`; `without_repeats` knows tables written twice), and JSON beside tables
-is parsed within bounds (`check_depth`, `parse_json`). Formats lie in `formats`, one file each.
+`wrong_shards` leave, else a `FolderError`; `check_no_log`), which gives a `TableFile` of named columns
+(`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and
+read their cells as `numbers`, `identifiers` or `list_cells` (where a column `holds_lists`); `plain_cells` puts aside
+how they were stored, and `with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is said
+in one sentence (`check_file`, `check_alone`, `not_utf8`, `short`; `without_repeats` knows tables written twice), and
+JSON beside tables is parsed within bounds (`check_depth`, `parse_json`). Formats lie in `formats`, one file each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, plain_cells
 from alignlib.tables.columns import combines, expand, is_pattern, require_column, split_names
 from alignlib.tables.counted_samples import CountedBins, CountedFurther, CountedGroups, CountedSamples
-from alignlib.tables.data_files import FolderError, data_files, wrong_shards
+from alignlib.tables.data_files import FolderError, check_no_log, data_files, wrong_shards
 from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.joined import with_reward
 from alignlib.tables.json_text import check_depth, parse_json
@@ -62,6 +62,7 @@ __all__ = [
     "check_depth",
     "check_file",
     "check_fits",
+    "check_no_log",
     "check_range",
     "combines",
     "data_files",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from alignlib._core.errors import InputError, quoted
 from alignlib.tables.json_text import parse_json
 
-__all__ = ["FolderError", "data_files", "without_descriptions", "wrong_shards"]
+__all__ = ["FolderError", "check_no_log", "data_files", "without_descriptions", "wrong_shards"]
 
 _STATE, _DICTIONARY, _INFO = "state.json", "dataset_dict.json", "dataset_info.json"
 _CACHE = re.compile(r"cache-.*\.arrow")  # of what was mapped, shuffled or filtered after it was opened
@@ -48,6 +48,33 @@ def without_descriptions(files: Iterable[str]) -> list[str]:
     if not any(one.lower().endswith(".arrow") for one in found):
         return found
     return [one for one in found if os.path.basename(one) not in (_STATE, _DICTIONARY, _INFO)]
+
+
+def check_no_log(location: str, names: Iterable[str]) -> None:
+    """Refuse what keeps a log of which files are its rows: others, taken out since, lie beside them.
+
+    Parameters
+    ----------
+    location : str
+        What was asked for.
+    names : iterable of str
+        Names of what lies there.
+
+    Raises
+    ------
+    FolderError
+        Where a log of Delta Lake is among them.
+
+    Examples
+    --------
+    >>> check_no_log("runs", ["a.parquet"])
+    """
+    if "_delta_log" in names:
+        raise FolderError(
+            f"{location} is or holds a table of Delta Lake, whose log says which of the files there count; write it to "
+            "one Parquet file with a reader of Delta, or name the files that you mean.",
+            argument="path",
+        )
 
 
 def data_files(files: Iterable[str], *, picked: bool = False, content: Callable[[str], bytes | None]) -> list[str]:

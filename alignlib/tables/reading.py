@@ -21,7 +21,7 @@ import pyarrow as pa
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import as_address
-from alignlib.tables.data_files import FolderError, data_files, without_descriptions, wrong_shards
+from alignlib.tables.data_files import FolderError, check_no_log, data_files, without_descriptions, wrong_shards
 from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.memory_limit import MOST_BYTES, check_fits, most_bytes, shown_bytes
@@ -128,6 +128,7 @@ def tables_in(path: str | Path) -> list[Path]:
     path = Path(path)
     if not path.is_dir():
         return [path]
+    check_no_log(str(path), [one.name for one in path.iterdir()])
     held = (one for one in path.iterdir() if one.is_file() and _format_of(one) and one.name[0] not in "._")
     found = data_files(map(str, held), content=_content_of)
     require(bool(found), f"{path} is a folder without a table ({', '.join(known_formats())}); name a file.", "path")
