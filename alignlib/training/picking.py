@@ -17,7 +17,7 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.own_limit import own_limits
 from alignlib.training.predicted_gold import Predicted, by_prediction, predict_gold
 from alignlib.training.run_gold import RunGold, gold_of_log
-from alignlib.training.step_prompts import StepPrompts
+from alignlib.training.step_prompts import StepPrompts, deviation_within
 from alignlib.training.strict_ends import student_reach
 
 __all__ = ["Pick", "pick"]
@@ -328,8 +328,7 @@ def _unlike_base(
     up, down = (_reach(side, kl[near]) if near.size else apart for side in (centred, -centred))
     not_this = "What is predicted from the table, or set beside it, need not be this run's."
     few = _SURE * float(base.std()) / math.sqrt(_FEW)  # no checkpoint of so many responses scatters more
-    inside = float((np.add.reduceat(base**2, table.offsets[:-1]) / table.n_samples - means**2).mean())
-    prompts = StepPrompts.plain(means, values - means.mean(), math.sqrt(max(inside, 0.0)))
+    prompts = StepPrompts.plain(means, values - means.mean(), deviation_within(table, column))
     for size in sorted({min(one, near.size) for one in (1, _SEVERAL, math.ceil(near.size / 2), near.size)} - {0}):
         if same_prompts:  # whose errors go together
             by_scatter = few if noise is None else noise * float(student_reach(_SURE, max(kl.size - 2.0, 1.0)))

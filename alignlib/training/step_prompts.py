@@ -17,9 +17,10 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
+from alignlib.tables import RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 
-__all__ = ["SEVERAL", "StepPrompts"]
+__all__ = ["SEVERAL", "StepPrompts", "deviation_within"]
 
 SEVERAL = 3  # prompts
 _PLAINLY, _SURE = 3.0, 4.0  # times, and standard errors
@@ -101,11 +102,10 @@ class StepPrompts(SameFields):
             names = np.unique(held.prompt.astype(str), return_inverse=True)[1]
             pairs = np.unique(np.stack([held.checkpoint, names]), axis=1)
             prompts = max(float(np.bincount(pairs[0], minlength=points.kl.size).min()) / width, 1.0)
-        inside = float((np.add.reduceat(values**2, fit.table.offsets[:-1]) / fit.table.n_samples - means**2).mean())
         least = np.minimum(np.minimum(between[:-2], between[1:-1]), between[2:])
         with np.errstate(invalid="ignore"):  # of a point whose KL nothing bounds
             scatter = np.where(least >= _STILL_APART, np.diff(course, 2) / np.minimum(least, 1.0), np.nan)
-        within = math.sqrt(max(inside, 0.0))
+        within = deviation_within(fit.table, fit.reward)
         return cls(means, float(np.ptp(values)), within, course, scatter, width, prompts, fit.fixed_prompts)
 
     @classmethod
@@ -139,23 +139,28 @@ class StepPrompts(SameFields):
         return np.asarray(np.max([self._reach(part, chance, one) for one in kinds], axis=0))
 
     def _reach(self, part: BoolArray, chance: float, prompts: int) -> FloatArray:
-        held, means = self._held, self.means.tobytes()
+        held, centred = self._held, self.means - self.means.mean()
+        unit = float(np.abs(centred).max()) or 1.0  # rewards may be of any scale
+        means = (centred / unit).tobytes()
         drawn = _drawn(means, held.size, prompts * self.width)
         told = np.flatnonzero(np.isfinite(self.scatter[: held.size - 2])) if held.size > _FEWEST else held[:0]
         chosen = part[held] if part[held].any() else held < min(int(part.sum()), held.size)
         level = drawn[:, chosen].mean(axis=1)
         # The table's own mean is one of draws, too, where there are other prompts; and responses add their scatter.
         own = 0.0 if self.fixed else float(self.means.std()) / math.sqrt(self.means.size)
-        responses = self.within / math.sqrt(_RESPONSES * prompts * self.width * int(chosen.sum()))
+        own, responses = (
+            own / unit,
+            self.within / unit / math.sqrt(_RESPONSES * prompts * self.width * int(chosen.sum())),
+        )
         level = level + math.hypot(own, responses) * np.random.default_rng(_SEED).standard_normal(_DRAWN)
         if told.size >= _FEWEST:
             scattered = _scattered(means, held.size, prompts * self.width, tuple(told.tolist()))
-            level = level[scattered <= float((self.scatter[told] ** 2).sum())]
+            level = level[scattered <= float(((self.scatter[told] / unit) ** 2).sum())]
         beyond = chance * _DRAWN  # so many of all draws lie further and scatter no more
         if level.size <= beyond:
             return np.zeros(2)
         low, high = np.quantile(level, [beyond / level.size, 1.0 - beyond / level.size])
-        return np.array([max(-float(low), 0.0), max(float(high), 0.0)])
+        return unit * np.array([max(-float(low), 0.0), max(float(high), 0.0)])
 
     @property
     def _held(self) -> IntArray:
@@ -201,13 +206,29 @@ class StepPrompts(SameFields):
         return float(np.prod((of - place) / (self.means.size + of - place)))
 
 
+def deviation_within(table: RewardTable, column: str) -> float:
+    """Return the root mean square of the deviations of rewards from their prompt's mean, of any scale.
+
+    Parameters
+    ----------
+    table : RewardTable
+        Samples of the base model.
+    column : str
+        A reward of the table.
+    """
+    values = table.column(column)
+    means = np.add.reduceat(values, table.offsets[:-1]) / table.n_samples
+    apart = values - np.repeat(means, table.n_samples)
+    unit = float(np.abs(apart).max()) or 1.0
+    return unit * math.sqrt(float(((apart / unit) ** 2).mean()))
+
+
 @functools.lru_cache(maxsize=8)
 def _drawn(means: bytes, points: int, prompts: int) -> FloatArray:
-    """Return draws of the mean of so many prompts for each point, less that of all, (draws, points)."""
+    """Return draws of the mean of so many prompts for each point, (draws, points); the mean of all is 0."""
     rng = np.random.default_rng((_SEED, prompts))
     if prompts == 1:
-        values = np.frombuffer(means)
-        return np.asarray(rng.choice(values, (_DRAWN, points)) - values.mean())
+        return np.asarray(rng.choice(np.frombuffer(means), (_DRAWN, points)))
     half = _drawn(means, points, prompts // 2)  # twice as many: the mean of a draw and of another
     found = 0.5 * (half + np.roll(half, int(rng.integers(1, _DRAWN)), axis=0))
     return found * math.sqrt((prompts - prompts % 2) / prompts)  # an odd one scatters as a mean does
