@@ -583,7 +583,8 @@ def test_of_a_saved_data_set_the_files_that_it_names_are_read(tmp_path: Path) ->
     with pytest.raises(FolderError, match=r"data-00002-of-00003\.arrow .* does not name it"):
         list_parts(f"{saved}/data-*.arrow")
     both = lying(
-        tmp_path / "both", {"dataset_dict.json": '{"splits": ["train"]}', "train/a.arrow": "", "old/b.arrow": ""}
+        tmp_path / "both",
+        {"dataset_dict.json": '{"splits": ["train"]}', "train/a.arrow": "", "old/b.arrow": "", "old/state.json": NAMED},
     )
     assert [Path(one.path).name for one in list_parts(str(both))] == ["a.arrow"]
     downloaded = lying(tmp_path / "hub", dict.fromkeys(("x-train.arrow", *others[2:]), "{}"))

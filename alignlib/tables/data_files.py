@@ -108,6 +108,8 @@ def data_files(files: Iterable[str], *, picked: bool = False, content: Callable[
     found = sorted(files)
     folders = {os.path.dirname(one) for one in found if picked or os.path.basename(one) in (_STATE, _DICTIONARY)}
     for folder in sorted(folders):
+        if not any(os.path.dirname(one) == folder for one in found):  # a part of an earlier save, left out above
+            continue
         state, splits = (_read(os.path.join(folder, name), found, content) for name in (_STATE, _DICTIONARY))
         named = None if state is None else _names(folder, state)
         listed = None if splits is None else [str(one) for one in _list(splits.get("splits"))]
