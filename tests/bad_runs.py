@@ -155,8 +155,8 @@ def of_runs() -> list[Row]:
             "KLs below 0, but one",
             column("kl", 0.0, -0.02, -0.1, -0.2, -0.3, -0.5),
             PICKED,
-            "Keep the checkpoint of step 0, 0 nats",
-            True,
+            "No checkpoint's KL is above 0 and within what the base samples",
+            False,
         ),
         (
             picked,

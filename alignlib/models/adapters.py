@@ -222,11 +222,11 @@ def _held(name: str, role: str) -> set[str]:
 
     Of two with one name, the reader of both takes either.
     """
-    from safetensors import safe_open
-
     path = _config_path(name)
     if path is None or not (path.parent / _WEIGHTS).exists():
         return set()
+    from safetensors import safe_open
+
     with safe_open(path.parent / _WEIGHTS, framework="pt") as file:
         names = sorted(file.keys())
     refused = f"{role}={name} holds {{}} in {_WEIGHTS}; save it again where it was trained (save_pretrained)."

@@ -23,7 +23,16 @@ _AGAIN = "copy the folder again, or save it again where nothing lies"
 
 
 class FolderError(InputError):
-    """A folder lacks files of its table, or holds some of another."""
+    """A folder lacks files of its table, or holds some of another.
+
+    Examples
+    --------
+    >>> try:
+    ...     check_no_log("runs", ["_delta_log", "a.parquet"])
+    ... except FolderError as error:
+    ...     error.argument
+    'path'
+    """
 
 
 def without_descriptions(files: Iterable[str]) -> list[str]:

@@ -103,7 +103,7 @@ class StepPrompts(SameFields):
             pairs = np.unique(np.stack([held.checkpoint, names]), axis=1)
             prompts = max(float(np.bincount(pairs[0], minlength=points.kl.size).min()) / width, 1.0)
         least = np.minimum(np.minimum(between[:-2], between[1:-1]), between[2:])
-        with np.errstate(invalid="ignore"):  # of a point whose KL nothing bounds
+        with np.errstate(invalid="ignore", divide="ignore"):  # a KL that nothing bounds, prompts all alike
             scatter = np.where(least >= _STILL_APART, np.diff(course, 2) / np.minimum(least, 1.0), np.nan)
         within = deviation_within(fit.table, fit.reward)
         return cls(means, float(np.ptp(values)), within, course, scatter, width, prompts, fit.fixed_prompts)
@@ -140,21 +140,17 @@ class StepPrompts(SameFields):
 
     def _reach(self, part: BoolArray, chance: float, prompts: int) -> FloatArray:
         held, centred = self._held, self.means - self.means.mean()
-        unit = float(np.abs(centred).max()) or 1.0  # rewards may be of any scale
+        unit = max(float(np.abs(centred).max()), self.within) or 1.0  # rewards may be of any scale
         means = (centred / unit).tobytes()
-        drawn = _drawn(means, held.size, prompts * self.width)
+        drawn = _drawn(means, held.size, prompts * self.width, self.within / unit)
         told = np.flatnonzero(np.isfinite(self.scatter[: held.size - 2])) if held.size > _FEWEST else held[:0]
         chosen = part[held] if part[held].any() else held < min(int(part.sum()), held.size)
         level = drawn[:, chosen].mean(axis=1)
-        # The table's own mean is one of draws, too, where there are other prompts; and responses add their scatter.
-        own = 0.0 if self.fixed else float(self.means.std()) / math.sqrt(self.means.size)
-        own, responses = (
-            own / unit,
-            self.within / unit / math.sqrt(_RESPONSES * prompts * self.width * int(chosen.sum())),
-        )
-        level = level + math.hypot(own, responses) * np.random.default_rng(_SEED).standard_normal(_DRAWN)
+        # The table's own mean is one of draws, too, where there are other prompts.
+        own = 0.0 if self.fixed else float(centred.std()) / unit / math.sqrt(centred.size)
+        level = level + own * np.random.default_rng(_SEED).standard_normal(_DRAWN)
         if told.size >= _FEWEST:
-            scattered = _scattered(means, held.size, prompts * self.width, tuple(told.tolist()))
+            scattered = _scattered(means, held.size, prompts * self.width, self.within / unit, tuple(told.tolist()))
             level = level[scattered <= float(((self.scatter[told] / unit) ** 2).sum())]
         beyond = chance * _DRAWN  # so many of all draws lie further and scatter no more
         if level.size <= beyond:
@@ -224,18 +220,19 @@ def deviation_within(table: RewardTable, column: str) -> float:
 
 
 @functools.lru_cache(maxsize=8)
-def _drawn(means: bytes, points: int, prompts: int) -> FloatArray:
-    """Return draws of the mean of so many prompts for each point, (draws, points); the mean of all is 0."""
+def _drawn(means: bytes, points: int, prompts: int, within: float) -> FloatArray:
+    """Return draws of the mean of so many prompts, by a few responses, for each point, (draws, points)."""
     rng = np.random.default_rng((_SEED, prompts))
     if prompts == 1:
-        return np.asarray(rng.choice(np.frombuffer(means), (_DRAWN, points)))
-    half = _drawn(means, points, prompts // 2)  # twice as many: the mean of a draw and of another
+        drawn = rng.choice(np.frombuffer(means), (_DRAWN, points))
+        return np.asarray(drawn + within / math.sqrt(_RESPONSES) * rng.standard_normal((_DRAWN, points)))
+    half = _drawn(means, points, prompts // 2, within)  # twice as many: the mean of a draw and of another
     found = 0.5 * (half + np.roll(half, int(rng.integers(1, _DRAWN)), axis=0))
     return found * math.sqrt((prompts - prompts % 2) / prompts)  # an odd one scatters as a mean does
 
 
 @functools.lru_cache(maxsize=8)
-def _scattered(means: bytes, points: int, prompts: int, told: tuple[int, ...]) -> FloatArray:
+def _scattered(means: bytes, points: int, prompts: int, within: float, told: tuple[int, ...]) -> FloatArray:
     """Return the sum of squares of those second differences that tell, of each draw, (draws,)."""
-    second = np.diff(_drawn(means, points, prompts), 2, axis=1)[:, list(told)]
+    second = np.diff(_drawn(means, points, prompts, within), 2, axis=1)[:, list(told)]
     return np.asarray((second**2).sum(axis=1))
