@@ -3,12 +3,13 @@
 A log of means does not tell of how many prompts a step is. Single prompts of the table, drawn for each step, lie as far
 from the mean of all as the table's do, and scatter as they do: where a log lies that far off and yet scatters that
 little, its steps are of more prompts or it is no chance. Both are looked at together, for one prompt a step, for two,
-four and so on, and no normal law is taken for prompts, of which a kind may be rare.
+four and so on, by few responses or many, and no normal law is taken for prompts, of which a kind may be rare.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -24,11 +25,11 @@ __all__ = ["SEVERAL", "StepPrompts", "deviation_within"]
 
 SEVERAL = 3  # prompts
 _PLAINLY, _SURE = 3.0, 4.0  # times, and standard errors
-_RESPONSES = 4  # of a prompt: groups are seldom smaller
+_RESPONSES = (4.0, 16.0, 64.0)  # of a prompt: groups are seldom smaller
 _STILL_APART = 0.3  # of how far prompts lay apart at the base: of less their scatter tells little
 _MOST, _FEWEST = 32, 2  # points that are drawn, and second differences that tell
 _PROMPTS = (1, 2, 4, 8, 16, 32)
-_DRAWN = 20_000
+_DRAWN = 10_000
 _SEED = 0  # of the draws: an answer belongs to its table and log
 
 
@@ -43,7 +44,7 @@ class StepPrompts(SameFields):
     apart : float
         How far their responses lie apart at most.
     within : float
-        The deviation of the responses of one prompt, of which a step has four at least.
+        The deviation of the responses of one prompt, of which a step has four at least, or more.
     course : array (k,)
         What the points of the run have, in order, beside what a policy may have at their KL.
     scatter : array (k - 2,)
@@ -135,22 +136,24 @@ class StepPrompts(SameFields):
         """
         if self.prompts is not None and math.isinf(self.prompts):
             return np.zeros(2)
-        kinds = _PROMPTS if self.prompts is None else (int(self.prompts),)
-        return np.asarray(np.max([self._reach(part, chance, one) for one in kinds], axis=0))
+        numbers = _PROMPTS if self.prompts is None else (int(self.prompts),)
+        kinds = itertools.product(numbers, _RESPONSES if self.within > 0.0 else _RESPONSES[:1])
+        return np.asarray(np.max([self._reach(part, chance, *one) for one in kinds], axis=0))
 
-    def _reach(self, part: BoolArray, chance: float, prompts: int) -> FloatArray:
+    def _reach(self, part: BoolArray, chance: float, prompts: int, responses: float) -> FloatArray:
         held, centred = self._held, self.means - self.means.mean()
         unit = max(float(np.abs(centred).max()), self.within) or 1.0  # rewards may be of any scale
-        means = (centred / unit).tobytes()
-        drawn = _drawn(means, held.size, prompts * self.width, self.within / unit)
         told = np.flatnonzero(np.isfinite(self.scatter[: held.size - 2])) if held.size > _FEWEST else held[:0]
+        noise = self.within / unit / math.sqrt(responses)
+        drawn, scattered = _drawn(
+            (centred / unit).tobytes(), held.size, prompts * self.width, noise, tuple(told.tolist())
+        )
         chosen = part[held] if part[held].any() else held < min(int(part.sum()), held.size)
         level = drawn[:, chosen].mean(axis=1)
         # The table's own mean is one of draws, too, where there are other prompts.
         own = 0.0 if self.fixed else float(centred.std()) / unit / math.sqrt(centred.size)
         level = level + own * np.random.default_rng(_SEED).standard_normal(_DRAWN)
         if told.size >= _FEWEST:
-            scattered = _scattered(means, held.size, prompts * self.width, self.within / unit, tuple(told.tolist()))
             level = level[scattered <= float(((self.scatter[told] / unit) ** 2).sum())]
         beyond = chance * _DRAWN  # so many of all draws lie further and scatter no more
         if level.size <= beyond:
@@ -177,7 +180,7 @@ class StepPrompts(SameFields):
         excess, size = self.course, self.course.size
         if float(excess.max()) > _PLAINLY * self.apart:
             return False
-        furthest = float(self.means.max() - self.means.mean()) + _SURE * self.within / math.sqrt(_RESPONSES)
+        furthest = float(self.means.max() - self.means.mean()) + _SURE * self.within / math.sqrt(_RESPONSES[0])
         if size > 1 and float(excess[:2].min()) > furthest:
             return False
         place = np.arange(size)
@@ -219,20 +222,20 @@ def deviation_within(table: RewardTable, column: str) -> float:
     return unit * math.sqrt(float(((apart / unit) ** 2).mean()))
 
 
-@functools.lru_cache(maxsize=8)
-def _drawn(means: bytes, points: int, prompts: int, within: float) -> FloatArray:
-    """Return draws of the mean of so many prompts, by a few responses, for each point, (draws, points)."""
-    rng = np.random.default_rng((_SEED, prompts))
-    if prompts == 1:
-        drawn = rng.choice(np.frombuffer(means), (_DRAWN, points))
-        return np.asarray(drawn + within / math.sqrt(_RESPONSES) * rng.standard_normal((_DRAWN, points)))
-    half = _drawn(means, points, prompts // 2, within)  # twice as many: the mean of a draw and of another
-    found = 0.5 * (half + np.roll(half, int(rng.integers(1, _DRAWN)), axis=0))
-    return found * math.sqrt((prompts - prompts % 2) / prompts)  # an odd one scatters as a mean does
+@functools.lru_cache(maxsize=len(_PROMPTS) * len(_RESPONSES))
+def _drawn(
+    means: bytes, points: int, prompts: int, noise: float, told: tuple[int, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Return draws of what points have, (draws, points), and the sums of squares of their second differences, (draws,).
 
-
-@functools.lru_cache(maxsize=8)
-def _scattered(means: bytes, points: int, prompts: int, within: float, told: tuple[int, ...]) -> FloatArray:
-    """Return the sum of squares of those second differences that tell, of each draw, (draws,)."""
-    second = np.diff(_drawn(means, points, prompts, within), 2, axis=1)[:, list(told)]
-    return np.asarray((second**2).sum(axis=1))
+    ``noise`` is that of the responses of one prompt, and ``told`` says which of the differences are summed up.
+    """
+    rng, values = np.random.default_rng(_SEED), np.frombuffer(means)
+    found, size = rng.choice(values, (_DRAWN, points)), 1
+    while 2 * size <= prompts:  # twice as many: the mean of a draw and of another
+        found = 0.5 * (found + np.roll(found, int(rng.integers(1, _DRAWN)), axis=0))
+        size *= 2
+    found = found * math.sqrt(size / prompts)  # what is left over scatters as a mean does
+    found += noise / math.sqrt(prompts) * rng.standard_normal(found.shape)
+    second = np.diff(found, 2, axis=1)[:, list(told)] if points > _FEWEST else found[:, :0]
+    return found, np.asarray((second**2).sum(axis=1))
