@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignbook import cache
+from alignbook import cache, processes
 from alignbook.normalise import normalise
 from alignbook.parameters import ParameterError
 from alignbook.project import Project
@@ -249,7 +250,10 @@ def _reader(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
     frame = pd.DataFrame({"prompt_id": [0, 0], "reward": [0.0, 1.0]})
     frame.to_parquet(project.folder / "rewards.parquet")
     frame.to_csv(project.folder / "rewards.csv", index=False)
-    (run,) = execute_all([reading(project)])
+    # Its process is started anew: those that others are forked from may have imported more.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "context", multiprocessing.get_context("spawn"))
+        (run,) = execute_all([reading(project)])
     assert run.failures == ()
     return project, run
 
