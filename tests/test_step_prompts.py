@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from alignlib._core.errors import InputError
 from alignlib.estimation import fit_frontier
 from alignlib.tables import RewardTable
 from alignlib.training import overlay
@@ -106,3 +107,12 @@ def test_a_kl_printed_as_zero_is_no_base_where_the_others_are_rounded_too() -> N
     table = RewardTable.from_arrays(np.random.default_rng(0).standard_normal((100, 32)))
     found = overlay(whole, fit_frontier(table, n_boot=100), pool=1)
     assert not any("not the unit" in note or "in a hundred" in note for note in found.notes), found.notes
+
+
+@pytest.mark.parametrize("most", [0.7, 70_000.0, 1e100])
+def test_bounds_hold_rewards_of_half_precision_and_those_that_it_cannot_hold(most: float) -> None:
+    rewards = most * np.random.default_rng(0).random((30, 8))
+    rewards[:, 0] = np.float16(0.7) if most == 0.7 else most
+    assert fit_frontier(rewards, n_boot=100, bounded=(0.0, most)).bounded == (0.0, rewards.max())
+    with pytest.raises(InputError, match="bounded must hold every sample"):
+        fit_frontier(rewards, n_boot=100, bounded=(0.0, 0.9 * most))

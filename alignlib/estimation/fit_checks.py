@@ -134,10 +134,9 @@ def check_bounds(
     least, most = table.extremes(column)
     # The samples may have been held in single precision, or, where they are the end itself, in half.
     single = float(np.finfo(np.float32).eps) * largest
-    low, high = (
-        as_held if seen == as_held else end
-        for end, seen, as_held in ((low, least, float(np.float16(low))), (high, most, float(np.float16(high))))
-    )
+    with np.errstate(over="ignore"):  # of what half precision cannot hold
+        held = np.array([low, high]).astype(np.float16).astype(np.float64).tolist()
+    low, high = (one if seen == one else end for end, seen, one in zip((low, high), (least, most), held, strict=True))
     require(
         low - single <= least and most <= high + single,
         f"bounded must hold every sample: {column!r} reaches from {_whole(least)} to {_whole(most)}, beyond "
