@@ -114,6 +114,52 @@ def test_a_resume_on_other_processes_replaces_what_all_had_written(
     assert read_kl_samples(tmp_path).log_ratio.size == len(begun[-1])
 
 
+def _rows(steps: list[int], reward: float = 0.0, prompts: str = "ab", **more: object) -> list[dict[str, object]]:
+    """Rows of a run, KL a hundredth of the step."""
+    fixed = {"n_tokens": 4, "log_prob": -5.0}
+    return [
+        {"step": step, "prompt_id": name, "reward": reward + i, "base_log_prob": -5.0 - 0.01 * step, **fixed, **more}
+        for step in steps for i, name in enumerate(prompts)
+    ]  # fmt: skip
+
+
+_TWO = [_rows([0, 10, 20], 0.0, rank=0), _rows([0, 10, 20], 4.0, "cd", rank=1)]
+_BACK = [_rows([0, 10, 20, 30, 20, 30], 0.0, rank=0), _rows([0, 10, 20, 30], 4.0, "cd", rank=1)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reward", "size"),
+    [
+        pytest.param(_TWO[0] + _TWO[1], [2.5] * 3, 4, id="one process after the other"),
+        pytest.param(sorted(_TWO[0] + _TWO[1], key=lambda one: int(str(one["step"]))), [2.5] * 3, 4, id="step by step"),
+        pytest.param(_TWO[0][:4] + _TWO[1] + _TWO[0][4:], [2.5] * 3, 4, id="by turns, one ahead"),
+        pytest.param(_BACK[0] + _BACK[1], [2.5, 2.5, 0.5, 0.5], 2, id="one after the other, one does not come back"),
+        pytest.param(
+            _rows([0, 10, 20], 0.0, "a") + _rows([0, 10, 20], 3.0, "b"), [1.5] * 3, 2, id="sorted by two prompts"
+        ),
+        pytest.param(
+            _rows([0, 10, 20, 10, 20], 1.0, "a", split="train") + _rows([0, 10, 20], 9.0, split="held out"),
+            [1.0] * 3, 1, id="splits one after the other",
+        ),
+        pytest.param(
+            _rows([0, 10, 20], 9.0) + _rows([10, 20], 2.0, "cd"), [9.5, 2.5, 2.5], 2, id="a resume on other prompts"
+        ),
+    ],
+)  # fmt: skip
+def test_rows_of_one_after_another_are_no_resume(
+    tmp_path: Path, rows: list[dict[str, object]], reward: list[float], size: int
+) -> None:
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    log = read_training_log(path)
+    np.testing.assert_allclose(log.reward, reward)
+    assert read_kl_samples(path).log_ratio.size == size
+    both = any("several processes wrote them" in note for note in log.notes)
+    left_out = any("left out, the later ones taken" in note for note in log.notes)
+    assert both == (left_out and "rank" not in rows[0])
+    assert any("2 processes ('rank')" in note for note in log.notes) == ("rank" in rows[0])
+
+
 def test_cut_responses_are_counted_among_those_taken_and_a_step_without_rewards_is_named(tmp_path: Path) -> None:
     with Rollouts(tmp_path) as rollouts:
         for step, reward in ((0, 0.5), (10, np.nan), (20, 0.7)):

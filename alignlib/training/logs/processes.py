@@ -11,13 +11,10 @@ from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.training.logs.columns import Columns
+from alignlib.training.policy_kl.response_names import PROCESSES
 
 __all__ = ["mean_of_processes", "process_of_rows"]
 
-_PROCESSES = (
-    "rank", "global_rank", "local_rank", "dp_rank", "world_rank", "process", "process_id", "process_index",
-    "process_rank", "worker", "worker_id", "host", "node", "replica",
-)  # fmt: skip
 _TIMES = ("_timestamp", "timestamp", "time", "wall_time", "Wall time")
 _A_DATE = 1e8  # seconds or more since 1970: below it a time is a duration
 
@@ -49,7 +46,7 @@ def process_of_rows(
         What shows it, to end a sentence.
     """
     told = np.isfinite(step) & np.logical_or.reduce([~np.isnan(one) for one in values.values()])
-    for name in _PROCESSES:
+    for name in PROCESSES:
         rank = _whole_numbers(columns, name)
         if rank is not None and _several(step[told], run[told], rank[told]):
             return rank, f"of {np.unique(rank[told]).size} processes ({name!r})"

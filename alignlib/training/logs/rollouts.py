@@ -25,7 +25,9 @@ from alignlib.training.policy_kl.response_names import (
     first_of,
     known_pair,
 )
-from alignlib.training.policy_kl.sample_table import Responses, latest_of, of_cut, read_responses
+from alignlib.training.policy_kl.responses import Responses
+from alignlib.training.policy_kl.run_again import latest_of
+from alignlib.training.policy_kl.sample_table import of_cut, read_responses
 from alignlib.training.policy_kl.samples_of_table import KLColumns
 
 __all__ = ["find_rollouts", "read_rollouts"]
@@ -103,6 +105,8 @@ def _averaged(
             f"Steps were run again, as after a resume: {counted(lost, 'response')} of steps that were run again are "
             "left out, the later ones taken."
         )
+        if all(one.process is None for one in parts):
+            notes[-1] += " If several processes wrote them, say so in a column 'rank', or give each a file of its own."
     if split is not None:
         keep, more = _of_split(path, split, query)
         notes += more

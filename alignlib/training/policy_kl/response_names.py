@@ -9,6 +9,7 @@ __all__ = [
     "LENGTHS",
     "MASKS",
     "OPENED",
+    "PROCESSES",
     "PROMPTS",
     "REWARDS",
     "SPLITS",
@@ -37,6 +38,10 @@ REWARDS = ("reward", "score", "total_reward")
 STEPS = ("step", "global_step", "training_step", "iteration")
 ADVANTAGES = ("advantage", "advantages")
 SPLITS = ("split",)
+PROCESSES = (
+    "rank", "global_rank", "local_rank", "dp_rank", "world_rank", "process", "process_id", "process_index",
+    "process_rank", "worker", "worker_id", "host", "node", "replica",
+)  # fmt: skip
 OPENED = "opened_again"  # of `Rollouts`: how often its file had been opened again when a row was written
 TEXTS = ("response", "completion", "output", "sample_id", "response_id")  # a row with one of these is a response
 

@@ -15,6 +15,7 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.tables import (
+    EXACT_INTEGERS,
     TableFile,
     load,
     numbers,
@@ -23,92 +24,16 @@ from alignlib.tables import (
     tables_in,
 )
 from alignlib.training.policy_kl.response_columns import numbers_of, prompts_of
-from alignlib.training.policy_kl.response_names import ADVANTAGES, OPENED, SPLITS, first_of
+from alignlib.training.policy_kl.response_names import ADVANTAGES, OPENED, PROCESSES, SPLITS, first_of
+from alignlib.training.policy_kl.responses import Responses
+from alignlib.training.policy_kl.run_again import latest_of
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
-__all__ = [
-    "Responses", "ScoredSamples", "latest", "latest_of", "of_cut", "read_kl_samples", "read_responses",
-    "read_scored_samples",
-]  # fmt: skip
+__all__ = ["ScoredSamples", "of_cut", "read_kl_samples", "read_responses", "read_scored_samples"]
 
-_MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
 _CUTS = ("temperature", "top_p", "top_k", "min_p")  # of the law that was sampled from, where it is not the model's
 _TRUNCATED = "truncated"  # column of `alignlib sample`: no end token within the largest length
-
-
-@dataclass(frozen=True, eq=False)
-class Responses(SameFields):
-    """Rows of a table, a response each; None where the table does not tell.
-
-    Attributes
-    ----------
-    samples : KLSamples
-        What policy and base said of them.
-    prompt : Array (n,), optional
-        Name of the prompt.
-    step : array (n,), optional
-        Step of training.
-    reward, advantage : array (n,), optional
-        Of each response.
-    split : Array (n,), optional
-        Split of the data.
-    notes : tuple of str
-        Sentences on how it was read.
-    opened : array (n,), optional
-        How often the file had been opened again when the row was written.
-    cut : array of bool (n,), optional
-        Whether the response was cut at the largest length.
-    """
-
-    samples: KLSamples
-    prompt: pa.Array | None
-    step: FloatArray | None
-    reward: FloatArray | None
-    split: pa.Array | None
-    notes: tuple[str, ...]
-    advantage: FloatArray | None = None
-    opened: FloatArray | None = None
-    cut: BoolArray | None = None
-
-    def latest(self) -> BoolArray | None:
-        """Tell which rows are not written anew after a resume; None without steps.
-
-        Steps that run back show one; of a resume at the very step last written `Rollouts` tells, which was opened
-        again then: of a prompt's responses of a step those of the last time count.
-        """
-        if self.step is None:
-            return None
-        kept = latest(self.step)
-        if self.opened is None:
-            return kept
-        names = [[] if one is None else one.to_pylist() for one in (self.split, self.prompt)]
-        split, prompt = (one or [None] * self.step.size for one in names)
-        last: dict[tuple[object, ...], float] = {}
-        keys = list(zip(self.step.tolist(), split, prompt, strict=True))
-        for key, opened in zip(keys, self.opened.tolist(), strict=True):
-            last[key] = max(opened, last.get(key, 0.0))
-        return np.asarray(kept & (self.opened == np.array([last[key] for key in keys])))
-
-    def take(self, rows: IntArray) -> Responses:
-        """Return some of the rows, by their positions.
-
-        Parameters
-        ----------
-        rows : array of int
-            Their positions, in the order wanted.
-        """
-        return Responses(
-            self.samples.take(rows),
-            None if self.prompt is None else self.prompt.take(pa.array(rows)),
-            None if self.step is None else self.step[rows],
-            None if self.reward is None else self.reward[rows],
-            None if self.split is None else self.split.take(pa.array(rows)),
-            self.notes,
-            None if self.advantage is None else self.advantage[rows],
-            None if self.opened is None else self.opened[rows],
-            None if self.cut is None else self.cut[rows],
-        )
 
 
 def read_kl_samples(
@@ -270,75 +195,6 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
     return kept
 
 
-def latest(step: FloatArray) -> BoolArray:
-    """Tell which rows are not logged anew after a resume: their steps are reached again by no later block of rows.
-
-    Parameters
-    ----------
-    step : array (rows,)
-        Step of each row, in the order of the log.
-
-    Examples
-    --------
-    >>> latest(np.array([1.0, 1.0, 2.0, 3.0, 2.0, 3.0])).tolist()
-    [True, True, False, False, True, True]
-    """
-    first = np.flatnonzero(np.diff(step, prepend=np.nan) != 0.0)  # of each block of one step
-    blocks = step[first]
-    falls = int((np.diff(blocks) < 0.0).sum())
-    if falls > max(1.0, _MOST_RESUMES * blocks.size):  # sorted otherwise, by prompt say: all rows count
-        return np.ones(step.size, dtype=bool)
-    least = np.append(np.minimum.accumulate(blocks[::-1])[::-1][1:], np.inf)
-    return np.asarray(np.repeat(blocks < least, np.diff(np.append(first, step.size))))
-
-
-def latest_of(parts: Sequence[Responses]) -> list[BoolArray | None]:
-    """Tell which rows of each of several files are not written anew after a resume, in its own file or another's.
-
-    A process that does not come back after a resume leaves what it wrote before: that is of a policy that was trained
-    on anew as well. Which part of a file belongs to which start of training is told by the steps where it begins.
-
-    Parameters
-    ----------
-    parts : sequence of Responses
-        The files of one run, such as of its processes.
-    """
-    kept = [one.latest() for one in parts]
-    begun = [_begun(one, rows) for one, rows in zip(parts, kept, strict=True)]
-    most = max(begun, key=lambda one: 0 if one is None else one[1].size, default=None)
-    if most is None or most[1].size < 2 or len(parts) < 2:
-        return kept
-    found: list[BoolArray | None] = []
-    for one, rows, own in zip(parts, kept, begun, strict=True):
-        if one.step is None or rows is None or own is None:
-            found.append(rows)
-            continue
-        start, at = np.empty(own[1].size, dtype=np.int64), -1
-        for place, step in enumerate(own[1].tolist()):
-            same = np.flatnonzero(most[1][at + 1 :] == step)
-            at = min(at + 1 + (int(same[0]) if same.size else 0), most[1].size - 1)
-            start[place] = at
-        later = np.append(np.minimum.accumulate(most[1][::-1])[::-1][1:], np.inf)  # least step of later starts
-        found.append(np.asarray(rows & (one.step < later[start[own[0]]])))
-    return found
-
-
-def _begun(one: Responses, kept: BoolArray | None) -> tuple[IntArray, FloatArray] | None:
-    """Return how often training had been begun anew before each row, and the step of each beginning; None if unknown.
-
-    Where the rows are not in the order of training it is not known.
-    """
-    if one.step is None or kept is None or one.step.size == 0:
-        return None
-    again = np.diff(one.step, prepend=one.step[0]) < 0.0
-    if again.any() and kept.all():
-        return None
-    if one.opened is not None:
-        again |= np.diff(one.opened, prepend=one.opened[0]) > 0.0
-    first = np.append(0, np.flatnonzero(again))
-    return np.cumsum(again).astype(np.int64), np.asarray(one.step[first], dtype=np.float64)
-
-
 def read_responses(path: str | Path, names: KLColumns, reward: str | None = None) -> Responses:
     """Read one table of responses, with the column of rewards if it is named.
 
@@ -379,7 +235,11 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     notes = (*told, *samples.notes)
     advantage = None if reward is None else _advantages(file)
     opened = _opened(file) if step is not None else None
-    found = Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage, opened, _cut(file))
+    process, said = _processes(file) if step is not None else (None, "")
+    notes = (*notes, said) if said else notes
+    found = Responses(
+        replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage, opened, _cut(file), process
+    )
     if rewards is None or not np.isnan(rewards).any():
         return found
     scored = np.flatnonzero(~np.isnan(rewards))
@@ -401,6 +261,21 @@ def _opened(file: TableFile) -> FloatArray | None:
     if OPENED not in file.names:
         return None
     return np.nan_to_num(numbers_of(file, OPENED, load(file, [OPENED], "one row per response"), missing=True))
+
+
+def _processes(file: TableFile) -> tuple[IntArray | None, str]:
+    """Return which of several processes wrote each row, with a sentence; None where no column numbers them."""
+    for name in PROCESSES:
+        if name not in file.names:
+            continue
+        try:
+            held = numbers_of(file, name, load(file, [name], "one row per response"))
+        except InputError:  # names, say, of machines
+            continue
+        size = np.unique(held).size
+        if size > 1 and (held == np.rint(held)).all() and np.abs(held).max() < EXACT_INTEGERS:
+            return held.astype(np.int64), f"The responses were written by {size} processes ({name!r})."
+    return None, ""
 
 
 def _advantages(file: TableFile) -> FloatArray | None:

@@ -1,0 +1,173 @@
+"""Which responses of a run count: not those of steps that were run again after a resume, in one file or another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib.training.policy_kl.responses import Responses
+
+__all__ = ["latest", "latest_of"]
+
+_MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
+
+
+def latest(step: FloatArray) -> BoolArray:
+    """Tell which rows are not logged anew after a resume: their steps are reached again by no later block of rows.
+
+    Parameters
+    ----------
+    step : array (rows,)
+        Step of each row, in the order of the log.
+
+    Examples
+    --------
+    >>> latest(np.array([1.0, 1.0, 2.0, 3.0, 2.0, 3.0])).tolist()
+    [True, True, False, False, True, True]
+    """
+    first = np.flatnonzero(np.diff(step, prepend=np.nan) != 0.0)  # of each block of one step
+    blocks = step[first]
+    falls = int((np.diff(blocks) < 0.0).sum())
+    if falls > max(1.0, _MOST_RESUMES * blocks.size):  # sorted otherwise, by prompt say: all rows count
+        return np.ones(step.size, dtype=bool)
+    least = np.append(np.minimum.accumulate(blocks[::-1])[::-1][1:], np.inf)
+    return np.asarray(np.repeat(blocks < least, np.diff(np.append(first, step.size))))
+
+
+def latest_of(parts: Sequence[Responses]) -> list[BoolArray | None]:
+    """Tell which rows of each of several files are not written anew after a resume, in its own file or another's.
+
+    A process that does not come back after a resume leaves what it wrote before: that is of a policy that was trained
+    on anew as well. Which part of a file belongs to which start of training is told by the steps where it begins.
+    Where a file holds the rows of one process after those of another, each is taken as a file of its own.
+
+    Parameters
+    ----------
+    parts : sequence of Responses
+        The files of one run, such as of its processes.
+
+    Returns
+    -------
+    list of array of bool, optional
+        Of each file; None without steps.
+    """
+    own = [*map(_by_process, parts)]
+    split = [one if rows is None else one.take(rows) for one, each in zip(parts, own, strict=True) for rows in each]
+    found = iter(_across(split))
+    kept: list[BoolArray | None] = []
+    for one, each in zip(parts, own, strict=True):
+        whole = np.ones(one.samples.size, dtype=bool)
+        for rows, living in zip(each, found, strict=False):
+            if rows is None or living is None:
+                kept.append(living)
+            else:
+                whole[rows] = living
+        if each[0] is not None:
+            kept.append(whole)
+    return kept
+
+
+def _by_process(one: Responses) -> Sequence[IntArray | None]:
+    """Return the rows of each process where they stand one process after the other, else None for all of them."""
+    if one.step is None or one.process is None:
+        return (None,)
+    return _blocks(one.process) or (None,)
+
+
+def _blocks(values: npt.NDArray[np.generic]) -> list[IntArray]:
+    """Return the rows of each value where those of one stand after those of another; none where they are mixed."""
+    ends = np.flatnonzero(values[1:] != values[:-1]) + 1
+    if np.unique(values).size != ends.size + 1 or not ends.size:
+        return []
+    return np.split(np.arange(values.size), ends)
+
+
+def _across(parts: Sequence[Responses]) -> list[BoolArray | None]:
+    """Tell which rows of each of several processes are not written anew, by it or by others."""
+    kept = [_latest(one) for one in parts]
+    begun = [_begun(one, rows) for one, rows in zip(parts, kept, strict=True)]
+    most = max(begun, key=lambda one: 0 if one is None else one[1].size, default=None)
+    if most is None or most[1].size < 2 or len(parts) < 2:
+        return kept
+    found: list[BoolArray | None] = []
+    for one, rows, own in zip(parts, kept, begun, strict=True):
+        if one.step is None or rows is None or own is None:
+            found.append(rows)
+            continue
+        start, at = np.empty(own[1].size, dtype=np.int64), -1
+        for place, step in enumerate(own[1].tolist()):
+            same = np.flatnonzero(most[1][at + 1 :] == step)
+            at = min(at + 1 + (int(same[0]) if same.size else 0), most[1].size - 1)
+            start[place] = at
+        later = np.append(np.minimum.accumulate(most[1][::-1])[::-1][1:], np.inf)  # least step of later starts
+        found.append(np.asarray(rows & (one.step < later[start[own[0]]])))
+    return found
+
+
+def _latest(one: Responses) -> BoolArray | None:
+    """Tell which rows of one process are not written anew after a resume; None without steps.
+
+    Steps that run back show one; of a resume at the very step last written `Rollouts` tells, which was opened again
+    then: of a prompt's responses of a step those of the last time count. Steps that run back where a table sorted by
+    split or by prompt goes on to the next, and those of processes by turns none of which goes back, show none.
+    """
+    if one.step is None:
+        return None
+    kept = np.ones(one.step.size, dtype=bool)
+    for rows in _sorted_apart(one):
+        kept[rows] = latest(one.step[rows])
+    if one.process is not None and not kept.all() and not _goes_back(one.step, one.process):
+        kept[:] = True
+    if one.opened is None:
+        return kept
+    names = [[] if held is None else held.to_pylist() for held in (one.split, one.prompt)]
+    split, prompt = (held or [None] * one.step.size for held in names)
+    last: dict[tuple[object, ...], float] = {}
+    keys = list(zip(one.step.tolist(), split, prompt, strict=True))
+    for key, opened in zip(keys, one.opened.tolist(), strict=True):
+        last[key] = max(opened, last.get(key, 0.0))
+    return np.asarray(kept & (one.opened == np.array([last[key] for key in keys])))
+
+
+def _sorted_apart(one: Responses) -> Iterator[IntArray]:
+    """Give the rows of each split of a table that is sorted by it, and of each prompt likewise."""
+    assert one.step is not None
+    split = [] if one.split is None else _blocks(_codes(one.split.to_pylist()))
+    for rows in split or [np.arange(one.step.size)]:
+        prompt = [] if one.prompt is None else _blocks(_codes(one.prompt.take(rows).to_pylist()))
+        step = one.step[rows]
+        starts = np.array([int(block[0]) for block in prompt[1:]], dtype=np.int64)
+        # Sorted by prompt the steps begin anew with each; where training goes on with other prompts, they rise.
+        if prompt and (step[starts] <= step[starts - 1]).all() and (np.diff(step)[starts - 1] < 0.0).any():
+            yield from (rows[block] for block in prompt)
+        else:
+            yield rows
+
+
+def _codes(values: Sequence[object]) -> IntArray:
+    number: dict[object, int] = {}
+    return np.array([number.setdefault(one, len(number)) for one in values], dtype=np.int64)
+
+
+def _goes_back(step: FloatArray, process: IntArray) -> bool:
+    """Whether the steps of some process run back."""
+    return any(bool((np.diff(step[process == one]) < 0.0).any()) for one in np.unique(process).tolist())
+
+
+def _begun(one: Responses, kept: BoolArray | None) -> tuple[IntArray, FloatArray] | None:
+    """Return how often training had been begun anew before each row, and the step of each beginning; None if unknown.
+
+    Where the rows are not in the order of training it is not known.
+    """
+    if one.step is None or kept is None or one.step.size == 0:
+        return None
+    again = np.diff(one.step, prepend=one.step[0]) < 0.0
+    if again.any() and kept.all():
+        return None
+    if one.opened is not None:
+        again |= np.diff(one.opened, prepend=one.opened[0]) > 0.0
+    first = np.append(0, np.flatnonzero(again))
+    return np.cumsum(again).astype(np.int64), np.asarray(one.step[first], dtype=np.float64)
