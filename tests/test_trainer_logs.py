@@ -673,6 +673,10 @@ def test_mlflow_keeps_runs_in_folders_or_in_a_database(tmp_path: Path) -> None:
     (store / "0" / "bb" / "metrics" / "kl").write_text("17000 0.1 1\n17000 oops 2\n")
     with pytest.raises(InputError, match="where MLflow writes timestamp, value and step"):
         read_training_log(store)
+    (store / "0" / "bb" / "metrics" / "kl").write_text("".join(f"1 {r['kl']} {r['step']}\n" for r in TRL) + "1 0.01 1")
+    log = read_training_log(store, only="other")  # while 0.01 is written at step 100
+    assert (log.step.tolist(), log.kl.tolist()) == (STEPS, pytest.approx(PER_TOKEN))
+    assert any("not written whole yet" in note for note in log.notes)
 
 
 def test_mlflow_of_one_step_the_later_in_time_counts(tmp_path: Path) -> None:
@@ -684,6 +688,73 @@ def test_mlflow_of_one_step_the_later_in_time_counts(tmp_path: Path) -> None:
     log = read_training_log(tmp_path / "m.csv")
     assert log.step.tolist() == STEPS
     assert log.logged_kl[-1] == pytest.approx(2.0 * TRL[2]["kl"])
+
+
+KEYS = ("kl", "reward", "completions/mean_length")
+KILLED = {  # what a run logs, a letter a metric: the steps, less what it did not come to
+    "between metrics": [(10, "krl"), (20, "krl"), (30, "k"), (30, "krl"), (40, "krl")],
+    "between metrics, resumed before": [(10, "krl"), (20, "krl"), (30, "krl"), (40, "k"), (30, "krl"), (40, "krl")],
+    "twice": [(10, "krl"), (20, "krl"), (30, "k"), (20, "kr"), (20, "krl"), (30, "kr"), (30, "krl"), (40, "krl")],
+    "not at all, one corrected": [(10, "krl"), (20, "krl"), (30, "krl"), (40, "krl"), (40, "r")],
+    "not at all, one corrected early": [(10, "krl"), (20, "krl"), (30, "krl"), (40, "krl"), (20, "r")],
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv by metric", "csv without times", "folder", "database", "events"])
+@pytest.mark.parametrize("killed", KILLED)
+def test_metrics_of_a_step_meet_whenever_the_run_was_killed(tmp_path: Path, kind: str, killed: str) -> None:
+    """Values rise with time, so that the later one of a step is known from the earlier."""
+    if kind == "events" and importlib.util.find_spec("tensorboard") is None:
+        pytest.skip("TensorBoard is not installed")
+    if kind == "csv without times" and killed.endswith("early"):
+        pytest.skip("nothing tells that the metric was corrected, and not the run resumed")
+    made, expected = list[dict[str, float | str]](), dict[tuple[int, str], float]()
+    for time, (step, letters) in enumerate(KILLED[killed]):
+        for key in (key for key in KEYS if key.rpartition("/")[2].removeprefix("mean_")[0] in letters):
+            value = (100.0 if "length" in key else 0.001 if key == "kl" else 0.1) * (1.0 + 0.25 * time)
+            made.append({"run_id": "a", "key": key, "value": value, "step": step, "timestamp": 1000 + time})
+            expected[step, key] = value
+    path = tmp_path / "m.csv"
+    if kind in ("csv by metric", "folder"):
+        made.sort(key=lambda one: str(one["key"]))
+    if kind == "folder":
+        path = tmp_path / "mlruns"
+        for one in made:
+            file = path / "0" / "a" / "metrics" / str(one["key"])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a") as held:
+                held.write(f"{one['timestamp']} {one['value']} {one['step']}\n")
+    elif kind == "database":
+        path = tmp_path / "mlflow.db"
+        with closing(sqlite3.connect(path)) as base:
+            base.execute("CREATE TABLE runs (run_uuid TEXT, name TEXT)")
+            base.execute(
+                "CREATE TABLE metrics (key TEXT, value REAL, timestamp INT, run_uuid TEXT, step INT, is_nan INT)"
+            )
+            base.executemany("INSERT INTO metrics VALUES (:key, :value, :timestamp, :run_id, :step, 0)", made)
+            base.commit()
+    elif kind == "events":
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        path = tmp_path
+        writer = EventFileWriter(str(path))
+        for one in made:
+            value = Summary.Value(tag=f"train/{one['key']}", simple_value=float(one["value"]))
+            writer.add_event(
+                Event(step=int(one["step"]), wall_time=float(one["timestamp"]), summary=Summary(value=[value]))
+            )
+        writer.close()
+    else:
+        shown = [{k: v for k, v in one.items() if k != "timestamp" or "without" not in kind} for one in made]
+        path.write_text(as_csv(shown))
+    log = read_training_log(path)
+    assert log.step.tolist() == [10, 20, 30, 40]
+    for key, found in zip(KEYS, (log.logged_kl, log.reward, log.length), strict=True):
+        assert found is not None
+        np.testing.assert_allclose(found, [expected[step, key] for step in (10, 20, 30, 40)], rtol=1e-6)
+    assert any("later ones were taken" in note or "later rows were taken" in note for note in log.notes)
 
 
 def test_nemo_rl_prints_no_kl_to_the_base(tmp_path: Path) -> None:

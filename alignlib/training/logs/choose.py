@@ -18,6 +18,7 @@ from alignlib.training.logs.log_format import LogQuery, LogRows
 from alignlib.training.logs.processes import mean_of_processes, process_of_rows
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
+from alignlib.training.logs.values_by_step import logged_again
 
 __all__ = ["choose", "empty"]
 
@@ -57,8 +58,8 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     run = columns.run if columns.run is not None else np.full(size, columns.path.stem, dtype=object)
     step = columns.bounded(chosen.step) if chosen.step else np.arange(size, dtype=np.float64)
     lengths: dict[str, FloatArray] = {}
+    held = chosen.length
     if chosen.unit == "token":
-        held = chosen.length
         lengths["length"] = columns.bounded(held) if isinstance(held, str) else np.full(size, float(held or 0.0))
         if isinstance(held, str) and writer is not None and query.length is None:
             for part, keys in (("shortest", writer.shortest), ("longest", writer.longest)):
@@ -110,6 +111,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         (
             _recognised(columns, query, writer, chosen),
             *columns.notes,
+            *logged_again(columns.again, [chosen.kl, chosen.reward, *([held] if isinstance(held, str) else [])]),
             *notes,
             *_of_reward(writer, plain, chosen),
             *_of_other_kl(columns, query, writer, chosen),

@@ -7,7 +7,7 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,8 @@ class Columns(SameFields):
         Names a row for messages.
     lacks : callable, optional
         Tells in which rows a column is not there at all, which is no number that is none.
+    again : mapping of str to int
+        How many values of a column later ones have replaced already.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class Columns(SameFields):
     notes: tuple[str, ...] = ()
     where: Callable[[int], str] = lambda row: f"entry {row + 1}"
     lacks: Callable[[str], BoolArray] | None = None
+    again: Mapping[str, int] = field(default_factory=dict)
 
     def absent(self, name: str) -> BoolArray:
         """Tell in which rows a column is not there at all; in none where the log does not tell.

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from alignlib._core.errors import InputError
 from alignlib._core.names import spelled
+from alignlib.tables import LEFT_OUT
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.sqlite_file import are_tables, reading
+from alignlib.training.logs.values_by_step import Value, rows_of_values
 
 __all__ = ["find_mlflow", "read_mlflow"]
 
-Value: TypeAlias = tuple[str, str, object, object]
-"""Run, key, step and value."""
+Line: TypeAlias = tuple[str, str, object, object, object]
+"""Run, key, step, value and time."""
 
 _HEADS = (("key", "value", "step"), ("metric", "value", "step"))
 _RUNS = ("run_id", "run", "Run", "Run ID")
@@ -60,38 +63,37 @@ def read_mlflow(path: Path, query: LogQuery) -> LogRows:
         What is asked of it.
     """
     if path.is_dir():
-        return choose(_columns(path, "MLflow's folder of runs", _of_folders(path)), query)
+        notes = list[str]()
+        columns = _columns(path, "MLflow's folder of runs", _of_folders(path, notes))
+        return choose(replace(columns, notes=tuple(dict.fromkeys(notes))), query)
     if path.suffix.lower() == ".csv":
         return choose(_columns(path, "MLflow's CSV", _of_lines(path)), query)
     return choose(_columns(path, "MLflow's database", _of_database(path)), query)
 
 
-def _columns(path: Path, kind: str, values: Iterable[Value]) -> Columns:
-    rows: dict[tuple[str, float, int], dict[str, object]] = {}
-    latest: dict[tuple[str, str], float] = {}
-    again: dict[tuple[str, str], int] = {}
-    for run, key, step, value in values:
+def _columns(path: Path, kind: str, lines: Iterable[Line]) -> Columns:
+    written: dict[str, list[Value]] = {}
+    for run, key, step, value, time in lines:
         at = _number(step)
-        if at is None:
-            continue
-        if at <= latest.get((run, key), -math.inf):  # the metric was resumed: its rows begin anew
-            again[run, key] = again.get((run, key), 0) + 1
-        latest[run, key] = at
-        rows.setdefault((run, at, again.get((run, key), 0)), {"step": at})[key] = _number(value)
-    ordered = sorted(rows, key=lambda one: (one[0], one[2]))  # stable: steps stay in their order
-    return columns_of_rows(path, kind, [rows[one] for one in ordered], [one[0] for one in ordered])
+        if at is not None:
+            written.setdefault(run, []).append((_number(time), at, key, _number(value)))
+    rows, runs, again = list[dict[str, object]](), list[str](), Counter[str]()
+    for run in sorted(written):
+        own, replaced = rows_of_values(written[run])
+        rows += own
+        runs += [run] * len(own)
+        again += replaced
+    return replace(columns_of_rows(path, kind, rows, runs), again=again)
 
 
-def _of_lines(path: Path) -> Iterator[Value]:
+def _of_lines(path: Path) -> Iterator[Line]:
     lines = lines_of_csv(path)
     head = next(lines, [])
     table = [dict(zip(head, cells, strict=False)) for cells in lines if cells]
-    stamps = [_number(line.get("timestamp", "")) for line in table]
-    if all(stamp is not None for stamp in stamps):  # else as they stand: the later of one step is the later written
-        table = [table[i] for i in sorted(range(len(table)), key=lambda i: stamps[i] or 0.0)]
     for line in table:
         run = next((line[name] for name in _RUNS if line.get(name)), path.stem)
-        yield run, line.get("key") or line.get("metric") or "", line.get("step"), line.get("value")
+        key = line.get("key") or line.get("metric") or ""
+        yield run, key, line.get("step"), line.get("value"), line.get("timestamp", "")
 
 
 def _folders(path: Path) -> Iterator[Path]:
@@ -103,7 +105,8 @@ def _folders(path: Path) -> Iterator[Path]:
                 yield folder
 
 
-def _of_folders(path: Path) -> Iterator[Value]:
+def _of_folders(path: Path, notes: list[str]) -> Iterator[Line]:
+    """Give the lines of every metric; one without its end, which may be cut within the step, is left for later."""
     folders = list(_folders(path))
     names = {folder: (text_of(folder.parent / "tags" / "mlflow.runName") or "").strip() for folder in folders}
     for folder in folders:
@@ -111,13 +114,16 @@ def _of_folders(path: Path) -> Iterator[Value]:
         if not name or list(names.values()).count(name) > 1:
             name = folder.parent.name
         for file in sorted(folder.rglob("*")):
-            for line in (text_of(file) or "").splitlines():
+            whole, end, rest = (text_of(file) or "").rpartition("\n")
+            if end and rest:
+                notes.append(LEFT_OUT)
+            for line in (whole if end else rest).splitlines():
                 parts = line.split()
                 if len(parts) != 3 or _number(parts[1]) is None:
                     raise InputError(
                         f"{file} holds {line[:60]!r}, where MLflow writes timestamp, value and step; correct that line."
                     )
-                yield name, file.relative_to(folder).as_posix(), parts[2], parts[1]
+                yield name, file.relative_to(folder).as_posix(), parts[2], parts[1], parts[0]
 
 
 def _is_database(path: Path) -> bool:
@@ -129,17 +135,18 @@ def _is_database(path: Path) -> bool:
         return False
 
 
-def _of_database(path: Path) -> Iterator[Value]:
+def _of_database(path: Path) -> Iterator[Line]:
     try:
         with reading(path) as base:
             found = base.execute(
                 "SELECT COALESCE((SELECT name FROM runs WHERE runs.run_uuid = metrics.run_uuid), run_uuid), key, step, "
-                "CASE WHEN is_nan THEN NULL ELSE value END FROM metrics ORDER BY run_uuid, key, timestamp, step"
+                "CASE WHEN is_nan THEN NULL ELSE value END, timestamp "
+                "FROM metrics ORDER BY run_uuid, key, timestamp, step"
             ).fetchall()
     except sqlite3.Error as error:
         raise InputError(f"{path} cannot be read as MLflow's database; export the run as CSV.") from error
-    for run, key, step, value in found:
-        yield str(run), str(key), step, value
+    for run, key, step, value, time in found:
+        yield str(run), str(key), step, value, time
 
 
 def _number(text: object) -> float | None:

@@ -13,6 +13,7 @@ from alignlib._core.working import working_folder
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import columns_of_rows
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.values_by_step import rows_of_values
 
 __all__ = ["find_events", "read_events"]
 
@@ -73,27 +74,9 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
         raise InputError(f"{path} cannot be read as TensorBoard's events; check that it is whole.") from error
     if not series:  # each file begins with a record that holds no numbers
         raise InputError(none_yet.replace("is empty", "holds no numbers yet"))
-    found = choose(columns_of_rows(path, "TensorBoard's events", _rows(series)), query)
+    rows, again = rows_of_values([(time, at, tag, one) for tag, values in series.items() for time, at, one in values])
+    found = choose(replace(columns_of_rows(path, "TensorBoard's events", rows), again=again), query)
     return replace(found, notes=(*found.notes, *unfinished))
-
-
-def _rows(series: dict[str, list[tuple[float, int, float]]]) -> list[dict[str, object]]:
-    """Return a row per step, those of a resumed run behind what it wrote before.
-
-    Some tags are written at fewer steps than others, and need not run back themselves where the run did: so whatever is
-    written after any tag has run back belongs to what was resumed.
-    """
-    written = [(time, step, tag, value) for tag, values in series.items() for time, step, value in values]
-    if len({time for time, *_ in written}) > 1:
-        written.sort(key=lambda one: one[0])  # stable: a tag's own order where times are equal
-    rows: dict[tuple[int, int], dict[str, object]] = {}
-    part, last = 0, dict[str, int]()
-    for _, step, tag, value in written:
-        if step <= last.get(tag, step - 1):
-            part, last = part + 1, {}
-        last[tag] = step
-        rows.setdefault((part, step), {"step": step})[tag] = value
-    return [rows[key] for key in sorted(rows)]
 
 
 def _files(path: Path) -> list[Path]:
