@@ -118,7 +118,7 @@ plotting.save(fig, folder, "overlay")
 # ## Share and waste
 #
 # Two numbers are needed, because either alone can flatter. Far up, the limit is nearly flat: a run may have almost all of the achievable gain and yet spend twice the KL. Near the start it is steep: a small gain in share is much KL. The {term}`share` compares gains at the run's KL, the *waste*
-# compares KLs at its gain. A share below 0 is reward lost; where its interval is as wide as all that there is to gain it is unknown. Intervals contain the error of the limit (prompts resampled), of the base's mean reward, and the scatter of the log itself, read from how neighbouring checkpoints differ.
+# compares KLs at its gain. A share below 0 is reward lost; where its interval is as wide as all that there is to gain it is unknown. Intervals contain the error of the limit (prompts resampled), of the base's mean reward, and the scatter of the log itself, of reward and KL, read from how neighbouring checkpoints differ.
 
 # %% tags=["hide-input"]
 lines = output.lines(shown)

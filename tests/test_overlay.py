@@ -40,6 +40,7 @@ from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.run_start import RunStart
 from alignlib.training.step_prompts import StepPrompts
+from alignlib.training.wasted import Limit, of_kl_alone
 from tests import awkward
 
 pytestmark = pytest.mark.xdist_group("overlay")  # what is made once is made in one process
@@ -90,6 +91,34 @@ def test_intervals_cover() -> None:
         i = np.flatnonzero(result.supported)[-1]
         held.append(result.share_low[i] <= 0.85 <= result.share_high[i])
     assert np.mean(held) >= 0.87  # 95 % of 24 draws, less two standard errors
+
+
+def test_intervals_of_waste_hold_the_noise_of_the_kl() -> None:
+    """A run with a fifth of the limit needs next to no KL: an error of its KL is one of the waste, as large."""
+    rng = np.random.default_rng(2)
+    fit = fit_frontier(RewardTable.from_arrays(rng.standard_normal((100, 32))), n_boot=100)
+    kl, held, wide = 0.4 * np.linspace(0.0, 1.0, 12), [], []
+    log = replace(example_run(2, 3, rng, n_checkpoints=12)[0], kl_unit="sequence", length=None)
+    for responses in (*[64.0] * 10, 1e6):
+        noisy = kl + np.sqrt(2.0 * kl / responses) * rng.standard_normal(12)  # the mean log-ratio (k1)
+        reward = 0.2 * np.sqrt(2.0 * kl) + 0.03 * rng.standard_normal(12)
+        result = overlay(replace(log, kl=noisy, logged_kl=noisy, reward=reward), fit, check=False)
+        told = slice(4, 12)
+        truth = (1.0 - 0.2**2) * kl[told]
+        if responses < 1e6:
+            held.append((result.wasted_low[told] <= truth) & (truth <= result.wasted_high[told]))
+        wide.append(float((result.wasted_high - result.wasted_low)[told].mean()))
+    assert np.mean(held) >= 0.93  # half of them hold if the KL is taken for exact
+    assert wide[-1] < 0.4 * np.mean(wide[:-1])
+
+
+def test_an_error_of_the_kl_is_none_of_the_waste_at_the_limit_and_all_of_it_without_a_gain() -> None:
+    fit = fit_frontier(RewardTable.from_arrays(np.random.default_rng(3).standard_normal((50, 32))), n_boot=100)
+    limit = Limit.of(fit, example_run(2, 3, np.random.default_rng(0), kl_max=0.5)[0])
+    part = of_kl_alone(limit, np.full(3, 0.4), np.array([0.4, 0.1, 0.0]))
+    assert part[0] == pytest.approx(0.0, abs=1e-9)
+    assert part[1] == pytest.approx(0.5, abs=0.05)  # √2κ has the slope 1/√2κ
+    assert part[2] == 1.0
 
 
 def test_the_optimum_itself_has_the_whole_limit() -> None:

@@ -100,6 +100,10 @@ class GainErrors(SameFields):
 def kl_error(log: TrainingLog, points: TrainingLog, width: int) -> FloatArray:
     """Return the standard error of each point's KL, (k,): over prompts, or by its scatter, which grows with the KL.
 
+    The mean log-ratio (k1) scatters as the root of the KL, k3 or a KL over other prompts each time as the KL itself:
+    the larger of both is taken, around the mean of a point and its neighbours, for a KL that is small by chance
+    scatters no less.
+
     Parameters
     ----------
     log : TrainingLog
@@ -111,9 +115,11 @@ def kl_error(log: TrainingLog, points: TrainingLog, width: int) -> FloatArray:
     """
     if points.per_prompt is not None:
         return np.nan_to_num(points.per_prompt.errors(points.kl.size)[0])
-    told = log.kl > _TOLD * log.kl.max()
-    scatter = log.noise(np.log(np.where(told, log.kl, np.nan)))
-    return np.maximum(points.kl, 0.0) * (scatter or 0.0) / math.sqrt(width)
+    own, told = np.maximum(points.kl, 0.0), log.kl > _TOLD * log.kl.max()
+    level = np.maximum(own, np.convolve(own, np.ones(3), "same") / np.convolve(np.ones(own.size), np.ones(3), "same"))
+    as_kl = log.noise(np.log(np.where(told, log.kl, np.nan))) or 0.0
+    as_root = log.noise(2.0 * np.sqrt(np.maximum(log.kl, 0.0))) or 0.0
+    return np.asarray(np.maximum(as_kl * level, as_root * np.sqrt(level)) / math.sqrt(width))
 
 
 def noise_of_distance(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> float | None:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
-from alignlib.rules import BestOfN
 from alignlib.training.gain_errors import GainErrors, kl_error, noise_of_distance
 from alignlib.training.impossible import PointsOfRun, far_above
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
@@ -27,17 +26,16 @@ from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.run_start import RunStart
 from alignlib.training.step_prompts import StepPrompts
 from alignlib.training.strict_ends import student_reach
+from alignlib.training.wasted import Limit, best_of_n_of, least_kl_of, of_kl_alone
 
 __all__ = ["Overlay", "overlay"]
 
-_GRID = 160
 _POINTS = 12
 _NAMED = 3  # runs
 _PER_POINT = (
     "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
     "wasted", "wasted_low", "wasted_high", "supported", "above", "equal_n", "equal_n_kl",
 )  # fmt: skip
-_SEVERAL = 24  # best-of-N, for a gain equal to the run's
 _SHORT = "The log is too short to tell its noise, so intervals hold the error of the base samples only."
 
 
@@ -47,9 +45,9 @@ class Overlay(SameFields):
 
     Intervals hold the error of the limit, of the base and the noise of one checkpoint's distance to the limit along the
     run, or, where the log holds single responses, its error over prompts; those of share and waste are hulls, hence no
-    narrower than nominal. Beyond the support those of waste hold the scatter of the KL itself. Where the log tells ends
-    of the KL only (`TrainingLog.kl_low`, `kl_high`) limit, share and waste are not known, and their intervals hold what
-    lies between these ends.
+    narrower than nominal. Those of waste hold the error of the KL itself besides. Where the log tells ends of the KL
+    only (`TrainingLog.kl_low`, `kl_high`) limit, share and waste are not known, and their intervals hold what lies
+    between these ends.
 
     Attributes
     ----------
@@ -195,7 +193,7 @@ def overlay(
     parts = []
     for names, one in own.fits:
         group = log.keep(np.isin(log.run, np.array(names, dtype=object)))
-        limit = _Limit.of(one, group)
+        limit = Limit.of(one, group)
         # Each run scatters in its own way: a quiet one beside it says nothing of that.
         for name in names:
             try:
@@ -207,37 +205,6 @@ def overlay(
     found = parts[0] if len(parts) == 1 else _joined(log, parts, own, base)
     notes = [*found.notes, *_averaged(log, found, width)]
     return replace(found, notes=(*notes, *own.notes), doubted=found.doubted or bool(own.mixed))
-
-
-@dataclass(frozen=True, eq=False)
-class _Limit(SameFields):
-    """The limit of runs on the same prompts, as far as they go.
-
-    Attributes
-    ----------
-    fit : Fit
-        The reward.
-    end : float
-        Where the samples' support ends.
-    within, far : EstimatedFrontier
-        Up to there, and as far as the runs go.
-    """
-
-    fit: Fit
-    end: float
-    within: EstimatedFrontier
-    far: EstimatedFrontier
-
-    @classmethod
-    def of(cls, fit: Fit, log: TrainingLog) -> _Limit:
-        """Estimate it."""
-        most = log.ends[1]
-        furthest = float(max(np.maximum(log.kl, 0.0).max(), most[np.isfinite(most)].max(initial=0.0)))
-        end = fit.frontier.supported_end
-        if not math.isfinite(end):  # known bounds: the limit is asked for as far as the run goes, and beyond its gains
-            end = max(2.0 * furthest, float(fit.frontier.spent[-1]))
-        grid = np.linspace(0.0, 1.0, _GRID) ** 2
-        return cls(fit, end, fit.at(grid * end), fit.at(grid * max(end, furthest), strict=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +242,7 @@ class _Start(SameFields):
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, log: TrainingLog, group: TrainingLog, limit: _Limit, base: float | str, check: bool) -> _Start:
+    def of(cls, log: TrainingLog, group: TrainingLog, limit: Limit, base: float | str, check: bool) -> _Start:
         """Find it, ``group`` being all runs on the same prompts."""
         fit, frontier, by_table = limit.fit, limit.within, base == "table"
         reward, error, at = base_of_run(log, fit.table, fit.reward, base, fit.fixed_prompts)
@@ -318,7 +285,7 @@ class _Start(SameFields):
 def _placed(
     log: TrainingLog,
     group: TrainingLog,
-    limit: _Limit,
+    limit: Limit,
     base: float | str,
     width: int,
     check: bool,
@@ -352,14 +319,14 @@ def _placed(
     share, least, most = _shares(gain, low, high, np.where(supported & known, at.gain, np.nan), limit_low, limit_high)
     least, most = (np.where(placed, one, np.nan) for one in (least, most))
     share, least, most = (np.where(above | varied, np.nan, np.minimum(one, 1.0)) for one in (share, least, most))
-    equal_n, equal_n_kl, enough = _best_of_n_of(fit, gain, high)
-    needed, needed_low, needed_high = _least_kl_of(limit, gain, low, high, most_kl, enough)
+    equal_n, equal_n_kl, enough = best_of_n_of(fit, gain, high)
+    needed, needed_low, needed_high = least_kl_of(limit, gain, low, high, most_kl, enough)
     at_base = (pooled.kl == 0.0) & (most_kl == 0.0) & ~above  # whatever it gained is noise
     needed, needed_low, needed_high = (np.where(at_base, 0.0, one) for one in (needed, needed_low, needed_high))
     needed = np.where(varied, np.nan, needed)
     possible = np.where((pooled.kl < 0.0) | varied, np.nan, 1.0)  # a negative KL has no place on the frontier
-    # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
-    open_kl = z * np.where(supported, 0.0, kl_error(log, pooled, width))
+    of_kl = student_reach(z, free) * kl_error(log, pooled, width)
+    least_alone, most_alone = (of_kl * of_kl_alone(limit, spent, kl) for kl in (needed_high, needed_low))
     points = PointsOfRun(_furthest(pooled), fit, gain, low, limit_high, needed_low, start.nearest, prompts)
     open_to_chance = over & ~above & placed
     below = below_base(pooled, high) if check and by_table else []
@@ -381,8 +348,8 @@ def _placed(
         share_high=most,
         needed=needed,
         wasted=possible * np.where(known, spent, np.nan) - needed,
-        wasted_low=possible * least_kl - needed_high - open_kl,
-        wasted_high=possible * most_kl - needed_low + open_kl,
+        wasted_low=possible * least_kl - needed_high - least_alone,
+        wasted_high=possible * most_kl - needed_low + most_alone,
         supported=supported,
         above=above,
         equal_n=equal_n,
@@ -480,69 +447,3 @@ def _averaged(log: TrainingLog, found: Overlay, width: int) -> list[str]:
         f"that, here by at most {100.0 * lost:.2g} % of itself (pool=1 averages nothing)."
     )
     return [said]
-
-
-def _least_kl_of(
-    limit: _Limit, gain: FloatArray, low: FloatArray, high: FloatArray, spent: FloatArray, enough: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the least KL at which the limit reaches a gain, and bounds; NaN beyond what the samples support.
-
-    The upper end of the limit is known ``far`` beyond the support, by concavity, and so is a lower bound.
-
-    Parameters
-    ----------
-    limit : _Limit
-        The limit of the run's prompts.
-    gain, low, high : array (k,)
-        Gains with the ends of their intervals.
-    spent, enough : array (k,)
-        The KL that the run spent, and that of a best-of-N that surely gains as much: no more is needed.
-
-    Returns
-    -------
-    kl, kl_low, kl_high : array (k,)
-        In nats per sequence.
-    """
-
-    def inverse(curve: EstimatedFrontier, limit: FloatArray, wanted: FloatArray) -> FloatArray:
-        rising, root = np.maximum.accumulate(limit), np.sqrt(curve.spent)  # the limit is nearly straight in √KL
-        found = np.interp(np.maximum(wanted, 0.0), rising, root) ** 2
-        return np.where(wanted > rising[-1], np.nan, np.where(wanted <= 0.0, 0.0, found))
-
-    needed = inverse(limit.within, limit.within.gain, gain)
-    least = inverse(limit.far, limit.far.gain_high, low)
-    most = np.fmin(inverse(limit.within, limit.within.gain_low, high), enough)
-    # Whoever gained g by spending κ shows that g needs no more than κ.
-    most = np.where(np.isnan(most), spent, most)
-    least = np.where(np.isnan(least), limit.far.spent[-1], least)
-    # Above the limit it shows no such thing, and an interval holds its estimate.
-    least = np.fmin(least, needed)
-    return needed, least, np.fmax(most, np.fmax(needed, least))
-
-
-def _best_of_n_of(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the least N whose best-of-N gains as much, its KL, and the KL of one that surely does; NaN without.
-
-    Parameters
-    ----------
-    fit : Fit
-        The reward, fitted on samples of the base model.
-    gain, high : array (k,)
-        Gains with the upper ends of their intervals.
-
-    Returns
-    -------
-    n, kl, kl_high : array (k,)
-        KLs in nats per sequence.
-    """
-    most = int(fit.table.n_samples.min())
-    several = np.unique(np.geomspace(1.0, most, _SEVERAL).round())
-    found = fit.share([BestOfN(float(n)) for n in several])
-
-    def first(reached: FloatArray, wanted: FloatArray) -> IntArray:
-        enough = reached[None, :] >= wanted[:, None]
-        return np.where(enough.any(axis=1), enough.argmax(axis=1), -1)
-
-    same, sure = first(found.gain, gain), first(found.gain_low, high)
-    spent = np.append(found.spent, np.nan)  # the last for none
-    return np.append(several, np.nan)[same], spent[same], spent[sure]
