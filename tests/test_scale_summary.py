@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -248,6 +249,85 @@ def test_a_summary_that_another_program_changed_is_not_believed(
         read_summary(tmp_path / "s.parquet")
     assert said in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+def _without(table: pa.Table, *names: str) -> pa.Table:
+    kind = [one for one in table["bins"].type.value_type if one.name not in names]
+    return _changed(table, "bins", pa.array(table["bins"].to_pylist(), pa.large_list(pa.struct(kind))))
+
+
+GOLD_DAMAGES: list[tuple[Callable[[pa.Table], pa.Table], str]] = [
+    *(
+        (partial(_bins, **change), NONE_SUCH)  # the first bin holds the two rewards 0.25 and 0.75, and gold 1 and 5
+        for change in (
+            {"most": 0.875},
+            {"least": 0.125},
+            {"total": 1 << 23},
+            {"square_high": 0},
+            {"most.gold": 9.0},
+            {"least.gold": -1.0},
+            {"least.gold": 7.0},
+            {"high.gold": 5},
+            {"low.gold": 1},
+            {"square_low.gold": 25},
+            {"square_high.gold": 5},
+            {"cross_high.gold": 3},
+        )
+    ),
+    (lambda t: _bins(t, **{"least.gold": -1e300}), "its bins hold -1e+300 as a value of 'gold'"),
+    (lambda t: _bins(t, **{"most.gold": math.inf}), "its bins hold inf as a value of 'gold'"),
+    (lambda t: _bins(t, **{"most.gold": math.nan}), "its bins hold nan as a value of 'gold'"),
+    (lambda t: _said_beside(t, columns=["gold", "reward"]), "it tells of the rewards ['gold', 'reward']"),
+    (lambda t: _without(t, "cross_high.gold"), "it has 0 columns 'cross_high.gold'"),
+    (lambda t: _without(t, "square_high.gold"), "it has 0 columns 'square_high.gold'"),
+    (lambda t: _said_beside(_bins(t, **{"most.gold": 1e300}), version=3), "its bins hold 1e+300"),
+    (lambda t: _changed(t, "bins_by_gold", _other_reward(t)), "its bins by gold are of other samples"),
+    (lambda t: _changed(t, "reward.reward", pa.array([[], [0.5, 0.75]], t["reward.reward"].type)), "out of order"),
+]
+
+
+def _other_reward(table: pa.Table) -> pa.Array:
+    """Return bins by gold with a reward moved a little, which by themselves could be."""
+    rows = table["bins_by_gold"].to_pylist()
+    last = next(row for row in rows if row)[-1]
+    moved = {f"{end}.reward": last[f"{end}.reward"] + 2.0**-22 for end in ("least", "most")}
+    last |= moved | {"low.reward": last["low.reward"] + 4}
+    return pa.array(rows, table["bins_by_gold"].type)
+
+
+@pytest.mark.parametrize(("damage", "said"), GOLD_DAMAGES, ids=range(len(GOLD_DAMAGES)))
+def test_what_bins_hold_of_gold_must_be_what_gold_can_be(damage: Callable[[pa.Table], pa.Table], said: str) -> None:
+    columns = {"reward": np.array([0.25, 0.75, 3.5, 0.75, 0.5]), "gold": np.array([1.0, 5.0, 9.5, 0.0, 1.0])}
+    found = Summary.of(pa.array([1, 0]), np.array([3, 2]), columns, widths=[1.0, 1.0], exact_up_to=2)
+    by_gold = Bins.of(
+        np.zeros(3, dtype=np.int64) + found.bins.row[0], [columns[c][:3] for c in ("gold", "reward")], [1.0] * 2
+    )
+    kept = Kept(found, found.by_second(1.0, by_gold))
+    assert from_arrow(to_arrow(kept))[0] == kept
+    with pytest.raises(InputError, match=re.escape(said)):
+        from_arrow(damage(to_arrow(kept)))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32), st.sampled_from([1, 2, 3, 4, 40, 4000]), st.integers(-20, 30), st.floats(-1e6, 1e6))
+def test_whatever_is_summarised_is_believed(seed: int, n: int, exponent: int, middle: float) -> None:
+    rng = np.random.default_rng(seed)
+    width = 2.0 ** (exponent - 10)
+    values = [np.round(rng.standard_t(3, n), int(rng.integers(0, 18))) * 2.0**exponent + middle for _ in range(2)]
+    values = [np.clip(one, -1e9 * width, 1e9 * width) for one in values]
+    columns = dict(zip(("reward", "gold"), values, strict=True))
+    names = np.sort(rng.integers(0, 3, n))
+    whole = Summary.of(pa.array(names), np.ones(n, dtype=int), columns, widths=[width] * 2, exact_up_to=0)
+    gold_first = Summary.of(
+        pa.array(names), np.ones(n, dtype=int), dict(reversed(columns.items())), widths=[width] * 2, exact_up_to=0
+    )
+    kept = Kept(whole, whole.by_second(width, gold_first.bins))
+    assert from_arrow(to_arrow(kept))[0] == kept
+    without = _without(to_arrow(whole), "square_high.gold", "square_low.gold")
+    earlier = from_arrow(_said_beside(without, version=3))[0]
+    assert (
+        from_arrow(to_arrow(Kept.merged([earlier, Kept(whole)])))[0].whole.n_samples == 2 * n
+    )  # written as it is known
 
 
 HALF = 1 << 23  # steps: the middle of a bin

@@ -96,7 +96,7 @@ class Further(SameFields):
         high, low, cross_high, cross_low = sums
         mean = np.clip(high / n, least, most)
         squares = n * (np.square(mean) + (most - mean) * (mean - least))
-        square = np.ceil(np.ldexp(np.minimum(squares, 2.0**62), -STEPS)).astype(np.int64) + 1
+        square = np.ceil(np.minimum(np.ldexp(squares, -STEPS), 2.0**62)).astype(np.int64) + 1
         return cls(high, low, cross_high, cross_low, square, np.zeros_like(square), ends[0], ends[1])
 
     @classmethod

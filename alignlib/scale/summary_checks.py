@@ -1,4 +1,4 @@
-"""What a summary must be to be believed: types, no gaps, counts and sums that rewards can have.
+"""What a summary must be to be believed: types, no gaps, rewards that a table may have.
 
 Another program may have written it (`alignlib.scale.sql` says how), or changed it since.
 """
@@ -13,18 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
-from alignlib.scale.bins import STEPS, Bins
 from alignlib.tables import LARGEST_REWARD
 
-__all__ = ["check_bins", "check_by_gold", "check_column", "check_meta", "check_values", "damaged", "read_meta"]
+__all__ = ["check_by_gold", "check_column", "check_falling", "check_meta", "check_values", "damaged", "read_meta"]
 
-_MASK = (1 << STEPS) - 1
-_MOST_COUNT, _MOST_INDEX = 1 << 32, 1 << 30
 _MOST_GROUPS = 1024  # of a prompt
-_SLACK = 1e-9  # of sums that are compared as floats
 
 
 def damaged(path: str, why: str) -> InputError:
@@ -219,74 +215,24 @@ def check_values(name: str, values: FloatArray, path: str) -> None:
         raise damaged(path, f"its reward {name!r} has the value {values[int(np.argmax(bad))]:g}")
 
 
-def check_bins(bins: Bins, widths: Sequence[float], path: str) -> None:
-    """Refuse bins that no rewards fall into: each sum must be one that so many rewards between its ends can have.
+def check_falling(values: FloatArray, sizes: IntArray, path: str) -> None:
+    """Refuse samples that do not stand from the top down.
 
     Parameters
     ----------
-    bins : Bins
-        As they were read.
-    widths : sequence of float
-        Of the bins of each reward.
+    values : array (samples,)
+        The first reward, one prompt after another.
+    sizes : array of int (prompts,)
+        Samples of each.
     path : str
         What messages call the file.
 
     Raises
     ------
     InputError
-        With the first of them.
+        Where a sample is larger than the one before.
     """
-    if not len(bins.row):
-        return
-    if not widths:
-        raise damaged(path, "it has bins and no width")
-    width, count = widths[0], bins.count
-    index = bins.index.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        first = np.floor(np.ldexp(bins.least / width - index, STEPS))  # steps of the ends
-        last = np.minimum(np.floor(np.ldexp(bins.most / width - index, STEPS)), _MASK)
-        total, squares = bins.total.astype(np.float64), np.ldexp(bins.square_high.astype(np.float64), STEPS)
-        squares += bins.square_low
-        ok = (
-            _between(count, 1, _MOST_COUNT - 1)
-            & (np.abs(bins.index) < _MOST_INDEX)
-            & (bins.least <= bins.most)
-            & (np.abs(bins.least) <= LARGEST_REWARD)
-            & (np.abs(bins.most) <= LARGEST_REWARD)
-            & (first >= 0)
-            & (bins.most < (index + 1.0) * width)
-            & _near(first * count, total)
-            & _near(total, last * count)
-            & _near(total**2 / np.maximum(count, 1), squares)
-            & _near(squares, last * total)
-            & (bins.square_high >= 0)
-            & (bins.square_low >= 0)
-            & (bins.square_low <= count * float(_MASK))
-        )
-        for its, its_width in zip(bins.others, widths[1:] or widths, strict=False):
-            low, high = (np.ldexp(one.astype(np.float64), k) for one, k in ((its.low, -STEPS), (its.high, 0)))
-            value = (high + low) * its_width
-            slack = _SLACK * count * its_width + 1e-12 * np.abs(value)
-            ok &= (np.abs(its.high) <= count * float(_MOST_INDEX)) & (its.low >= 0) & (its.low <= count * float(_MASK))
-            ok &= (its.cross_low >= 0) & (its.cross_low <= count * float(_MASK)) & (its.least <= its.most)
-            ok &= np.abs(its.cross_high) <= count * float(_MOST_INDEX)
-            squares = np.ldexp(its.square_high.astype(np.float64), STEPS) + its.square_low
-            ok &= (its.square_low >= 0) & (its.square_low <= count * float(_MASK))
-            ok &= _near(np.square(its.high.astype(np.float64)) / np.maximum(count, 1), squares)
-            known = np.isfinite(its.least)
-            ok &= ~known | (its.least * count <= value + slack + count * its_width * 2.0**-STEPS)
-            ok &= ~known | (value <= its.most * count + slack)
-    if not ok.all():
-        k = int(np.argmin(ok))
-        raise damaged(path, f"no rewards make its bin {bins.index[k]} with count {count[k]}")
-    if ((np.diff(bins.row) == 0) & (np.diff(bins.index) <= 0)).any():
-        raise damaged(path, "its bins are out of order")
-
-
-def _between(values: Any, low: int, high: int) -> BoolArray:
-    return np.asarray((values >= low) & (values <= high))
-
-
-def _near(less: FloatArray, more: FloatArray) -> BoolArray:
-    """Whether one sum is at most another, as far as floats tell."""
-    return np.asarray(less <= more * (1.0 + _SLACK) + 1.0)
+    rises = np.diff(values) > 0.0
+    rises[np.cumsum(sizes)[:-1] - 1] = False
+    if rises.any():
+        raise damaged(path, "its samples are out of order")

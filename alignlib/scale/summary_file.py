@@ -16,6 +16,7 @@ import pyarrow as pa
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import whole_file
+from alignlib.scale.bin_checks import check_bins, check_ends, check_turned
 from alignlib.scale.bins import STEPS, Bins, check_width
 from alignlib.scale.dealt import are_groups
 from alignlib.scale.further import Further
@@ -23,9 +24,9 @@ from alignlib.scale.kept import Kept
 from alignlib.scale.keys import keys_of, plain_names
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_checks import (
-    check_bins,
     check_by_gold,
     check_column,
+    check_falling,
     check_meta,
     check_values,
     damaged,
@@ -140,16 +141,20 @@ def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Kept, dict[str
     columns = [name for name in table.schema.names if name.startswith(_REWARD)]
     widths, exact_up_to = check_meta(meta, columns, path)
     table = table.combine_chunks()
-    found = from_batch(table, widths, exact_up_to, path)
+    if meta.get("columns") != [name.removeprefix(_REWARD) for name in columns]:
+        raise damaged(path, f"it tells of the rewards {quoted(meta.get('columns'))}, and holds others")
+    found = from_batch(table, widths, exact_up_to, path, version=meta["version"])
     _check_counts(found, meta.get("counts"), path)
     width, groups = check_by_gold(meta, columns, path)
     if groups and not (found.binned.all() and are_groups(found, groups)):
         raise damaged(path, f"its prompts are no groups, of which it tells {groups}")
     turned = None
     if width is not None:
-        bins, number = _read_bins(table, _TURNED, found.columns[::-1], (width, found.widths[0]), path, own=False)
+        both = (width, found.widths[0])
+        bins, number = _read_bins(table, _TURNED, found.columns[::-1], both, path, own=False, version=meta["version"])
         if not np.array_equal(np.bincount(bins.row, bins.count, len(number)), np.where(found.binned, found.sizes, 0)):
             raise damaged(path, "its counts by gold disagree with the others")
+        check_turned(found.bins, bins, path)
         turned = found.by_second(width, bins)
     return Kept(found, turned, groups), dict(meta["about"])
 
@@ -162,7 +167,13 @@ def _check_counts(found: Summary, said: object, path: str) -> None:
 
 
 def from_batch(
-    table: pa.Table | pa.RecordBatch, widths: tuple[float, ...], exact_up_to: int, path: str, *, own: bool = False
+    table: pa.Table | pa.RecordBatch,
+    widths: tuple[float, ...],
+    exact_up_to: int,
+    path: str,
+    *,
+    own: bool = False,
+    version: int = VERSION,
 ) -> Summary:
     """Return the summary whose rows are given, and check that its counts agree.
 
@@ -178,6 +189,8 @@ def from_batch(
         What messages call it.
     own : bool
         That this run wrote it: it is read in every pass, and no number of it is looked at again.
+    version : int
+        Of the schema.
 
     Raises
     ------
@@ -193,7 +206,7 @@ def from_batch(
         if not own:
             check_values(name, values[-1], path)
         counted.append(lists.value_lengths().to_numpy(zero_copy_only=False))
-    bins, number = _read_bins(table, "bins", columns, widths, path, own=own)
+    bins, number = _read_bins(table, "bins", columns, widths, path, own=own, version=version)
     names = plain_names(check_column(table, "prompt", "names", path))
     keys = keys_of(names)
     binned = number > 0
@@ -205,6 +218,8 @@ def from_batch(
         and np.array_equal(np.bincount(bins.row, bins.count, len(sizes))[binned], sizes[binned])
     )
     require(bool(consistent), f"{path} is a damaged summary: its counts disagree; make it again.", "path")
+    if not own:
+        check_falling(values[0], sizes[~binned], path)
     return Summary(columns, widths, exact_up_to, names, keys, sizes, binned, tuple(values), bins)
 
 
@@ -216,6 +231,7 @@ def _read_bins(
     path: str,
     *,
     own: bool,
+    version: int,
 ) -> tuple[Bins, IntArray]:
     """Return the bins that a column of lists holds, and how many each prompt has."""
     lists = check_column(table, column, "structures", path)
@@ -227,17 +243,19 @@ def _read_bins(
 
     plain: dict[str, Any] = {name: whole(name) for name in _BIN[:5]}
     plain |= {name: _real_numbers(check_column(flat, name, "real", path), name, path) for name in _BIN[5:]}
-    there = {field.name for field in flat.type}
 
     def further(name: str) -> Further:
-        if f"cross_high.{name}" not in there:  # of version 2
+        if version == 2:
             return Further.of_sums(whole(f"high.{name}"), whole(f"low.{name}"))
         high, low, cross_high, cross_low = sums = [whole(f"{one}.{name}") for one in _FURTHER[:4]]
         least, most = ends = [
             _real_numbers(check_column(flat, f"{one}.{name}", "real", path), name, path) for one in _BIN[5:]
         ]
-        if f"square_high.{name}" not in there:  # of version 3
-            return Further.without_squares(sums, ends, plain["count"], widths[columns.index(name)])
+        width = widths[columns.index(name)]
+        if not own:
+            check_ends(name, least, most, width, path, unknown=version > 3)
+        if version == 3:
+            return Further.without_squares(sums, ends, plain["count"], width)
         squares = whole(f"square_high.{name}"), whole(f"square_low.{name}")
         return Further(high, low, cross_high, cross_low, *squares, least, most)
 
@@ -526,6 +544,7 @@ def _from_bins(table: pa.Table, path: str) -> Summary:
     others: tuple[Further, ...] = ()
     if gold and "cross_high" in table.column_names:
         least, most = ends = real("gold_least"), real("gold_most")
+        check_ends("gold", least, most, width, path)
         high, low, cross_high, cross_low = sums = [part(name) for name in _FURTHER[:4]]
         if "gold_square_high" in table.column_names:
             squares = part("gold_square_high"), part("gold_square_low")

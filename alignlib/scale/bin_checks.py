@@ -1,0 +1,213 @@
+"""Whether rewards can make bins: whole numbers of which the least and the largest are known have few sums.
+
+Of n whole numbers from a to b, both of which occur, the excess over a adds up to ``b - a`` at least and to
+``(n - 1)(b - a)`` at most, and its squares lie between those of equal numbers and those of numbers at both ends.
+Another program may have written bins, or changed them since; one number that cannot be shows that it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib.scale.bins import STEPS, Bins, steps_of
+from alignlib.scale.further import Further
+from alignlib.scale.summary_checks import damaged
+from alignlib.tables import LARGEST_REWARD
+
+__all__ = ["check_bins", "check_ends", "check_turned"]
+
+_MASK = (1 << STEPS) - 1
+_MOST_COUNT, _MOST_INDEX = 1 << 32, 1 << 30
+_ROUNDED = 4e-15  # of sums that are computed as floats, whole numbers below 2⁵³ exactly
+
+
+def check_ends(
+    name: str, least: FloatArray, most: FloatArray, width: float, path: str, *, unknown: bool = False
+) -> None:
+    """Refuse the least and the largest values of bins where no reward may be.
+
+    Parameters
+    ----------
+    name : str
+        The reward.
+    least, most : array (bins,)
+        The ends.
+    width : float
+        Of the bins of this reward.
+    path : str
+        What messages call the file.
+    unknown : bool
+        Whether both of a bin may be infinite, as where a summary of an earlier version was merged.
+
+    Raises
+    ------
+    InputError
+        With the first of them.
+    """
+    told = ~((least == -np.inf) & (most == np.inf)) if unknown else np.ones(len(least), dtype=bool)
+    for values in (least, most):
+        bad = told & ~_has_place(values, width)
+        if bad.any():
+            raise damaged(path, f"its bins hold {values[int(np.argmax(bad))]:g} as a value of {name!r}")
+
+
+def check_bins(bins: Bins, widths: Sequence[float], path: str) -> None:
+    """Refuse bins that no rewards fall into.
+
+    Parameters
+    ----------
+    bins : Bins
+        As they were read.
+    widths : sequence of float
+        Of the bins of each reward.
+    path : str
+        What messages call the file.
+
+    Raises
+    ------
+    InputError
+        With the first of them.
+    """
+    if not len(bins.row):
+        return
+    if not widths:
+        raise damaged(path, "it has bins and no width")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of numbers that are refused
+        first, ok = _first(bins, widths[0])
+        for its, width in zip(bins.others, widths[1:] or widths, strict=False):
+            ok &= _of_further(bins, first, its, width)
+    if not ok.all():
+        k = int(np.argmin(ok))
+        raise damaged(path, f"no rewards make its bin {bins.index[k]} with count {bins.count[k]}")
+    if ((np.diff(bins.row) == 0) & (np.diff(bins.index) <= 0)).any():
+        raise damaged(path, "its bins are out of order")
+
+
+def check_turned(bins: Bins, turned: Bins, path: str) -> None:
+    """Refuse bins by gold of other samples than those by the reward.
+
+    Parameters
+    ----------
+    bins : Bins
+        By the reward; the first of its further columns is gold.
+    turned : Bins
+        By gold; the first of its further columns is the reward, in the same steps.
+    path : str
+        What messages call the file.
+
+    Raises
+    ------
+    InputError
+        Where a prompt has another sum of rewards, or other ends.
+    """
+    if not len(bins.row):
+        return
+    starts, places = (np.flatnonzero(np.diff(one.row, prepend=-1)) for one in (bins, turned))
+    steps = ((bins.index * bins.count) << STEPS) + bins.total
+    its = turned.others[0]
+    same = [np.add.reduceat(steps, starts) == np.add.reduceat((its.high << STEPS) + its.low, places)]
+    gold = bins.others[0]
+    for mine, other in ((bins, its), (gold, turned)):
+        if np.isfinite(mine.least).all() and np.isfinite(other.least).all():  # else of an earlier version
+            same.append(np.minimum.reduceat(mine.least, starts) == np.minimum.reduceat(other.least, places))
+            same.append(np.maximum.reduceat(mine.most, starts) == np.maximum.reduceat(other.most, places))
+    if not np.all(same):
+        raise damaged(path, "its bins by gold are of other samples than the others")
+
+
+class _Excess(NamedTuple):
+    """Whole numbers less the least of them: the largest, their sum and the sum of their squares, with its rounding."""
+
+    span: FloatArray
+    total: FloatArray
+    squares: FloatArray
+    off: FloatArray
+
+    @classmethod
+    def of(cls, n: FloatArray, low: IntArray, high: IntArray, total: IntArray, squares: FloatArray) -> _Excess:
+        """Return that of n numbers from ``low`` to ``high``."""
+        least, crossed = low.astype(np.float64), 2.0 * low * total.astype(np.float64)
+        off = _ROUNDED * (squares + np.abs(crossed) + n * np.square(least))
+        excess = (total - low * n.astype(np.int64)).astype(np.float64)
+        return cls((high - low).astype(np.float64), excess, squares - crossed + n * np.square(least), off)
+
+    def possible(self, n: FloatArray, rounded_up: FloatArray | None = None) -> BoolArray:
+        """Whether numbers can have these sums; where squares are not known they are the most, rounded up by so much."""
+        others, rest = np.maximum(n - 2.0, 0.0), self.total - self.span
+        about = self.squares - np.square(self.span)
+        ok = _total_possible(n, self.span, self.total, 0.0)
+        ok &= np.square(rest) / np.maximum(others, 1.0) <= about + self.off
+        if rounded_up is None:
+            most = np.where(others == 1.0, np.square(rest), self.span * rest)
+        else:
+            most = self.span * rest + rounded_up
+        return np.asarray(ok & (about <= most + self.off))
+
+    def spread(self, n: FloatArray) -> FloatArray:
+        """Return the sum of squares about the mean, at most."""
+        return np.asarray(np.maximum(self.squares - np.square(self.total) / n, 0.0) + self.off)
+
+
+def _total_possible(n: FloatArray, span: FloatArray, total: FloatArray, off: FloatArray | float) -> BoolArray:
+    return np.asarray((span >= 0.0) & (span <= total + off) & (total <= (n - 1.0) * span + off))
+
+
+def _has_place(values: FloatArray, width: float) -> BoolArray:
+    """Whether a value may be a reward, whose bin has a number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray((np.abs(values) <= LARGEST_REWARD) & (np.abs(np.floor(values / width)) < _MOST_INDEX))
+
+
+def _in_two(high: IntArray, low: IntArray) -> FloatArray:
+    """Return sums that are kept in two parts."""
+    return np.asarray(np.ldexp(high.astype(np.float64), STEPS) + low.astype(np.float64))
+
+
+def _rests(n: FloatArray, values: IntArray) -> BoolArray:
+    return np.asarray((values >= 0) & (values <= n * float(_MASK)))
+
+
+def _ends(n: FloatArray, least: FloatArray, most: FloatArray) -> BoolArray:
+    return np.asarray((least <= most) & ((n > 1.0) | (least == most)))
+
+
+def _first(bins: Bins, width: float) -> tuple[_Excess, BoolArray]:
+    """Return the steps of the rewards within each bin, and which bins can be."""
+    n = bins.count.astype(np.float64)
+    low, high = (steps_of(one, width) for one in (bins.least, bins.most))
+    squares = _in_two(bins.square_high, bins.square_low)
+    steps = _Excess.of(n, low & _MASK, high & _MASK, bins.total, squares)
+    ok = (bins.count >= 1) & (bins.count < _MOST_COUNT) & (np.abs(bins.index) < _MOST_INDEX)
+    ok &= _has_place(bins.least, width) & _has_place(bins.most, width) & _ends(n, bins.least, bins.most)
+    ok &= (low >> STEPS == bins.index) & (high >> STEPS == bins.index)
+    ok &= _rests(n, bins.total) & _rests(n, bins.square_low) & (bins.square_high >= 0)
+    return steps, ok & steps.possible(n)
+
+
+def _of_further(bins: Bins, first: _Excess, its: Further, width: float) -> BoolArray:
+    """Whether values of a further column can make what bins hold of it."""
+    n = bins.count.astype(np.float64)
+    ok = (np.abs(its.high) <= n * float(_MOST_INDEX)) & (np.abs(its.cross_high) <= n * float(_MOST_INDEX))
+    ok &= _rests(n, its.low) & _rests(n, its.cross_low) & _rests(n, its.square_low) & (its.square_high >= 0)
+    unknown = (its.least == -np.inf) & (its.most == np.inf)  # of an earlier version, which has sums alone
+    low, high = (steps_of(one, width) for one in (its.least, its.most))
+    squares = _in_two(its.square_high, its.square_low)
+    whole = _Excess.of(n, low >> STEPS, high >> STEPS, its.high, squares)
+    upper = np.ldexp(whole.total, STEPS)  # of the excess in steps
+    lower = (its.low - (low & _MASK) * bins.count).astype(np.float64)
+    off = _ROUNDED * (np.abs(upper) + np.abs(lower))
+    known = _has_place(its.least, width) & _has_place(its.most, width) & _ends(n, its.least, its.most)
+    known &= _total_possible(n, (high - low).astype(np.float64), upper + lower, np.where(off < 0.5, 0.0, off))
+    known &= whole.possible(n, 2.0 * (1 << STEPS) * n)  # as Further.without_squares rounds up the most that they may be
+    product = _in_two(its.cross_high, its.cross_low)
+    apart = bins.total.astype(np.float64) * its.high / n
+    off = _ROUNDED * (np.abs(product) + np.abs(apart))
+    together = np.sqrt(first.spread(n) * whole.spread(n))
+    known &= np.abs(product - apart) <= together * (1.0 + _ROUNDED) + off  # Cauchy and Schwarz
+    of_two = 0.5 * first.span * whole.span  # which go up together, or one up and one down
+    known &= (n != 2.0) | (np.abs(np.abs(product - apart) - of_two) <= off + _ROUNDED * of_two)
+    return np.asarray(ok & (unknown | known))
