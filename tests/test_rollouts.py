@@ -252,6 +252,8 @@ TRAINERS = [
     ("per_token_logps", "ref_per_token_logps", "completion_mask"),
     ("old_log_probs", "ref_log_prob", "response_mask"),
     ("action_log_probs", "base_action_log_probs", "action_mask"),
+    ("log_probs", "ref_log_probs", "loss_masks"),
+    ("logps", "ref_logps", "any_mask_of_tokens"),
 ]
 
 
@@ -264,9 +266,10 @@ def test_lists_by_the_names_of_trainers_padding_left_out(
         {
             "step": [3, 3],
             "uid": ["x", "y"],
-            policy: [[-1.0, -2.0, 0.0], [-0.5, -0.25, -0.125]],
+            policy: [[-1.0, -2.0, np.nan if mask == "completion_mask" else 0.0], [-0.5, -0.25, -0.125]],
             base: [[-1.5, -2.5, -9.0], [-0.5, -0.5, -0.5]],
             mask: [[1, 1, 0], [1, 1, 1]],
+            "prompt_mask": [[0, 0, 1], [0, 0, 0]],
             "score": [1.0, 2.0],
         }
     )
@@ -282,6 +285,7 @@ def test_lists_by_the_names_of_trainers_padding_left_out(
     assert samples.n_tokens is not None
     assert samples.n_tokens.tolist() == [2, 3]
     assert any(repr(policy) in note for note in samples.notes)
+    assert any(note == f"The tokens are those where {mask!r} is 1." for note in samples.notes) == ("any" in mask)
     log = read_training_log(path)
     np.testing.assert_allclose([log.kl[0], log.reward[0]], [0.8125, 1.5])
 
@@ -437,3 +441,37 @@ def test_lists_that_go_on_past_their_number_of_tokens(tmp_path: Path, pad: float
     assert found.n_tokens is not None
     assert found.n_tokens.tolist() == [tokens] * 3
     assert any("'n_tokens'" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("ours", "more", "tokens", "said"),
+    [
+        ([-1.0, -2.0, 0.0, 0.0, 0.0], {}, 2.0, "end in zeros, or nothing, which stand nowhere else"),
+        ([-1.0, -2.0, None, None, None], {}, 2.0, "end in zeros, or nothing, which stand nowhere else"),
+        ([-1.0, -2.0, 0.0, 0.0], {}, 4.0, ""),  # as an end that is sure
+        ([-1.0, 0.0, -2.0, 0.0, 0.0, 0.0], {}, 6.0, ""),  # sure tokens stand elsewhere, too
+        ([-1.0, -2.0, 0.0], {"mask_a": [1, 1, 0], "mask_b": [1, 0, 0]}, 3.0, "'mask_a', 'mask_b' look like masks"),
+    ],
+)
+def test_lists_that_nothing_ends(
+    tmp_path: Path, ours: list[float | None], more: dict[str, object], tokens: float, said: str
+) -> None:
+    path = tmp_path / "padded.jsonl"
+    theirs = [one and 1.5 * one for one in ours]
+    whole = {"token_log_prob": [-1.0] * len(ours), "base_token_log_prob": [-1.0] * len(ours)}
+    rows = [{"token_log_prob": ours, "base_token_log_prob": theirs, **more}] * 2 + [{**whole, **more}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    found = read_kl_samples(path)
+    assert found.n_tokens is not None
+    assert found.n_tokens.tolist() == [tokens, tokens, len(ours)]
+    np.testing.assert_allclose(found.log_ratio, [1.5, 1.5, 0.0])
+    assert any((said or "padding") in note for note in found.notes) == bool(said)
+
+
+def test_a_kl_by_token_is_summed_where_its_mask_holds(tmp_path: Path) -> None:
+    path = tmp_path / "kl.jsonl"
+    row = {"kl": [0.5, 0.25, None], "response_mask": [1, 0, 0]}
+    path.write_text((json.dumps(row) + "\n") * 3, encoding="utf-8")
+    found = read_kl_samples(path)
+    assert found.n_tokens is not None
+    assert (found.log_ratio.tolist(), found.n_tokens.tolist()) == ([0.5] * 3, [1.0] * 3)

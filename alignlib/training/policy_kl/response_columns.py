@@ -10,7 +10,7 @@ from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, identifiers, is_list, list_cells, numbers, plain_cells, require_column
 from alignlib.training.policy_kl.sample_arrays import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS
 
-__all__ = ["log_probs", "numbers_of", "prompts_of", "same_lengths", "token_counts", "token_lists"]
+__all__ = ["log_probs", "none_missing", "numbers_of", "prompts_of", "same_lengths", "token_counts", "token_lists"]
 
 
 def numbers_of(file: TableFile, name: str, table: pa.Table, missing: bool = False) -> FloatArray:
@@ -123,7 +123,7 @@ def _scalars(file: TableFile, name: str, table: pa.Table) -> pa.ChunkedArray:
     return column
 
 
-def token_lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray, IntArray]:
+def token_lists(file: TableFile, name: str, table: pa.Table, padded: bool = False) -> tuple[FloatArray, IntArray]:
     """Return the values of a column of lists one after another, and where each list begins.
 
     Parameters
@@ -134,6 +134,8 @@ def token_lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray
         The column.
     table : Table
         What was loaded of it.
+    padded : bool
+        Whether tokens may lack a number, as padding does, NaN then.
 
     Returns
     -------
@@ -158,6 +160,30 @@ def token_lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray
             rows=missing.tolist(),
         )
     offsets = np.concatenate([[0], np.cumsum(counts)])
+    if not padded:
+        none_missing(file, name, values, offsets)
+    return values, offsets
+
+
+def none_missing(file: TableFile, name: str, values: FloatArray, offsets: IntArray) -> None:
+    """Refuse tokens that lack a number.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column.
+    values : array (tokens,)
+        What its lists hold, one after another.
+    offsets : array of int (rows + 1,)
+        Where each begins.
+
+    Raises
+    ------
+    InputError
+        With the row of the first.
+    """
     bad = np.flatnonzero(np.isnan(values))
     if bad.size:
         row = int(np.searchsorted(offsets, bad[0], side="right")) - 1
@@ -167,7 +193,6 @@ def token_lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray
             column=name,
             rows=[row],
         )
-    return values, offsets
 
 
 def same_lengths(file: TableFile, one: str, other: str, offsets: IntArray, same: IntArray) -> None:

@@ -31,8 +31,8 @@ _PAIRS = (
     ("logprobs", "ref_logprobs", "a trainer"),
     ("logps", "ref_logps", "a trainer"),
 )
-MASKS = ("completion_mask", "response_mask", "action_mask", "token_mask", "loss_mask")
-LENGTHS = ("n_tokens", "num_tokens", "response_length", "completion_length", "length")
+MASKS = ("completion_mask", "response_mask", "action_mask", "token_mask", "loss_mask", "loss_masks")
+LENGTHS = ("n_tokens", "num_tokens", "response_length", "completion_length", "length", "response_lengths")
 PROMPTS = ("prompt_id", "uid", "prompt", "input", "question", "problem")
 REWARDS = ("reward", "score", "total_reward")
 STEPS = ("step", "global_step", "training_step", "iteration")

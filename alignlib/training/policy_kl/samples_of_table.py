@@ -7,11 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, holds_lists, load, require_column
-from alignlib.training.policy_kl.response_columns import log_probs, numbers_of, same_lengths, token_counts, token_lists
-from alignlib.training.policy_kl.response_names import LENGTHS, MASKS, PROMPTS, STEPS, first_of, known_pair
+from alignlib.training.policy_kl.padding import tokens_of_responses
+from alignlib.training.policy_kl.response_columns import (
+    log_probs,
+    none_missing,
+    numbers_of,
+    same_lengths,
+    token_counts,
+    token_lists,
+)
+from alignlib.training.policy_kl.response_names import LENGTHS, PROMPTS, STEPS, first_of, known_pair
 from alignlib.training.policy_kl.samples import KLSamples
 
 __all__ = ["KLColumns", "as_written", "samples_of", "stored_in", "sure_tokens"]
@@ -82,9 +90,8 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     wanted = [name for name in (names.n_tokens, *_SUMS) if name in have]
     wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
     kl = names.token_kl if by_token and names.token_kl in have else None
-    mask = first_of(MASKS, have) if by_token else None
     wanted += [names.token_log_prob, names.base_token_log_prob, *([kl] if kl else [])] if by_token else []
-    table = load(file, [*wanted, *([mask] if mask else [])], "one row per response")
+    table = load(file, wanted, "one row per response")
     sequence = None
     if by_sequence:
         ours, theirs = (
@@ -98,30 +105,22 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     if not by_token:
         assert sequence is not None
         return sequence
-    ours, offsets = token_lists(file, names.token_log_prob, table)
-    theirs, same = token_lists(file, names.base_token_log_prob, table)
+    ours, offsets = token_lists(file, names.token_log_prob, table, padded=True)
+    theirs, same = token_lists(file, names.base_token_log_prob, table, padded=True)
     same_lengths(file, names.token_log_prob, names.base_token_log_prob, offsets, same)
-    chosen, said = None, list[str]()
-    if names.n_tokens in have and not mask:
-        chosen, said = _without_padding(file, names, ours, theirs, offsets, token_counts(file, names.n_tokens, table))
     exact = None
     if kl:
-        exact, same = token_lists(file, kl, table)
+        exact, same = token_lists(file, kl, table, padded=True)
         same_lengths(file, names.token_log_prob, kl, offsets, same)
-    if mask:
-        kept, same = token_lists(file, mask, table)
-        same_lengths(file, names.token_log_prob, mask, offsets, same)
-        chosen = kept != 0.0
+    chosen, said = tokens_of_responses(file, names.token_log_prob, names.n_tokens, (ours, theirs), offsets)
     if chosen is not None:
         counts = np.add.reduceat(chosen.astype(np.int64), offsets[:-1])
         ours, theirs = ours[chosen], theirs[chosen]
         exact = None if exact is None else exact[chosen]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        require(
-            bool((counts > 0).all()),
-            f"column {mask!r} of {file.path} leaves no token of a response; correct the mask, or leave it out.",
-            mask or names.n_tokens,
-        )
+    for name, values in ((names.token_log_prob, ours), (names.base_token_log_prob, theirs), (kl, exact)):
+        if name is not None and values is not None:
+            none_missing(file, name, values, offsets)
     log_probs(file, names.token_log_prob, ours, "policy", offsets)
     log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     samples = KLSamples.from_flat(ours, theirs, offsets, exact)
@@ -131,34 +130,6 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     if sequence is not None:
         samples.check_sums(sequence.log_ratio, file.path)
     return samples
-
-
-def _without_padding(
-    file: TableFile, names: KLColumns, ours: FloatArray, theirs: FloatArray, offsets: IntArray, count: FloatArray
-) -> tuple[BoolArray | None, list[str]]:
-    """Return which tokens are none of padding, None for all, where lists are longer than the counts; and what to say.
-
-    Returns
-    -------
-    chosen : array of bool (tokens,), optional
-        True for a token of a response.
-    notes : list of str
-        What is to be said.
-    """
-    size = np.diff(offsets)
-    apart = int((size != count).sum())
-    if not apart:
-        return None, []
-    beyond = np.arange(offsets[-1]) - np.repeat(offsets[:-1], size) >= np.repeat(count, size)
-    if (count <= size).all() and not ours[beyond].any() and not theirs[beyond].any():
-        return ~beyond, [
-            f"Lists of {apart} of {size.size} responses go on with zeros past {names.n_tokens!r}: left out."
-        ]
-    said = (
-        f"{names.n_tokens!r} is not the number of tokens in {names.token_log_prob!r} in {apart} of {size.size} rows of "
-        f"{file.path}: the lists count; correct one of them."
-    )
-    return None, [said]
 
 
 def _sums(file: TableFile, table: pa.Table, log_prob: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
@@ -174,11 +145,14 @@ def _given(file: TableFile, names: KLColumns) -> KLSamples:
     wanted = [names.kl, *([names.n_tokens] if names.n_tokens in have else [])]
     table = load(file, wanted, "one row per response")
     if holds_lists(file, names.kl, table.column(names.kl)):
-        values, offsets = token_lists(file, names.kl, table)
-        total, sizes = np.add.reduceat(values, offsets[:-1]), np.diff(offsets).astype(np.float64)
-        return KLSamples(
-            total, None, sizes, given=True, notes=(_as_given(names, "summed over the tokens of a response"),)
-        )
+        values, offsets = token_lists(file, names.kl, table, padded=True)
+        chosen, notes = tokens_of_responses(file, names.kl, names.n_tokens, (values,), offsets)
+        counted = np.ones(values.size, dtype=bool) if chosen is None else chosen
+        none_missing(file, names.kl, np.where(counted, values, 0.0), offsets)
+        total = np.add.reduceat(np.where(counted, values, 0.0), offsets[:-1])
+        sizes = np.add.reduceat(counted.astype(np.float64), offsets[:-1])
+        told = _as_given(names, "summed over the tokens of a response")
+        return KLSamples(total, None, sizes, given=True, notes=(told, *notes))
     values = numbers_of(file, names.kl, table)
     if names.n_tokens in have:
         count = token_counts(file, names.n_tokens, table)
