@@ -113,15 +113,17 @@ def test_long_runs_in_any_order_are_the_same_to_the_byte() -> None:
 
 def test_bins_of_one_prompt_are_those_of_any_rows_to_the_byte() -> None:
     rng = np.random.default_rng(4)
-    normal = rng.standard_normal(40_000)
+    normal = rng.standard_normal(140_000)
     clusters = np.where(rng.random(normal.size) < 0.5, 0.05 * normal, 9.0 + 0.05 * normal)
     zeros = np.where(rng.random(normal.size) < 0.5, -0.0, 0.0)
-    for values in (normal, np.sort(normal), np.round(normal, 1), clusters, zeros, normal + 6e6, rng.random(40_000)):
+    ends = np.resize(np.nextafter(0.25, [0.0, 1.0]), 600_000)  # of bins: the largest sums that there are
+    for values in (normal, np.sort(normal), np.round(normal, 1), clusters, zeros, normal + 6e6, rng.random(9000), ends):
         for width in (0.25, 2.0**-6):
-            found = bins_of_one([values], [width])
             same = Bins.of(np.zeros(values.size, dtype=np.int64), [values], [width])
-            assert found == same
-            assert (found.least.tobytes(), found.most.tobytes()) == (same.least.tobytes(), same.most.tobytes())
+            for within in (None, (min(0.0, values.min()), values.max()), (-9.0, 1e300)):
+                found = bins_of_one([values], [width], within)
+                assert found == same
+                assert (found.least.tobytes(), found.most.tobytes()) == (same.least.tobytes(), same.most.tobytes())
 
 
 def test_there_and_back_bit_for_bit(tmp_path: Path) -> None:

@@ -13,25 +13,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib.scale.bins import STEPS, Bins, check_index, steps_of
 from alignlib.scale.further import Further
 
 __all__ = ["bins_of_one"]
 
-_PIECE = 1 << 15  # samples at once
+_PIECE = 1 << 16  # samples at once: the sum of so many squares of steps is below 2^64
 _COUNT = 19  # bits of a count, beside that of the sum of so many steps: both share one whole number
 _LOW = (1 << (STEPS + _COUNT)) - 1  # the bits of the sum
-_SQUARES = 1 << (63 - 2 * STEPS)  # squares of steps whose sum is below 2^63
+_MOST_WAITING = (1 << _COUNT) - _PIECE  # so many, and a piece more, are counted in these bits
 _MASK = (1 << STEPS) - 1
+_FEW_BINS = 1 << 13  # more of them are not taken for granted
 _MOST_SPAN = 1 << 16  # bins from the first to the last
-_ENOUGH = 12  # rewards of a bin near each end, as a guess, that there is one
+_ENOUGH = 8  # rewards of a bin near each end, as a guess, that there is one
 _GUESSED, _GROUPS = 1 << 12, 64  # rewards, and groups of bins, that guess
+_NEXT = 8  # rewards next to each other, which are loaded together
 _SHIFT = 2.0**52  # added to a whole number below it, leaves that number in the last bits
 _BITS = int(np.float64(_SHIFT).view(np.int64))
+_PADDED = _PIECE // 8  # in the end of a mask: NumPy looks for few among many by branches, which cost more than none
 
 
-def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
+def bins_of_one(
+    columns: Sequence[FloatArray], widths: Sequence[float], within: tuple[float, float] | None = None
+) -> Bins:
     """Put the rewards of one prompt, whose ``row`` is 0, into bins by the first column.
 
     Parameters
@@ -40,6 +45,8 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
         The rewards.
     widths : sequence of float
         Width of the bins of each, powers of two.
+    within : (float, float), optional
+        What the first of them are known to lie between, which saves a look at all of them.
 
     Examples
     --------
@@ -48,49 +55,38 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
     True
     """
     values, width = columns[0], widths[0]
-    outer = (float(values.min()), float(values.max()))
-    places = [float(np.floor(one / width)) for one in outer]
-    check_index(max(map(abs, places)), width, max(map(abs, outer)))
-    first, last = map(int, places)
-    span = last - first + 1
-    if span > _MOST_SPAN:  # few samples to a bin
+    begin, end = _first_and_last(within, width) if within else (0.0, math.inf)
+    if not end - begin < _FEW_BINS:
+        outer = float(values.min()), float(values.max())
+        begin, end = _first_and_last(outer, width)
+        check_index(max(-begin, end), width, max(map(abs, outer)))
+    if end - begin >= _MOST_SPAN:  # few samples to a bin
         return Bins.of(np.zeros(len(values), dtype=np.int64), columns, widths)
-    count, total, high, low, packed, squares = (np.zeros(span, dtype=np.int64) for _ in range(6))
-    ends = _Ends(values, span, first, width)
+    first, span = int(begin), int(end - begin) + 1
+    sums, ends = _Sums(span), _Ends(values, span, first, width)
     others = [Further.none(span) for _ in columns[1:]]
     size = min(_PIECE, len(values))
-    scaled, whole_numbers = np.empty(size), np.empty((3, size), dtype=np.int64)
+    scaled, whole_numbers = np.empty(size), np.empty((2, size), dtype=np.int64)
     for start in range(0, len(values), _PIECE):
         some = values[start : start + _PIECE]
-        step, index, room = whole_numbers[:, : len(some)]
-        _steps_from(first, some, width, scaled[: len(some)], step)
+        index, room = whole_numbers[:, : len(some)]
+        step = _steps_from(first, some, width, scaled[: len(some)])
         np.right_shift(step, STEPS, out=index)
         step &= _MASK
         ends.add(index, step, some, room)
-        np.multiply(step, step, out=room)
-        np.add.at(squares, index, room)
         for one, column, its in zip(others, columns[1:], widths[1:], strict=True):
             one.add(index, step, steps_of(column[start : start + len(some)], its), column[start : start + len(some)])
-        step += _LOW + 1
-        np.add.at(packed, index, step)
-        end = start + len(some)
-        if end % _SQUARES == 0 or end == len(values):
-            high += squares >> STEPS
-            low += squares & _MASK
-            squares[:] = 0
-        if end % (1 << _COUNT) == 0 or end == len(values):
-            count += packed >> (STEPS + _COUNT)
-            total += packed & _LOW
-            packed[:] = 0
-    held = np.flatnonzero(count)
-    least, most = ends.found(count, values)
+        sums.add(index, step, room)
+    sums.settle()
+    held = np.flatnonzero(sums.count)
+    least, most = ends.found(sums.count, values)
     found = Bins(
         np.zeros(len(held), dtype=np.int64),
         held + first,
-        count[held],
-        total[held],
-        high[held],
-        low[held],
+        sums.count[held],
+        sums.total[held],
+        sums.square_high[held],
+        sums.square_low[held],
         least[held] + 0.0,  # no negative zeros
         most[held] + 0.0,
         tuple(one.take(held) for one in others),
@@ -98,16 +94,49 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
     return found.carried()
 
 
-def _steps_from(first: int, values: FloatArray, width: float, scaled: FloatArray, found: IntArray) -> None:
-    """Fill in `steps_of` from the lower end of the bin ``first``, by the bits of floats while these hold them."""
+def _first_and_last(ends: tuple[float, float], width: float) -> tuple[float, float]:
+    """Return the bins of the least and the largest reward."""
+    return float(np.floor(ends[0] / width)), float(np.floor(ends[1] / width))
+
+
+def _steps_from(first: int, values: FloatArray, width: float, scaled: FloatArray) -> IntArray:
+    """Return `steps_of` from the lower end of the bin ``first``, in the room of ``scaled``."""
+    found = scaled.view(np.int64)
     if max(abs(first), abs(first + _MOST_SPAN)) << STEPS >= int(_SHIFT) or width < 2.0**-980:
-        steps_of(values, width, scaled, found)
-        np.subtract(found, first << STEPS, out=found)
-        return
+        return np.subtract(steps_of(values, width), first << STEPS, out=found)
     np.multiply(values, math.ldexp(1.0 / width, STEPS), out=scaled)  # exact: a power of two
     np.floor(scaled, out=scaled)
     np.add(scaled, _SHIFT - float(first << STEPS), out=scaled)  # exact: whole numbers below 2^53
-    np.subtract(scaled.view(np.int64), _BITS, out=found)
+    return np.subtract(found, _BITS, out=found)  # the bits of floats hold them
+
+
+class _Sums:
+    """How many rewards each bin has, and the sums of their steps and of the squares of these."""
+
+    def __init__(self, span: int) -> None:
+        self.count, self.total, self.square_high, self.square_low = np.zeros((4, span), dtype=np.int64)
+        self._packed, self._squares = np.zeros((2, span), dtype=np.int64)
+        self._waiting = 0
+
+    def add(self, index: IntArray, step: IntArray, room: IntArray) -> None:
+        """Add at most `_PIECE` rewards, by their bins and steps, which are overwritten."""
+        np.multiply(step, step, out=room)
+        np.add.at(self._squares, index, room)
+        self.square_high += (self._squares.view(np.uint64) >> np.uint64(STEPS)).view(np.int64)
+        self.square_low += self._squares & _MASK
+        self._squares[:] = 0
+        step += _LOW + 1
+        np.add.at(self._packed, index, step)
+        self._waiting += len(step)
+        if self._waiting > _MOST_WAITING:
+            self.settle()
+
+    def settle(self) -> None:
+        """Take apart what shares a number."""
+        self.count += self._packed >> (STEPS + _COUNT)
+        self.total += self._packed & _LOW
+        self._packed[:] = 0
+        self._waiting = 0
 
 
 class _Ends:
@@ -120,7 +149,7 @@ class _Ends:
     def __init__(self, values: FloatArray, span: int, first: int, width: float) -> None:
         self._least, self._most = np.full(span, np.inf), np.full(span, -np.inf)
         self._first, self._width = first, width
-        self._mask = np.empty((2, min(_PIECE, len(values))), dtype=bool)
+        self._mask = np.empty((2, min(_PIECE, len(values)) + _PADDED), dtype=bool)
         bits, low, high = _worth_looking_at(values, span, first, width)
         self._near = 1 << (STEPS - bits) if bits else 0  # steps; all are looked at for 0
         self._low, self._high = (first + low) * width, (first + high) * width
@@ -128,20 +157,16 @@ class _Ends:
     def add(self, index: IntArray, step: IntArray, values: FloatArray, room: IntArray) -> None:
         """Look at what may be an end: the bins of rewards, their steps within them, and themselves."""
         if self._near:
-            some = self._outside(values, self._low, self._high)
-            np.add(step, self._near, out=room)
-            room &= _MASK  # beyond the upper end it begins anew
-            some |= np.less(room, 2 * self._near, out=self._mask[1, : len(values)])
-            places = some.nonzero()[0]
+            padded = self._mask[0, : len(values) + _PADDED]
+            some, beyond = padded[:-_PADDED], self._mask[1, : len(values)]
+            np.subtract(step, self._near, out=room)  # below the lower end it is a large number without sign
+            np.greater_equal(room.view(np.uint64), np.uint64((1 << STEPS) - 2 * self._near), out=some)
+            some |= np.less(values, self._low, out=beyond)
+            some |= np.greater_equal(values, self._high, out=beyond)
+            padded[len(values) :] = True
+            places = padded.nonzero()[0][:-_PADDED]
             index, values = index[places], values[places]
         self._look_at(index, values)
-
-    def _outside(self, values: FloatArray, low: float, high: float) -> BoolArray:
-        below: BoolArray = self._mask[0, : len(values)]
-        above = self._mask[1, : len(values)]
-        np.less(values, low, out=below)
-        below |= np.greater_equal(values, high, out=above)
-        return below
 
     def _look_at(self, index: IntArray, values: FloatArray) -> None:
         np.minimum.at(self._least, index, values)
@@ -166,7 +191,7 @@ class _Ends:
         """Look at every reward below ``low`` or from ``high`` on."""
         for start in range(0, len(values), _PIECE):
             some = values[start : start + _PIECE]
-            some = some[self._outside(some, low, high).nonzero()[0]]
+            some = some[(some < low) | (some >= high)]
             self._look_at((np.floor(some / self._width) - self._first).astype(np.int64), some)
 
 
@@ -175,7 +200,8 @@ def _worth_looking_at(values: FloatArray, span: int, first: int, width: float) -
 
     There are rewards near both ends of these bins then, and few of all rewards have to be looked at; 0 for no such run.
     """
-    some = values[:: max(1, len(values) // _GUESSED)]
+    stride = max(_NEXT, len(values) * _NEXT // _GUESSED)
+    some = values[: len(values) // stride * stride].reshape(-1, stride)[:, :_NEXT].reshape(-1)
     groups = min(_GROUPS, span)
     held = np.bincount(((np.floor(some / width) - first) * (groups / span)).astype(np.int64), minlength=groups)
     of_bin = held * (len(values) / len(some) * groups / span)

@@ -285,7 +285,8 @@ def _of_piece(file: TableFile, question: Question) -> Reading:
         return Reading(_dealt(file, kept.identifiers, kept.told_apart, columns, question), samples.size - kept.size)
     prompts, sizes = _runs(kept.identifiers)
     widths = question.widths or None
-    found = Summary.of(prompts, sizes, columns, widths=widths, exact_up_to=question.exact_up_to)
+    within = None if question.combined else kept.within.get(next(iter(columns)))
+    found = Summary.of(prompts, sizes, columns, widths=widths, exact_up_to=question.exact_up_to, within=within)
     responses = None if kept.told_apart is None else Responses.of(prompts, sizes, kept.told_apart)
     kind = "" if question.prompt is None else _kind(prompts, file.is_text)
     return Reading(found, samples.size - kept.size, responses, kind, _truths(file, question))

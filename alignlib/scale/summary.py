@@ -81,6 +81,7 @@ class Summary(SameFields):
         *,
         widths: Sequence[float] | None = None,
         exact_up_to: int = EXACT_UP_TO,
+        within: tuple[float, float] | None = None,
     ) -> Summary:
         """Summarise rewards run by run: ``sizes[i]`` samples of the prompt ``names[i]``, which may come again.
 
@@ -96,6 +97,8 @@ class Summary(SameFields):
             Of the bins of each column; 2⁻¹⁰ by default.
         exact_up_to : int
             The most samples of a prompt that are kept one by one.
+        within : (float, float), optional
+            What rewards of the first column are known to lie between.
 
         Raises
         ------
@@ -109,7 +112,7 @@ class Summary(SameFields):
         names, keys = plain_names(names), keys_of(names)
         order = np.argsort(keys, kind="stable")
         values = tuple(np.asarray(one, dtype=np.float64) for one in columns.values())
-        return cls._settled(tuple(columns), given, exact_up_to, names, keys, sizes, order, values)
+        return cls._settled(tuple(columns), given, exact_up_to, names, keys, sizes, order, values, within)
 
     @classmethod
     def _settled(
@@ -122,6 +125,7 @@ class Summary(SameFields):
         sizes: IntArray,
         order: IntArray,
         values: tuple[FloatArray, ...],
+        within: tuple[float, float] | None,
     ) -> Summary:
         """Bring samples into the one order; equal keys, next to each other in ``order``, are one prompt."""
         sorted_keys = keys[order]
@@ -137,7 +141,7 @@ class Summary(SameFields):
         names, keys = names.take(pa.array(order[first])), sorted_keys[first]
         binned = totals > exact_up_to
         inside = binned[prompt]
-        bins = _binned(prompt[inside], starts[inside], lengths[inside], values, widths)
+        bins = _binned(prompt[inside], starts[inside], lengths[inside], values, widths, within)
         if inside.any() or isinstance(runs, np.ndarray):  # else samples stand in order already
             values = _in_runs(values, starts[~inside], lengths[~inside])
         sizes = totals
@@ -263,14 +267,19 @@ class Summary(SameFields):
 
 
 def _binned(
-    prompt: IntArray, starts: IntArray, sizes: IntArray, values: tuple[FloatArray, ...], widths: Sequence[float]
+    prompt: IntArray,
+    starts: IntArray,
+    sizes: IntArray,
+    values: tuple[FloatArray, ...],
+    widths: Sequence[float],
+    within: tuple[float, float] | None,
 ) -> Bins:
     """Return the bins of runs of samples, long ones where they lie; the prompts of runs rise."""
     if len(sizes) * _MANY > int(sizes.sum()):
         return Bins.of(np.repeat(prompt, sizes), _in_runs(values, starts, sizes), widths)
     found = []
     for place, start, end in zip(prompt.tolist(), starts.tolist(), (starts + sizes).tolist(), strict=True):
-        its = bins_of_one([one[start:end] for one in values], widths)
+        its = bins_of_one([one[start:end] for one in values], widths, within)
         found.append(replace(its, row=np.full(len(its.row), place)))
     return Bins.merged(found, len(values) - 1)
 

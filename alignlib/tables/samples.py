@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,8 @@ class Samples(SameFields):
         The column that tells samples of a prompt apart; None where there is none.
     told_apart : Array (samples,), optional
         That column, where it is kept.
+    within : mapping of str to (float, float)
+        Numbers between which rewards were found to lie, all finite, and 0, where that was looked at.
     """
 
     file: TableFile
@@ -53,6 +55,7 @@ class Samples(SameFields):
     notes: tuple[str, ...] = ()
     sample: str | None = None
     told_apart: pa.Array | None = None
+    within: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -103,9 +106,11 @@ class Samples(SameFields):
             else np.zeros(self.size, bool)
         )
         found = [f"{self.prompt!r} in {bad.sum()}{self.file.word_for_missing(self.prompt)}"] if nameless else []
+        within = dict[str, tuple[float, float]]()
         for name, values in self.rewards.items():
             low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))  # NaN where one is
             if SMALLEST_REWARD <= max(-low, high) <= LARGEST_REWARD:
+                within[name] = low, high
                 continue  # all finite, and none to refuse, as nearly always
             finite = np.isfinite(values)
             if not finite.all():
@@ -115,7 +120,7 @@ class Samples(SameFields):
                 bad = bad | ~finite
             self._check_range(name, values, finite)
         if not found:
-            return self
+            return replace(self, within=within)
         where = np.flatnonzero(bad)
         rows = list(dict.fromkeys((where if self.rows is None else self.rows[where]).tolist()))
         lacked = "a finite value" if not nameless else "a prompt" + " or a finite value" * (len(found) > 1)
