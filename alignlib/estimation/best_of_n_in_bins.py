@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 
@@ -20,7 +20,7 @@ __all__ = ["CountedRules", "chances_in_bins", "counted_rules"]
 
 _FAR = 45.0  # ranks that are kept with a chance of e^-45 or less are left out
 _ONE_BY_ONE = 16  # draws
-_TOGETHER = 8  # N
+_NO_SHARE = math.log(1e-300)
 _ROUNDED = 1e-13  # of sums
 
 
@@ -99,14 +99,13 @@ def counted_rules(
     ranks = _Ranks(samples)
     found = np.zeros((7, len(rules)))
     found[5] = 0.5
-    drawn = {j: rule.n for j, rule in enumerate(rules) if isinstance(rule, BestOfN) and not rule.is_base}
-    for places in ranks.together(drawn):
-        best_of = np.array([drawn[j] for j in places])
-        reached = ranks.reached(best_of)
+    drawn = {j: rule.n for j, rule in enumerate(rules) if isinstance(rule, BestOfN) and rule.n != 1.0}
+    for places in _together(drawn):
+        kept = _Chances(ranks, np.array([drawn[j] for j in places]))
         if bounds:
-            found[:, places] = *_spent(best_of, ranks), *_gain(best_of, ranks, reached), *_win(best_of, ranks, reached)
+            found[:, places] = *_spent(kept), *_gain(kept), *_win(kept)
         else:
-            found[0, places], found[2, places] = _spent_at_most(best_of, ranks), _gain_at_least(ranks, reached)
+            found[0, places], found[2, places] = _spent_at_most(kept), _gain_at_least(kept)
     return CountedRules(*found[[0, 2, 5, 1, 3, 4, 6]])
 
 
@@ -136,11 +135,10 @@ def chances_in_bins(samples: CountedSamples, best_of: float) -> tuple[FloatArray
     >>> [one.tolist() for one in chances_in_bins(samples, 2)]
     [[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     """
-    ranks = _Ranks(samples)
-    (reached,) = ranks.reached(np.array([best_of]))
-    below, upto = ranks.below[: len(reached) - 1], ranks.upto[: len(reached) - 1]
-    least = np.divide(best_of * reached[1:], below, out=np.zeros_like(below), where=below > 0.0)
-    return reached[:-1] - reached[1:], least, best_of * reached[:-1] / upto
+    kept = _Chances(_Ranks(samples), np.array([best_of]))
+    below = kept.below
+    least = np.divide(best_of * kept.before, below, out=np.zeros_like(below), where=below > 0.0)
+    return kept.mass, least, best_of * kept.reached / kept.upto
 
 
 class _Ranks:
@@ -159,11 +157,11 @@ class _Ranks:
         self.tied, self.all_known = bool(bins.tied.any()), bool(self.known.all())
         share = self.upto / self.n
         self.log_share, self._chances = np.log(share), [share]
-        self._missed, self._some = -self.log_share, dict[float, int]()
         others = np.maximum(count - 2.0, 0.0)
         self.excess = ((bins.least + (count > 1.0) * bins.most + others * bins.mean) / count) - self.base
         self.ends = bins.most - self.base, bins.least - self.base, bins.mean - self.base
         self.single, self.more = count == 1.0, (others > 0.0).astype(np.float64)
+        self.unknown, self.order = (~self.known).astype(np.float64), np.arange(len(count))
         self.spread = others * (bins.deviation + bins.slack * (bins.deviation > 0.0))
         self.per_other = self.more / np.maximum(others, 1.0)
         # The variance of chances that rise evenly from the second sample to the last but one, over (last - first)².
@@ -171,123 +169,128 @@ class _Ranks:
         even = np.square(1.0 - 2.0 / (several + 1.0)) / 12.0 * (several + 1.0) / (several - 1.0)
         self.even = np.where(others > 1.0, even, 0.0)
 
-    def some(self, best_of: float) -> int:
-        """How many bins, from the top, hold samples that best-of-N keeps at all."""
-        if best_of not in self._some:
-            self._some[best_of] = int(np.searchsorted(self._missed, _FAR / best_of, side="right"))
-        return self._some[best_of]
-
-    def together(self, drawn: Mapping[int, float]) -> Iterator[list[int]]:
-        """Yield the places of rules whose chances are computed together: several N, rising, that one way serves."""
-        some: list[int] = []
-        for j in sorted(drawn, key=drawn.__getitem__):
-            if some and not (len(some) < _TOGETHER and self.alike(drawn[some[0]], drawn[j])):
-                yield some
-                some = []
-            some.append(j)
-        if some:
-            yield some
-
-    def alike(self, least: float, most: float) -> bool:
-        """Whether one way serves both of these N."""
-        few = most <= FEWEST and least == round(least) and most == round(most)
-        return few or self.in_series(least, most)
-
-    def in_series(self, least: float, most: float) -> bool:
-        """Whether the series gives the chances of both of these N, for the bins of which the least N keeps samples."""
-        some = self.some(least)
-        whole = least == round(least) and most == round(most)
-        return whole and least > FEWEST and bool(some) and SERIES * most <= float(self.upto[some - 1])
-
-    def reached(self, best_of: FloatArray) -> FloatArray:
-        """Return the chances that all N draws are among the samples up to the end of a bin, and 0, one row for each N.
-
-        There are as many bins as `some` tells of the least N.
-        """
-        least = float(best_of[0])
-        some = self.some(least)
-        found = np.zeros((len(best_of), some + 1))
-        if self.in_series(least, float(best_of[-1])):
-            found[:, :some] = by_series(best_of, self.upto[:some], self.n, self.log_share[:some])
-        elif least == round(least) and least <= _ONE_BY_ONE:
-            for row, one in zip(found, best_of.tolist(), strict=True):
-                row[:some] = self._one_by_one(round(one))[:some]
-        else:
-            found[0, :some] = all_among(least, self.upto[:some], self.n)
-        return found
-
-    def _one_by_one(self, best_of: int) -> FloatArray:
-        """Return the same from that of one draw less, and keep it."""
+    def all_of_few(self, best_of: int) -> FloatArray:
+        """Return the chances that N draws are among the samples of each, from that of one draw less, and keep them."""
         while len(self._chances) < best_of:
             k = len(self._chances)
             self._chances.append(self._chances[-1] * np.maximum(self.upto - k, 0.0) / (self.n - k))
         return self._chances[best_of - 1]
 
 
-def _gain_at_least(ranks: _Ranks, reached: FloatArray) -> FloatArray:
+class _Chances:
+    """With what chance best-of-N keeps the samples of bins, for several N: the bins of the first N, the second, …
+
+    Of each N these are the first bins, as many as hold samples that it keeps at all. ``reached`` is the chance that all
+    draws are among the samples up to the end of a bin, ``before`` the same of the next one, and 0 for the last.
+    """
+
+    def __init__(self, ranks: _Ranks, best_of: FloatArray) -> None:
+        self.ranks, self.best_of = ranks, best_of
+        self.whole = bool((best_of == np.round(best_of)).all())
+        self.some = np.searchsorted(-ranks.log_share, _FAR / best_of, side="right")
+        self.first = np.cumsum(self.some) - self.some
+        self.place = np.concatenate([ranks.order[:some] for some in self.some.tolist()])
+        self.number = np.repeat(best_of, self.some)
+        self.upto, self.below = ranks.upto[self.place], ranks.below[self.place]
+        self.reached = self._reached()
+        self.before = np.append(self.reached[1:], 0.0)
+        self.before[self.first[1:] - 1] = 0.0
+        self.mass = self.reached - self.before
+
+    def _reached(self) -> FloatArray:
+        n, last = self.ranks.n, self.first + self.some
+        found = np.empty(len(self.place))
+        series = (self.best_of > FEWEST) & (self.upto[last - 1] >= SERIES * self.best_of) & self.whole
+        for j in np.flatnonzero(~series).tolist():
+            its, best_of = slice(self.first[j], last[j]), float(self.best_of[j])
+            if best_of <= _ONE_BY_ONE and self.whole:
+                found[its] = self.ranks.all_of_few(round(best_of))[: self.some[j]]
+            else:
+                found[its] = all_among(best_of, self.upto[its], n)
+        if series.any():
+            where = np.repeat(series, self.some)
+            place = self.place[where]
+            found[where] = by_series(
+                self.best_of[series], self.some[series], self.upto[where], self.ranks.log_share[place], n
+            )
+        return found
+
+    def of(self, of_bins: FloatArray) -> FloatArray:
+        """Return what is known of each bin, for the bins of every N."""
+        return np.asarray(of_bins[self.place])
+
+    def sum(self, values: FloatArray) -> FloatArray:
+        """Return sums over the bins of each N."""
+        return np.asarray(np.add.reduceat(values, self.first))
+
+
+def _together(drawn: Mapping[int, float]) -> list[list[int]]:
+    """Return the places of rules whose chances are computed together: those of all whole N, and of each other one."""
+    whole = [j for j in drawn if drawn[j] == round(drawn[j])]
+    return [*([whole] if whole else []), *([j] for j in drawn if j not in whole)]
+
+
+def _gain_at_least(kept: _Chances) -> FloatArray:
     """Return what best-of-N gains at least: a bin's mean with the chance that its samples are kept."""
-    return np.asarray((reached[:, :-1] - reached[:, 1:]) @ ranks.excess[: reached.shape[1] - 1])
+    return kept.sum(kept.mass * kept.of(kept.ranks.excess))
 
 
-def _gain(best_of: FloatArray, ranks: _Ranks, chances: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _gain(kept: _Chances) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the gain of best-of-N, and how much lower and higher that of the samples may be."""
-    some, bins, n = chances.shape[1] - 1, ranks.bins, ranks.n
-    below, upto, more = ranks.below[:some], ranks.upto[:some], ranks.more[:some]
-    reached, before = chances[:, :-1], chances[:, 1:]
-    mass = reached - before
-    whole = bool((best_of == np.round(best_of)).all())
-    if whole:
-        number = best_of[:, None]
-        top = reached * (number / upto)
+    ranks, number, below, upto, before = kept.ranks, kept.number, kept.below, kept.upto, kept.before
+    bins, n = ranks.bins, ranks.n
+    if kept.whole:
+        top = kept.reached * (number / upto)
         left = below + (1.0 - number)
         bottom = number * before / np.maximum(left, 1.0)
         bottom[left < 1.0] = 0.0
-        for row, place in np.argwhere((left >= 0.0) & (left < 1.0)).tolist():
+        for place in np.flatnonzero((left >= 0.0) & (left < 1.0)).tolist():
             one = below[place : place + 1] + 1.0
-            bottom[row, place] = best_of[row] * float(all_among(float(best_of[row]), one, n)[0] / one[0])
+            bottom[place] = number[place] * float(all_among(float(number[place]), one, n)[0] / one[0])
     else:
-        top = reached - all_among(float(best_of[0]), upto - 1.0, n)
-        bottom = all_among(float(best_of[0]), below + 1.0, n) - before
-    inner = (mass - top - bottom) * more
-    single = ranks.single[:some]
-    np.copyto(top, mass, where=single)
+        (best_of,) = kept.best_of.tolist()
+        top = kept.reached - all_among(best_of, upto - 1.0, n)
+        bottom = all_among(best_of, below + 1.0, n) - before
+    inner = (kept.mass - top - bottom) * kept.of(ranks.more)
+    single = kept.of(ranks.single)
+    np.copyto(top, kept.mass, where=single)
     np.copyto(bottom, 0.0, where=single)
-    found = sum(part @ end[:some] for part, end in zip((top, bottom, inner), ranks.ends, strict=True))
+    parts = (part * kept.of(end) for part, end in zip((top, bottom, inner), ranks.ends, strict=True))
+    found = sum(map(kept.sum, parts))
     apart = np.square(top - bottom)
-    straight = apart * ranks.even[:some]
-    line, middle = 0.5 * (top + bottom), inner * ranks.per_other[:some]
+    straight = apart * kept.of(ranks.even)
+    line, middle = 0.5 * (top + bottom), inner * kept.of(ranks.per_other)
     convex = np.maximum(np.square(line) - np.square(middle), 0.0)
     largest = np.minimum(straight + convex, 0.25 * apart)
-    spread = ranks.spread[:some]
-    most_more = np.sqrt(largest) @ spread
-    likely = np.minimum(np.sqrt(np.minimum(straight, largest)) @ spread, most_more)
+    spread = kept.of(ranks.spread)
+    most_more = kept.sum(np.sqrt(largest) * spread)
+    likely = np.minimum(kept.sum(np.sqrt(np.minimum(straight, largest)) * spread), most_more)
     rounding = (1e-12 + 4e-16 * n) * float(bins.most[0] - bins.least[-1]) + 2.0 * bins.slack
-    if not whole:  # the jackknife of (i/n)^N does not keep the order of w at low ranks
-        far = np.abs(mass) @ (bins.most - bins.least)[:some] + rounding
+    if not kept.whole:  # the jackknife of (i/n)^N does not keep the order of w at low ranks
+        far = kept.sum(np.abs(kept.mass) * kept.of(bins.most - bins.least)) + rounding
         return found + likely, far + likely, far
     return found + likely, likely + rounding, most_more - likely + rounding
 
 
-def _spent(best_of: FloatArray, ranks: _Ranks) -> tuple[FloatArray, FloatArray]:
+def _spent(kept: _Chances) -> tuple[FloatArray, FloatArray]:
     """Return the KL, and how far it may be off: by formula without ties, and for levels that are known by their ranks.
 
     Where samples of a bin may tie, no more is lost than if all do, twice: the jackknife of few samples may double it.
     """
-    spent = _spent_at_most(best_of, ranks)
+    ranks, spent = kept.ranks, _spent_at_most(kept)
     if ranks.all_known:
         return spent, np.full(len(spent), _ROUNDED if ranks.tied else 0.0)
-    some, n = ranks.some(float(best_of[0])), ranks.n
-    lost = _lost_between(best_of[:, None], ranks.log_share[:some], ranks.upto[:some] / n, ranks.below[:some] / n)
-    few = np.minimum(np.square(best_of / n), spent)
-    return spent, 2.0 * (lost @ (~ranks.known[:some]).astype(np.float64)) + few + _ROUNDED
+    lost = kept.sum(_lost_between(kept) * kept.of(ranks.unknown))
+    few = np.minimum(np.square(kept.best_of / ranks.n), spent)
+    return spent, 2.0 * lost + few + _ROUNDED
 
 
-def _spent_at_most(best_of: FloatArray, ranks: _Ranks) -> FloatArray:
+def _spent_at_most(kept: _Chances) -> FloatArray:
     """Return the KL where samples of a bin that are not known to tie do not."""
-    spent = np.array([_formula(one) for one in best_of.tolist()])
+    ranks, spent = kept.ranks, np.array([_formula(one) for one in kept.best_of.tolist()])
     if ranks.tied:
         below, upto = ranks.below[ranks.known], ranks.upto[ranks.known]
-        spent -= [_jackknifed(partial(_lost, one), below, upto, ranks.n) for one in best_of.tolist()]
+        spent -= [_jackknifed(partial(_lost, one), below, upto, ranks.n) for one in kept.best_of.tolist()]
     return spent
 
 
@@ -297,14 +300,25 @@ def _formula(best_of: float) -> float:
     return BestOfN(best_of).spent_formula(KL)
 
 
-def _lost_between(best_of: FloatArray, log_share: FloatArray, high: FloatArray, low: FloatArray) -> FloatArray:
-    """Return what `_lost` does for N in a column, where each share begins at the end of the next one."""
-    logs = np.append(log_share, np.log(np.maximum(low[-1:], 1e-300)))
-    kept = np.exp(np.maximum(best_of * logs, NOTHING))
-    spent = kept * (np.log(best_of) - (best_of - 1.0) / best_of + (best_of - 1.0) * logs)
-    mass = kept[:, :-1] - kept[:, 1:]
-    ratio = np.where(mass > 0.0, mass / (high - low), 1.0)
-    return np.asarray(np.maximum(spent[:, :-1] - spent[:, 1:] - mass * np.log(ratio), 0.0))
+@lru_cache(maxsize=1024)
+def _won(best_of: float) -> float:
+    """Return how often best-of-N wins without ties."""
+    return BestOfN(best_of).win_rate_formula()
+
+
+def _lost_between(kept: _Chances) -> FloatArray:
+    """Return what `_lost` does, where the share of each bin begins at the end of the next one."""
+    number, log_share = kept.number, kept.ranks.log_share
+    next_one = np.append(log_share[1:], _NO_SHARE)
+    constant = np.log(number) - (number - 1.0) / number
+    shares = list[FloatArray]()
+    spent = list[FloatArray]()
+    for logs in (kept.of(log_share), kept.of(next_one)):
+        shares.append(np.exp(np.maximum(number * logs, NOTHING)))
+        spent.append(shares[-1] * (constant + (number - 1.0) * logs))
+    mass = shares[0] - shares[1]
+    ratio = np.where(mass > 0.0, mass * (kept.ranks.n / (kept.upto - kept.below)), 1.0)
+    return np.asarray(np.maximum(spent[0] - spent[1] - mass * np.log(ratio), 0.0))
 
 
 def _lost(best_of: float, low: FloatArray, high: FloatArray) -> FloatArray:
@@ -329,29 +343,29 @@ def _levels(below: FloatArray, upto: FloatArray, n: int) -> SampleLevels:
     return SampleLevels(np.zeros(len(below), dtype=np.int64), below, upto, 1, n)
 
 
-def _win(best_of: FloatArray, ranks: _Ranks, reached: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _win(kept: _Chances) -> tuple[FloatArray, FloatArray]:
     """Return the win rate, and how much lower it may be, where samples of a bin may tie.
 
     Each sample in turn is the base draw, and N of the others are drawn (`SampleLevels.win_rate_of_best`); the chance
     that N + 1 draws, or N of the others, are among some follows from that of N draws.
     """
-    bins, n, rule = ranks.bins, ranks.n, BestOfN(float(best_of[0]))
+    ranks, n = kept.ranks, kept.ranks.n
+    formula = np.array([_won(one) for one in kept.best_of.tolist()])
     if not ranks.tied and ranks.all_known:
-        return np.array([BestOfN(one).win_rate_formula() for one in best_of.tolist()]), np.zeros(len(best_of))
-    if rule.n != round(rule.n) or rule.n >= n:  # computed alone
-        of_ties = float(_levels(ranks.below, ranks.upto, n).win_rate(rule.cdf)[0])
-        win = of_ties if bins.tied.all() else rule.win_rate_formula()
-        return np.array([win]), np.array([max(win - of_ties, 0.0) + 1.0 / n])
-    some, number = reached.shape[1] - 1, best_of[:, None]
-    below, upto, known = ranks.below[:some], ranks.upto[:some], ranks.known[:some]
-    reached, before = reached[:, :-1], reached[:, 1:]
-    one_more, others = reached * np.maximum(upto - number, 0.0), before * np.maximum(below - number, 0.0)
+        return formula, np.zeros(len(formula))
+    number, below, upto, ties = kept.number, kept.below, kept.upto, kept.of(1.0 - ranks.unknown)
+    one_more, others = kept.reached * np.maximum(upto - number, 0.0), kept.before * np.maximum(below - number, 0.0)
     fine = (one_more - others) / (number + 1.0)
-    coarse = 0.5 * (upto - below) * (one_more / upto + before)
-    ties = known.astype(np.float64)
-    open_ = np.maximum(coarse - fine, 0.0) @ (1.0 - ties)
-    lost = coarse @ ties + fine @ (1.0 - ties)
-    return 1.0 - lost / (n - best_of), open_ / (n - best_of) + _ROUNDED
+    coarse = 0.5 * (upto - below) * (one_more / upto + kept.before)
+    rest = np.maximum(n - kept.best_of, 1.0)
+    open_ = kept.sum(np.maximum(coarse - fine, 0.0) * (1.0 - ties)) / rest + _ROUNDED
+    won = 1.0 - kept.sum(coarse * ties + fine * (1.0 - ties)) / rest
+    for j, best_of in enumerate(kept.best_of.tolist()):
+        if not kept.whole or best_of >= n:  # computed alone
+            of_ties = float(_levels(ranks.below, ranks.upto, n).win_rate(BestOfN(best_of).cdf)[0])
+            won[j] = of_ties if ranks.bins.tied.all() else formula[j]
+            open_[j] = max(won[j] - of_ties, 0.0) + 1.0 / n
+    return won, open_
 
 
 def _spent_below(n: float, f: FloatArray) -> FloatArray:

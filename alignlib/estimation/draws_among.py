@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, IntArray
 
 __all__ = ["FEWEST", "NOTHING", "SERIES", "all_among", "by_series"]
 
 NOTHING = -200.0  # log of a chance that is none; far smaller ones take long
 SERIES = 3.0  # samples for each draw, for the series
 FEWEST = 8.0  # draws, more of which go by the series
-_SUMMED, _COUNTED = 2048, 4096
-_MOST_TERMS = 64  # of the series: for N up to 10^12 so many are enough
+_COUNTED = 4096
 
 
 def all_among(best_of: float, upto: FloatArray, n: int) -> FloatArray:
@@ -38,7 +34,7 @@ def all_among(best_of: float, upto: FloatArray, n: int) -> FloatArray:
         left = f * (np.maximum(upto - 1.0, 0.0) / (n - 1.0)) ** best_of + (1.0 - f) * less**best_of
         return np.asarray(n * f**best_of - (n - 1.0) * left)
     if best_of > FEWEST and upto.size and SERIES * best_of <= float(upto.min()):
-        return np.asarray(by_series(np.array([best_of]), upto, n, np.log(upto / n))[0])
+        return by_series(np.array([best_of]), np.array([len(upto)]), upto, np.log(upto / n), n)
     if best_of <= 64:
         share = np.ones_like(upto)
         for k in range(round(best_of)):
@@ -54,50 +50,45 @@ def all_among(best_of: float, upto: FloatArray, n: int) -> FloatArray:
     return np.where(upto >= best_of, np.exp(log_share), 0.0)
 
 
-def by_series(best_of: FloatArray, upto: FloatArray, n: int, log_share: FloatArray) -> FloatArray:
-    """Return the same at several N, ``(u/n)^N Π (1 - k/u)/(1 - k/n)``, by a series of its logarithm.
+def by_series(best_of: FloatArray, some: IntArray, upto: FloatArray, log_share: FloatArray, n: int) -> FloatArray:
+    """Return the same for several N at ranks of their own, ``(u/n)^N Π (1 - k/u)/(1 - k/n)``.
+
+    The logarithm of each product, ``Σ_{k<N} log(1 - k/u)``, is an integral with Euler and Maclaurin's corrections.
 
     Parameters
     ----------
     best_of : array (N,)
-        Whole numbers, rising, beyond `FEWEST`; `SERIES` times the last is no more than any of ``upto``.
+        Whole numbers beyond `FEWEST`; `SERIES` times each is no more than any of its numbers of samples.
+    some : array of int (N,)
+        How many numbers of samples belong to each.
     upto : array (k,)
-        Numbers of samples, falling.
-    n : int
-        Samples of all.
+        Numbers of samples: those of the first N, those of the second, and so on.
     log_share : array (k,)
         ``log(upto/n)``.
+    n : int
+        Samples of all.
     """
-    inverse = 1.0 / upto
-    ratio = best_of[:, None] * inverse
-    most = float(best_of[-1])  # ranks fall, and N rise: the last ratio is the largest
-    terms = math.ceil(math.log(1e-17 / most) / math.log(most * float(inverse[-1])))
-    powers = np.array([_sums_of_powers(round(one))[:terms] for one in best_of.tolist()])
-    found, of_all = np.multiply(ratio, powers[:, -1:]), powers[:, -1]
-    for j in range(powers.shape[1] - 2, -1, -1):
-        found += powers[:, j : j + 1]
-        found *= ratio
-        of_all = of_all * (best_of / n) + powers[:, j]
-    np.subtract(best_of[:, None] * log_share, found, out=found)
-    found += (of_all * (best_of / n))[:, None]
+    number = np.repeat(best_of, some)
+    found = number * log_share
+    found += _log_product(number, upto)
+    found -= np.repeat(_log_product(best_of, np.float64(n)), some)
     np.maximum(found, NOTHING, out=found)
     return np.asarray(np.exp(found, out=found))
 
 
-@lru_cache(maxsize=1024)
-def _sums_of_powers(best_of: int) -> tuple[float, ...]:
-    """Return ``Σ_{k<N} (k/N)^j / j`` for j = 1, 2, …, as many as the series takes."""
-    most = _MOST_TERMS
-    if best_of > _SUMMED:  # Euler and Maclaurin
-        found = []
-        for j in range(1, most + 1):
-            falling = [math.perm(j, i) / best_of**i * (j != i) for i in (1, 3, 5)]  # no constant term
-            part = best_of / (j + 1.0) - 0.5 + falling[0] / 12.0 - falling[1] / 720.0 + falling[2] / 30240.0
-            found.append(part / j)
-        return tuple(found)
-    share = np.arange(best_of) / best_of
-    power, found = share, []
-    for j in range(1, most + 1):
-        found.append(float(power.sum()) / j)
-        power = power * share
-    return tuple(found)
+def _log_product(best_of: FloatArray, upto: FloatArray | np.float64) -> FloatArray:
+    """Return ``Σ_{k<N} log(1 - k/u)``, the logarithm of a ratio of factorials, by Stirling's series."""
+    left = upto - best_of
+    found = np.log1p(-best_of / upto)
+    found *= -0.5 - left
+    found -= best_of
+    found += _stirling(upto)
+    found -= _stirling(left)
+    return found
+
+
+def _stirling(number: FloatArray | np.float64) -> FloatArray:
+    """Return ``log Γ(x + 1)`` less ``(x + 1/2) log x - x + log √(2π)``, for x from 18 on, where it is below 1/216."""
+    inverse = 1.0 / number
+    square = inverse * inverse
+    return np.asarray(inverse * (1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square / 1680.0))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -20,6 +21,7 @@ _NOT_DEALT = (
     "where parts are read with gold; pass a larger exact_up_to, or summarise anew with gold."
 )
 _NONE = 1e-6  # samples: fewer are the rounding of none
+_NEVER = math.exp(-45.0)  # the chance that all draws are among samples that are kept by chances that count
 
 
 class InGroups(SameFields):
@@ -71,7 +73,7 @@ class InGroups(SameFields):
         held = self.counts.sum(axis=0) - self.counts
         share = held / self.kept[:, None]
         upto = np.minimum(np.cumsum(share[:, ::-1], axis=1)[:, ::-1], 1.0)
-        below = np.maximum(upto - share, 0.0)
+        upto = np.append(upto, np.zeros((len(share), 1)), axis=1)  # what is below a sample is what is up to the next
         base = share @ self.value
         of_gold, base_of_gold = np.zeros((1, 1)), np.zeros(len(share))
         if self.gold is not None:
@@ -80,16 +82,20 @@ class InGroups(SameFields):
             base_of_gold = rest.sum(axis=1) / self.kept
         found = np.zeros((len(share), 4, len(rules)))
         found[:, 2] = 0.5
-        for j, rule in enumerate(rules):
-            if not isinstance(rule, BestOfN) or rule.is_base:
-                continue
-            mass = upto**rule.n - below**rule.n
+        drawn = sorted((rule.n, j) for j, rule in enumerate(rules) if isinstance(rule, BestOfN) and rule.n != 1.0)
+        most, power, of = upto.max(axis=0), upto, 1.0
+        for best_of, j in drawn:
+            some = int(np.searchsorted(-most[:-1], -(_NEVER ** (1.0 / best_of)), side="right"))
+            # Powers take long: of twice as many draws they are the squares of those before.
+            power = np.square(power[:, : some + 1]) if best_of == 2.0 * of else upto[:, : some + 1] ** best_of
+            of = best_of
+            mass = power[:, :-1] - power[:, 1:]
             with np.errstate(divide="ignore", invalid="ignore"):
-                spent = np.where(mass > 0.0, mass * np.log(mass / share), 0.0)
+                spent = np.where(mass > 0.0, mass * np.log(mass / share[:, :some]), 0.0)
             found[:, 0, j] = spent.sum(axis=1)
-            found[:, 1, j] = mass @ self.value - base
-            found[:, 2, j] = (mass * (upto + below)).sum(axis=1) / 2.0
-            found[:, 3, j] = (mass * of_gold).sum(axis=1) - base_of_gold
+            found[:, 1, j] = mass @ self.value[:some] - base
+            found[:, 2, j] = (mass * (upto[:, :some] + upto[:, 1 : some + 1])).sum(axis=1) / 2.0
+            found[:, 3, j] = (mass * of_gold[:, :some]).sum(axis=1) - base_of_gold
         return found
 
     def tilted_without(self, lam: FloatArray) -> FloatArray:

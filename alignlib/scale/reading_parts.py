@@ -168,7 +168,7 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
     ranges : list of (float, float)
         Ends of each reward in the first piece that has any.
     samples, runs, levels : int
-        How many samples it has, runs of prompts, and different values of the first reward.
+        How many samples it has, runs of prompts, and, of a combination, different values.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
         finite = np.isfinite(rewards).all(axis=0)  # what lacks a value is dropped, or refused when its turn comes
         if finite.any():
             ends = [(float(one.min()), float(one.max())) for one in rewards[:, finite]]
-            levels = len(np.unique(rewards[0, finite]))
+            levels = len(np.unique(rewards[0, finite])) if question.combined else 0
             return ends, samples.size, len(_runs(samples.identifiers.drop_null())[1]), levels
     return None
 
