@@ -151,17 +151,35 @@ def test_a_cache_that_cannot_be_made_is_said(folder: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("where", ["", "below"])
-def test_a_table_of_delta_lake_is_refused(tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [
+        ("_delta_log/00000000000000000000.json", "Delta Lake"),
+        (".hoodie/hoodie.properties", "Apache Hudi"),
+        ("metadata/v1.metadata.json", "Apache Iceberg"),
+    ],
+)
+def test_a_table_with_a_log_is_refused(
+    tmp_path: Path, where: str, log: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Files that its log has taken out lie there too."""
-    (tmp_path / where / "_delta_log").mkdir(parents=True)
-    (tmp_path / where / "a.csv").write_text("reward\n1\n", encoding="utf-8")
-    for location in (str(tmp_path), f"file://{tmp_path}"):
-        (tmp_path / where / "_delta_log" / "00000000000000000000.json").write_text("{}")
-        with pytest.raises(InputError, match="a table of Delta Lake"):
-            list_parts(location)
-    with pytest.raises(InputError, match="a table of Delta Lake"):
-        tables_in(tmp_path / where)
-    assert len(list_parts(str(tmp_path / where / "a*.csv"))) == 1
+    (tmp_path / where / log).parent.mkdir(parents=True)
+    (tmp_path / where / log).write_text("{}")
+    inside = tmp_path / where / "data" / "day=1" / "b=x"
+    inside.mkdir(parents=True)
+    for folder in (tmp_path / where, inside):
+        (folder / "a.csv").write_text("reward\n1\n", encoding="utf-8")
+    for place in (tmp_path, inside):
+        for location in (str(place), f"file://{place}"):
+            with pytest.raises(InputError, match=f"in a table of {kind}"):
+                list_parts(location)
+    for place in (tmp_path / where, inside):
+        with pytest.raises(InputError, match=f"in a table of {kind}"):
+            tables_in(place)
+    monkeypatch.chdir(inside)
+    with pytest.raises(InputError, match=f"in a table of {kind}"):
+        list_parts(".")
+    assert len(list_parts(str(tmp_path / where / "a*.csv"))) == 1  # named by a pattern
 
 
 def test_a_folder_that_goes_while_parts_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -519,8 +537,9 @@ def test_a_part_that_leads_nowhere_is_not_left_out_in_silence(tmp_path: Path, pl
     assert [Path(part.path).name for part in list_parts(where)] == ["a.csv"]
     for target in ("../gone", "b.csv", "/dev/zero"):
         (tmp_path / "b.csv").symlink_to(target)
-        with pytest.raises(InputError, match=r"b\.csv is (a link to '.*', which is not there|no file, but a pipe or)"):
-            list_parts(where)
+        for listed in (list_parts, tables_in) if not place else (list_parts,):
+            with pytest.raises(InputError, match=r"b\.csv is (a link to '.*', which is not there|no file, but a pipe)"):
+                listed(where)
         (tmp_path / "b.csv").unlink()
 
 

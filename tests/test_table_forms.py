@@ -587,6 +587,12 @@ def test_of_a_saved_data_set_the_files_that_it_names_are_read(tmp_path: Path) ->
         {"dataset_dict.json": '{"splits": ["train"]}', "train/a.arrow": "", "old/b.arrow": "", "old/state.json": NAMED},
     )
     assert [Path(one.path).name for one in list_parts(str(both))] == ["a.arrow"]
+    with pytest.raises(FolderError, match=r"holds data sets by name \('train'\), not one; name one of them, .*train\."):
+        tables_in(both, below=True)
+    assert [one.name for one in tables_in(lying(tmp_path / "deep", {"b.csv": "", "x/a.csv": ""}), below=True)] == [
+        "b.csv",
+        "a.csv",
+    ]
     downloaded = lying(tmp_path / "hub", dict.fromkeys(("x-train.arrow", *others[2:]), "{}"))
     assert [one.name for one in tables_in(downloaded)] == ["x-train.arrow"]
 

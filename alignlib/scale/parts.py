@@ -9,14 +9,26 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from alignlib._core.checks import require
-from alignlib._core.errors import InputError, quoted
-from alignlib.tables import FolderError, check_no_log, data_files, is_table_name, row_groups, wrong_shards
+from alignlib._core.errors import InputError
+from alignlib.tables import (
+    FolderError,
+    check_no_log,
+    check_no_log_above,
+    data_files,
+    files_in,
+    is_file,
+    is_table_name,
+    row_groups,
+    walked,
+    wrong_shards,
+)
 
 __all__ = ["Part", "is_many", "list_parts", "opened"]
 
@@ -128,18 +140,15 @@ def list_parts(location: str) -> list[Part]:
     if _URL.match(location):
         paths = _listed(location)
     elif os.path.isdir(location):
-        below = (Path(folder, name) for folder, _, names in _walk(location) for name in names)
-        found = (path for path in below if not any(p[0] in "._" for p in path.relative_to(location).parts))
-        paths = [str(path) for path in found if _is_file(str(path))]
-        check_no_log(location, [name for _, inside, _ in _walk(location) for name in inside])
+        paths = files_in(location, is_table_name)
     elif glob.has_magic(location) and not os.path.isfile(location):
-        paths = [path for path in _matching(location) if _is_file(path)]
+        paths = [path for path in _matching(location) if is_file(path, is_table_name)]
     else:
         paths = [location]
     if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
         paths = [f".{os.sep}{path}" if _URL.match(path) else path for path in paths]
     if _URL.match(location):
-        check_no_log(location, [piece for path in paths for piece in path.split("/")])
+        check_no_log(location, paths)
     paths = [path for path in paths if is_table_name(path)]
     picked = glob.has_magic(location) and not os.path.isdir(location)
     alone = len(paths) == 1 and location.endswith(paths[0] if not _URL.match(location) else os.path.basename(paths[0]))
@@ -169,19 +178,6 @@ def _content(path: str) -> bytes | None:
         raise InputError(f"{path} cannot be read ({error.strerror}); check it.", argument="table") from error
 
 
-def _is_file(path: str) -> bool:
-    """Whether a name is that of a file; one of a table that leads nowhere must not be left out in silence."""
-    if os.path.isfile(path):
-        return True
-    if os.path.isdir(path) or not is_table_name(path):
-        return False
-    if os.path.islink(path) and not os.path.exists(path):
-        why = f"a link to {quoted(os.readlink(path))}, which is not there"
-    else:
-        why = "no file, but a pipe or a device"
-    raise InputError(f"{path} is {why}; fetch what it stands for, or take it away.", argument="table")
-
-
 def _matching(pattern: str) -> list[str]:
     """Return what a pattern means; below ``**`` no link to a folder is followed, which may lead round in circles."""
     pieces = Path(pattern).parts
@@ -194,23 +190,13 @@ def _matching(pattern: str) -> list[str]:
     found = [root]
     for piece in below:
         if piece == "**":
-            found = [folder for one in found for folder, _, _ in _walk(one)]
+            found = [folder for one in found for folder, _, _ in walked(one)]
         else:
             each = (glob.glob(os.path.join(glob.escape(one), piece), include_hidden=seen) for one in found)
             found = [path for some in each for path in some]
         found = list(dict.fromkeys(found))  # ** twice leads to one folder on several ways
     paths = map(Path, found)
     return [str(path) for path in paths if seen or not any(p[0] == "." for p in path.relative_to(root).parts)]
-
-
-def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield a folder and those below it; one that is gone by then is passed over, one that cannot be read is not."""
-
-    def told(error: OSError) -> None:
-        if not isinstance(error, (FileNotFoundError, NotADirectoryError, ProcessLookupError)):
-            raise error
-
-    return os.walk(folder, onerror=told)
 
 
 def _stat(path: str) -> Part:
@@ -262,9 +248,14 @@ def _listed(location: str) -> list[str]:
             found = fs.glob(inside)
         elif fs.isdir(inside):
             found = fs.find(inside)
+            check_no_log_above(location, inside.rstrip("/"), fs.exists, partial(_names, fs))
         else:
             found = [inside]
     return [str(fs.unstrip_protocol(path)) for path in found]
+
+
+def _names(fs: Any, folder: str) -> list[str]:
+    return [str(path).rpartition("/")[2] for path in fs.ls(folder, detail=False)] if fs.isdir(folder) else []
 
 
 @contextmanager

@@ -7,7 +7,8 @@ responses of a fixed opponent.
 
 Rooms that read other kinds of tables open them with `open_table_file` (`open_pieces`: piece by piece, whose samples
 `read_samples` gives; `is_table_name` knows which files are tables, of a folder those that `data_files` and
-`wrong_shards` leave, else a `FolderError`; `check_no_log`), which gives a `TableFile` of named columns
+`wrong_shards` leave, else a `FolderError`; `files_in`, `walked`, `is_file`, `check_no_log` and `check_no_log_above` are
+what lists them), which gives a `TableFile` of named columns
 (`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and
 read their cells as `numbers`, `identifiers` or `list_cells` (where a column `holds_lists`); `plain_cells` puts aside
 how they were stored, and `with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is said
@@ -24,8 +25,9 @@ from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, plain_cells
 from alignlib.tables.columns import combines, expand, is_pattern, require_column, split_names
 from alignlib.tables.counted_samples import CountedBins, CountedFurther, CountedGroups, CountedSamples
-from alignlib.tables.data_files import FolderError, check_no_log, data_files, wrong_shards
+from alignlib.tables.data_files import FolderError, data_files, wrong_shards
 from alignlib.tables.example_table import example_scores, example_table
+from alignlib.tables.folder_files import check_no_log, check_no_log_above, files_in, is_file, walked
 from alignlib.tables.joined import with_reward
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.layouts import read_samples
@@ -63,14 +65,17 @@ __all__ = [
     "check_file",
     "check_fits",
     "check_no_log",
+    "check_no_log_above",
     "check_range",
     "combines",
     "data_files",
     "example_scores",
     "example_table",
     "expand",
+    "files_in",
     "holds_lists",
     "identifiers",
+    "is_file",
     "is_list",
     "is_pattern",
     "is_table_name",
@@ -89,6 +94,7 @@ __all__ = [
     "split_names",
     "tables_in",
     "too_large",
+    "walked",
     "with_reward",
     "without_repeats",
     "wrong_shards",

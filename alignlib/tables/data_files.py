@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from alignlib._core.errors import InputError, quoted
 from alignlib.tables.json_text import parse_json
 
-__all__ = ["FolderError", "check_no_log", "data_files", "without_descriptions", "wrong_shards"]
+__all__ = ["FolderError", "check_one_set", "data_files", "without_descriptions", "wrong_shards"]
 
 _STATE, _DICTIONARY, _INFO = "state.json", "dataset_dict.json", "dataset_info.json"
 _CACHE = re.compile(r"cache-.*\.arrow")  # of what was mapped, shuffled or filtered after it was opened
@@ -27,11 +27,8 @@ class FolderError(InputError):
 
     Examples
     --------
-    >>> try:
-    ...     check_no_log("runs", ["_delta_log", "a.parquet"])
-    ... except FolderError as error:
-    ...     error.argument
-    'path'
+    >>> issubclass(FolderError, InputError)
+    True
     """
 
 
@@ -57,33 +54,6 @@ def without_descriptions(files: Iterable[str]) -> list[str]:
     if not any(one.lower().endswith(".arrow") for one in found):
         return found
     return [one for one in found if os.path.basename(one) not in (_STATE, _DICTIONARY, _INFO)]
-
-
-def check_no_log(location: str, names: Iterable[str]) -> None:
-    """Refuse what keeps a log of which files are its rows: others, taken out since, lie beside them.
-
-    Parameters
-    ----------
-    location : str
-        What was asked for.
-    names : iterable of str
-        Names of what lies there.
-
-    Raises
-    ------
-    FolderError
-        Where a log of Delta Lake is among them.
-
-    Examples
-    --------
-    >>> check_no_log("runs", ["a.parquet"])
-    """
-    if "_delta_log" in names:
-        raise FolderError(
-            f"{location} is or holds a table of Delta Lake, whose log says which of the files there count; write it to "
-            "one Parquet file with a reader of Delta, or name the files that you mean.",
-            argument="path",
-        )
 
 
 def data_files(files: Iterable[str], *, picked: bool = False, content: Callable[[str], bytes | None]) -> list[str]:
@@ -138,6 +108,35 @@ def data_files(files: Iterable[str], *, picked: bool = False, content: Callable[
         for one in without_descriptions(found)
         if not (os.path.dirname(one) in of_sets and _CACHE.fullmatch(os.path.basename(one)))
     ]
+
+
+def check_one_set(folder: str, content: Callable[[str], bytes | None]) -> None:
+    """Refuse a folder of several data sets by name, such as ``train`` and ``test``, where one is asked for.
+
+    Parameters
+    ----------
+    folder : str
+        The folder.
+    content : callable
+        Returns what stands in a file, None where there is none.
+
+    Raises
+    ------
+    FolderError
+        With the first of their names.
+
+    Examples
+    --------
+    >>> check_one_set("runs", {}.get)
+    """
+    splits = _read(os.path.join(folder, _DICTIONARY), (), content)
+    names = [] if splits is None else [one for one in _list(splits.get("splits")) if isinstance(one, str) and one]
+    if names:
+        raise FolderError(
+            f"{folder} holds data sets by name ({', '.join(map(quoted, names[:5]))}), not one; name one of them, such "
+            f"as {os.path.join(folder, names[0])}.",
+            argument="path",
+        )
 
 
 def wrong_shards(files: Sequence[str]) -> str:

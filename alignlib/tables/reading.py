@@ -21,7 +21,8 @@ import pyarrow as pa
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import as_address
-from alignlib.tables.data_files import FolderError, check_no_log, data_files, without_descriptions, wrong_shards
+from alignlib.tables.data_files import FolderError, check_one_set, data_files, without_descriptions, wrong_shards
+from alignlib.tables.folder_files import files_in
 from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.memory_limit import MOST_BYTES, check_fits, most_bytes, shown_bytes
@@ -107,13 +108,15 @@ def is_table_name(path: str | Path) -> bool:
     return _format_of(Path(path)) is not None
 
 
-def tables_in(path: str | Path) -> list[Path]:
+def tables_in(path: str | Path, *, below: bool = False) -> list[Path]:
     """Return the tables in a folder, in the order of their names; the path itself where it is no folder.
 
     Parameters
     ----------
     path : str or Path
         A folder, or a file.
+    below : bool
+        Whether tables in the folders below it are of it, too.
 
     Raises
     ------
@@ -128,9 +131,8 @@ def tables_in(path: str | Path) -> list[Path]:
     path = Path(path)
     if not path.is_dir():
         return [path]
-    check_no_log(str(path), [one.name for one in path.iterdir()])
-    held = (one for one in path.iterdir() if one.is_file() and _format_of(one) and one.name[0] not in "._")
-    found = data_files(map(str, held), content=_content_of)
+    check_one_set(str(path), _content_of)
+    found = data_files(files_in(str(path), is_table_name, below=below), content=_content_of)
     require(bool(found), f"{path} is a folder without a table ({', '.join(known_formats())}); name a file.", "path")
     if said := wrong_shards(found):
         raise FolderError(f"{said}; fetch it whole, or name the files one by one.", argument="path")

@@ -118,7 +118,7 @@ def read_scored_samples(
         As `read_kl_samples`, and for a column that is not there or holds no number.
     """
     names = columns or KLColumns()
-    parts = [part for one in ([path] if isinstance(path, str | Path) else path) for part in tables_in(one)]
+    parts = [part for one in ([path] if isinstance(path, str | Path) else path) for part in tables_in(one, below=True)]
     require(bool(parts), "path names no table; give one at least.", "path")
     read = [read_responses(part, names, reward) for part in parts]
     read = _of_step(read if step == "all" else _of_training(read), step, ", ".join(map(str, parts)))
