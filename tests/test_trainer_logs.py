@@ -1215,3 +1215,39 @@ def test_a_log_that_is_being_written_and_one_with_an_infinite_value(tmp_path: Pa
     assert read_training_log(table, kl_unit="sequence", drop_missing=True).step.tolist() == [0.0, 2.0]
     with pytest.raises(InputError, match="training may have diverged"):
         read_training_log(table, kl_unit="sequence")
+
+
+def test_turns_of_one_length_each_add_up(tmp_path: Path) -> None:
+    """Tinker's cookbook divides the tokens of all turns by the turns."""
+    path = tmp_path / "metrics.jsonl"
+    row = {"kl_policy_base": 0.004, "env/all/reward/total": 0.3, "env/all/ac_tokens_per_turn": 125.0}
+    path.write_text(lines([row | {"step": 1, "env/all/turns_per_episode": 3.0}]))
+    log = read_training_log(path)
+    assert log.kl.tolist() == pytest.approx([0.004 * 125.0 * 3.0])
+    assert "'env/all/ac_tokens_per_turn' times 'env/all/turns_per_episode'" in log.notes[0]
+    assert read_training_log(path, length=200.0).kl.tolist() == pytest.approx([0.8])
+
+
+@pytest.mark.parametrize("ratio", [1.0, 3.0])
+def test_a_kl_of_the_other_unit_is_compared_by_the_length(tmp_path: Path, ratio: float) -> None:
+    path = tmp_path / "run.jsonl"
+    rows = [{"training_step": s, "objective/kl_avg": 0.001 * s, "objective/kl": ratio * 0.12 * s,
+             "objective/scores": 0.2, "val/sequence_lengths": 120.0} for s in (1, 2)]  # fmt: skip
+    path.write_text(lines(rows))
+    log = read_training_log(path)
+    assert (log.kl_name, log.kl.tolist()) == ("objective/kl", pytest.approx([0.12 * ratio, 0.24 * ratio]))
+    assert any("'objective/kl_avg' may be meant as well" in note for note in log.notes) == (ratio != 1.0)
+    path.write_text(lines([{k: v for k, v in row.items() if k != "objective/kl"} for row in rows]))
+    assert read_training_log(path).kl_name == "objective/kl_avg"
+
+
+@pytest.mark.parametrize("ranks", [False, True])
+def test_rows_of_a_step_are_multiplied_before_they_are_averaged(tmp_path: Path, ranks: bool) -> None:
+    """Of 50 tokens at 1 nat and 1,000 at 0.05 nats the mean is 50, where mean times mean says 276."""
+    rows = [{"step": step, "kl": kl * step, "n_tokens": n, "reward": 1.0, "rank": rank}
+            for step in (1, 2) for rank, (kl, n) in enumerate([(1.0, 50), (0.05, 1000)])]  # fmt: skip
+    path = tmp_path / "run.csv"
+    path.write_text(as_csv([row if ranks else {k: v for k, v in row.items() if k != "rank"} for row in rows]))
+    log = read_training_log(path, kl_unit="token")
+    assert log.kl.tolist() == pytest.approx([50.0, 100.0])
+    assert "the mean length is 'n_tokens'" in log.notes[0]

@@ -1,4 +1,4 @@
-"""The checkpoints in the columns of a log, and what is said of them: what was recognised, and what is doubted."""
+"""The checkpoints in the columns of a log, with what was recognised."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib.training.logs.column_choice import ADVICE, Chosen, called_kl, choose_columns, plain_names, prefixes
+from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns, plain_names
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.counters import Joined, join_counters
+from alignlib.training.logs.doubts import mean_length, of_cut, of_law, of_other_kl, of_reward, times_length, with_tools
 from alignlib.training.logs.left_behind import left_behind
 from alignlib.training.logs.log_format import LogQuery, LogRows
 from alignlib.training.logs.processes import mean_of_processes, process_of_rows
@@ -21,11 +22,6 @@ from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 from alignlib.training.logs.values_by_step import logged_again
 
 __all__ = ["choose", "empty"]
-
-_SINGLE_TURN = 2.0  # messages: a question and an answer
-_SAME = 0.02  # of two KLs: estimators of one KL are that close
-_APART = 0.2  # of the KL per token
-_AT_START = {"token": 0.01, "sequence": 0.2}  # nats: more than rounding makes of two forward passes
 
 
 def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) -> LogRows:
@@ -60,16 +56,18 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     lengths: dict[str, FloatArray] = {}
     held = chosen.length
     if chosen.unit == "token":
-        lengths["length"] = columns.bounded(held) if isinstance(held, str) else np.full(size, float(held or 0.0))
+        known_length = mean_length(columns, query, writer, chosen, plain)
+        lengths["length"] = np.zeros(size) if known_length is None else known_length
         if isinstance(held, str) and writer is not None and query.length is None:
             for part, keys in (("shortest", writer.shortest), ("longest", writer.longest)):
                 name = next((plain[key] for key in keys if key in plain), None)
                 if name is not None:
                     lengths[part] = columns.bounded(name)
-    tools = _with_tools(columns, query, writer, chosen, plain)
+    tools = with_tools(columns, query, writer, chosen, plain)
     if tools:
         lengths.pop("shortest", None)
     values = {"kl": kl, "reward": reward, **lengths}
+    weights = {"kl": "length"} if _mean_over(query, chosen.key, bool(tools)) in ("", "tokens") else None
     again = np.unique(step[~np.isnan(kl) & columns.absent(chosen.reward) & np.isfinite(step)])
     known = writer is not None and bool(writer.marks)
     epoch = columns.bounded(plain["epoch"]) if known and chosen.step is None and "epoch" in plain else None
@@ -84,11 +82,11 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         several = (process, f"{several[1]}; {said}" if said else several[1])
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
     step, run, values, notes = in_order(
-        step, of_process, values, counted=chosen.step is not None, sparse=known, epoch=epoch
+        step, of_process, values, counted=chosen.step is not None, sparse=known, epoch=epoch, weights=weights
     )
     if several is not None:
         whose = np.array([*(names[one] for one in run.tolist()), None], dtype=object)[:-1]
-        step, run, values, said = mean_of_processes(step, whose, values, several[1])
+        step, run, values, said = mean_of_processes(step, whose, values, several[1], weights)
         notes = [*dict.fromkeys(notes), said]
     notes = [*(first.notes if isinstance(first, Joined) else ()), *notes]
     used = np.isnan(values["reward"]) & np.isin(step, again) & known
@@ -109,15 +107,15 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         values.get("length"),
         run,
         (
-            _recognised(columns, query, writer, chosen),
+            _recognised(columns, query, writer, chosen, times_length(query, writer, plain)),
             *columns.notes,
             *logged_again(columns.again, [chosen.kl, chosen.reward, *([held] if isinstance(held, str) else [])]),
             *notes,
-            *_of_reward(writer, plain, chosen),
-            *_of_other_kl(columns, query, writer, chosen),
+            *of_reward(writer, plain, chosen),
+            *of_other_kl(columns, query, writer, chosen, plain),
             *tools,
-            *_of_cut(columns, query, writer, chosen, plain),
-            *_of_law(columns, writer, plain, chosen, step, values["kl"]),
+            *of_cut(columns, query, writer, chosen, plain),
+            *of_law(columns, writer, plain, chosen, step, values["kl"]),
         ),
         estimator=query.estimator or (chosen.key.estimator if chosen.key else ""),
         mean_over=_mean_over(query, chosen.key, bool(tools)),
@@ -205,43 +203,7 @@ def _mean_over(query: LogQuery, key: KLKey | None, tools: bool) -> str:
     return "own tokens" if tools and mean in ("", "tokens") else mean
 
 
-def _with_tools(
-    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen, plain: dict[str, str]
-) -> list[str]:
-    """Say so where the lengths of a log count what tools wrote beside what the policy wrote."""
-    if trainer is None or chosen.unit != "token" or query.length is not None:
-        return []
-    for key in trainer.turns:
-        turns = columns.numbers(plain[key]) if key in plain else np.zeros(0)
-        if turns.size and np.nanmax(turns, initial=0.0) > _SINGLE_TURN:
-            said = (
-                f"Conversations have up to {np.nanmax(turns):.3g} messages ({plain[key]!r}): {chosen.length!r} counts "
-                "the tokens of tools too, and the KL is a mean over those of the policy alone, so their product is not "
-                "the KL. Give the mean number of the policy's own tokens (length)."
-            )
-            return [said]
-    return []
-
-
-def _of_cut(
-    columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen, plain: dict[str, str]
-) -> list[str]:
-    """Say so where cut responses may be in the mean length but not in the KL."""
-    if trainer is None or chosen.unit != "token" or query.length is not None:
-        return []
-    key = next((plain[name] for name in trainer.cut if name in plain), None)
-    part = np.nanmax(columns.numbers(key), initial=0.0) if key is not None else 0.0
-    if key is None or not part > 0.0:
-        return []
-    said = (
-        f"Up to {100.0 * part:.2g} % of a step's responses were cut at the largest length ({key!r}). Where the trainer "
-        "masks these (mask_truncated_completions), the KL is a mean over the others alone, also 0 where none is left, "
-        "and times the mean length of all it is not the run's KL: then take responses with their log-probabilities."
-    )
-    return [said]
-
-
-def _recognised(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen) -> str:
+def _recognised(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen, times: str | None) -> str:
     """Say what was recognised, in which unit its KL is and why."""
     whose = f"keys of {trainer.name}" if trainer and trainer.name else "keys of no known trainer"
     estimator = query.estimator or (chosen.key.estimator if chosen.key else "")
@@ -250,65 +212,9 @@ def _recognised(columns: Columns, query: LogQuery, trainer: Trainer | None, chos
     if trainer and chosen.key and chosen.key.unit and chosen.key.unit != chosen.unit:
         told += f", though {trainer.name} logs it per {chosen.key.unit}"
     length = f", the mean length is {chosen.length!r}" if isinstance(chosen.length, str) else ""
+    length += f" times {times!r}" if length and times else ""
     step = f"the step is {chosen.step!r}" if chosen.step else "there is no step, so rows are counted"
     return (
         f"Recognised: {columns.kind}, {whose}. The KL is {chosen.kl!r}, in nats per {chosen.unit}{kind}, {told}; the "
         f"reward is {chosen.reward!r}{length}, {step}."
     )
-
-
-def _of_law(
-    columns: Columns, trainer: Trainer | None, plain: dict[str, str], chosen: Chosen, step: FloatArray, kl: FloatArray
-) -> list[str]:
-    """Say what the log tells of log-probabilities that are not of the law that sampled, or not of the base's."""
-    said = []
-    key = next((plain[name] for name in (trainer.mismatch if trainer else ()) if name in plain), None)
-    apart = np.abs(columns.numbers(key)) if key is not None and key != chosen.kl else np.zeros(0)
-    apart, known = apart[np.isfinite(apart)], np.abs(kl[np.isfinite(kl)])
-    if apart.size and known.size and chosen.unit == "token" and apart.mean() > _APART * known.mean() > 0.0:
-        said.append(
-            f"The engine that sampled and the trainer that scored differ by {apart.mean():.2g} nats per token "
-            f"({key!r}), where the KL is {known.mean():.2g} per token on average: the KL is that of the trainer's law, "
-            "and the responses were drawn from another (precision, temperature, top-k or top-p)."
-        )
-    first = step.size > 1 and 0.0 <= step[0] <= 1.0 and chosen.step is not None
-    if trainer is not None and trainer.marks and first and kl[0] > _AT_START[chosen.unit]:
-        said.append(
-            f"At step {step[0]:g} the KL is {kl[0]:.2g} nats per {chosen.unit} already. Before the first update it "
-            "must be 0: unless this step made several, policy and base are scored differently (temperature, dropout, "
-            "precision, template), or the run did not begin at its base."
-        )
-    return said
-
-
-def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: Chosen) -> list[str]:
-    """Say so where another column may be the KL as well, and is another number."""
-    if query.kl is not None or trainer is None:
-        return []
-    before = prefixes(query.evaluation)
-    names = dict.fromkeys(prefix + one.name for one in trainer.kl if one.unit == chosen.unit for prefix in before)
-    if not trainer.marks:  # nobody's: any column that is called a KL
-        names = dict.fromkeys(called_kl(columns.names))
-    taken, said = columns.bounded(chosen.kl), list[str]()
-    for name in names:
-        if name in (chosen.kl, chosen.reward, chosen.step, chosen.length) or name not in columns.names:
-            continue
-        try:
-            other = columns.bounded(name)
-        except InputError:  # of text, say: not a KL, and not asked for
-            continue
-        both = np.isfinite(other) & np.isfinite(taken)
-        if not other[both].any():  # written where it is not measured
-            continue
-        means = (float(other[both].mean()), float(taken[both].mean())) if both.any() else (0.0, 0.0)
-        if abs(means[0] - means[1]) > _SAME * max(map(abs, means)):
-            said.append(
-                f"{name!r} may be meant as well: it averages {means[0]:.3g} where {chosen.kl!r}, which was taken, "
-                f"averages {means[1]:.3g}; name the one that is the KL to the base (kl)."
-            )
-    return said
-
-
-def _of_reward(trainer: Trainer | None, plain: dict[str, str], chosen: Chosen) -> list[str]:
-    said = trainer.reward_notes if trainer else {}
-    return [note for key, note in said.items() if plain.get(key) == chosen.reward]

@@ -13,12 +13,12 @@ from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.log_format import LogQuery, no_length
 from alignlib.training.logs.trainers import KLKey, Trainer
 
-__all__ = ["ADVICE", "Chosen", "called_kl", "choose_columns", "plain_names", "prefixes"]
+__all__ = ["ADVICE", "PREFERENCE", "Chosen", "called_kl", "choose_columns", "plain_names", "prefixes"]
 
 _PREFIXES = ("", "train/", "Train/", "train_")
 _EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
 _STEPS = ("train/global_step", "global_step", "step", "training/global_step", "_step", "Step")
-_PREFERENCE = {"logps/chosen", "rewards/chosen"}
+PREFERENCE = {"logps/chosen", "rewards/chosen"}
 _NO_KL = {  # beside "kl": of another policy than the base, or no KL at all
     "ppo", "old", "policykl", "coefficient", "controller", "target", "std", "min", "max", "timestamp", "corr",
     "mismatch", "sqrt",
@@ -169,7 +169,7 @@ class _Choice:
         if self.query.kl is not None:
             return self.query.kl, next((one for one in keys if self.plain.get(one.name) == self.query.kl), None)
         held = [one for one in keys if one.name in self.plain]
-        if _PREFERENCE & set(self.plain):
+        if PREFERENCE & set(self.plain):
             held = [one for one in held if one.unit == "sequence"]  # what online DPO logs; KTO's 'kl' is none
         if not held:
             raise InputError(self._no_kl())
@@ -186,7 +186,7 @@ class _Choice:
 
     def _no_kl(self) -> str:
         where = f"evaluations of {self._path} log" if self.query.evaluation else f"{self._path} logs"
-        if _PREFERENCE & set(self.plain):
+        if PREFERENCE & set(self.plain):
             return (
                 f"{self._path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
                 f"policy to the base (KTO's 'kl' is another quantity), nor a reward of its responses; {ADVICE}."

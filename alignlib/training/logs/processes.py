@@ -11,6 +11,7 @@ from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.training.logs.columns import Columns
+from alignlib.training.logs.steps import means_of
 from alignlib.training.policy_kl.response_names import PROCESSES
 
 __all__ = ["mean_of_processes", "process_of_rows"]
@@ -72,7 +73,11 @@ def process_of_rows(
 
 
 def mean_of_processes(
-    step: FloatArray, run: npt.NDArray[np.object_], values: Mapping[str, FloatArray], why: str
+    step: FloatArray,
+    run: npt.NDArray[np.object_],
+    values: Mapping[str, FloatArray],
+    why: str,
+    weights: Mapping[str, str] | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray], str]:
     """Return a row for each step of each run, the mean of those of its processes, and a note.
 
@@ -84,6 +89,8 @@ def mean_of_processes(
         What belongs to a row; NaN where missing.
     why : str
         What showed that there are several processes.
+    weights : mapping of str to str, optional
+        By which of the values another is weighted.
 
     Returns
     -------
@@ -108,12 +115,7 @@ def mean_of_processes(
     for name in dict.fromkeys(run.tolist()):
         mine = np.flatnonzero(run == name)
         at, group = np.unique(step[mine], return_inverse=True)
-        held = {}
-        for what, column in values.items():
-            known = ~np.isnan(column[mine])
-            number = np.bincount(group[known], minlength=at.size)
-            total = np.bincount(group[known], column[mine][known], at.size)
-            held[what] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+        held = means_of(group, {what: column[mine] for what, column in values.items()}, weights)
         parts.append((name, at, held))
     whose = np.empty(sum(at.size for _, at, _ in parts), dtype=object)
     whose[:] = [name for name, at, _ in parts for _ in range(at.size)]

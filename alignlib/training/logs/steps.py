@@ -10,7 +10,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted as count
 
-__all__ = ["in_order", "latest", "no_order", "one_a_step", "ran_back"]
+__all__ = ["in_order", "latest", "means_of", "no_order", "one_a_step", "ran_back"]
 
 _MOST_RESUMES = 0.1  # of the rows: steps that fall more often are not in order at all
 
@@ -23,6 +23,7 @@ def in_order(
     counted: bool = True,
     sparse: bool = True,
     epoch: FloatArray | None = None,
+    weights: Mapping[str, str] | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray], list[str]]:
     """Return step, run and values with a row for each step of each run, and what was done.
 
@@ -42,6 +43,8 @@ def in_order(
         Whether rows that hold neither KL nor reward logged something else, and are left out.
     epoch : array, (m,), optional
         How far training was, where ``step`` only counts the rows: after a resume it runs back.
+    weights : mapping of str to str, optional
+        By which of the values another is weighted where rows of one step are averaged.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def in_order(
     step = step.copy()
     for name in dict.fromkeys(run[rows].tolist()):
         mine = rows[run[rows] == name]
-        mine, more, said = one_a_step(step, mine, held, sparse=sparse)
+        mine, more, said = one_a_step(step, mine, held, sparse=sparse, weights=weights)
         joined += more
         notes += said
         falls = np.flatnonzero(np.diff(step[mine]) <= 0.0) + 1
@@ -104,7 +107,12 @@ def in_order(
 
 
 def one_a_step(
-    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray], *, sparse: bool
+    step: FloatArray,
+    mine: npt.NDArray[np.intp],
+    held: dict[str, FloatArray],
+    *,
+    sparse: bool,
+    weights: Mapping[str, str] | None = None,
 ) -> tuple[npt.NDArray[np.intp], int, list[str]]:
     """Turn a log around that is written backwards, and join or average what belongs to one step, in ``held``.
 
@@ -121,6 +129,8 @@ def one_a_step(
         KL, reward and whatever else belongs to a row; NaN where missing.
     sparse : bool
         Whether rows that hold neither KL nor reward are left out.
+    weights : mapping of str to str, optional
+        By which of the values another is weighted where rows are averaged.
 
     Returns
     -------
@@ -135,7 +145,7 @@ def one_a_step(
     mine, joined = _join(step, mine, held)
     if sparse:
         mine = mine[~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine])]
-    mine, averaged = _average(step, mine, held)
+    mine, averaged = _average(step, mine, held, weights)
     return mine, joined, [*notes, *averaged, *_count_on(step, mine, held["kl"])]
 
 
@@ -240,7 +250,7 @@ def _join(
 
 
 def _average(
-    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray]
+    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray], weights: Mapping[str, str] | None
 ) -> tuple[npt.NDArray[np.intp], list[str]]:
     """Average neighbouring rows of one step where many are, in ``held``; return the rows that are left, and a note."""
     same = np.diff(step[mine]) == 0.0
@@ -248,16 +258,50 @@ def _average(
         return mine, []
     group = np.cumsum(np.append(True, ~same)) - 1
     last = mine[np.append(~same, True)]
-    for one in held.values():
-        known = ~np.isnan(one[mine])
-        number = np.bincount(group[known], minlength=last.size)
-        total = np.bincount(group[known], one[mine][known], last.size)
-        one[last] = np.where(number > 0, total / np.maximum(number, 1), np.nan)
+    for name, mean in means_of(group, {name: one[mine] for name, one in held.items()}, weights).items():
+        held[name][last] = mean
     said = (
         f"Averaged: {count(mine.size, 'row')} to {last.size}, for many have the step of the one before. If these are "
         "several runs or seeds, name the column that tells them apart (run)."
     )
     return last, [said]
+
+
+def means_of(
+    group: npt.NDArray[np.intp], values: Mapping[str, FloatArray], weights: Mapping[str, str] | None = None
+) -> dict[str, FloatArray]:
+    """Return the means of groups of rows, of those that hold a number; NaN where none does.
+
+    A KL per token is weighted by the length: so the mean of the products is the product of the means.
+
+    Parameters
+    ----------
+    group : array of int (m,)
+        The group of each row.
+    values : mapping of arrays (m,)
+        NaN where missing.
+    weights : mapping of str to str, optional
+        By which of the values another is weighted, in groups in which all rows hold both.
+
+    Examples
+    --------
+    >>> kl, length = np.array([1.0, 4.0]), np.array([30.0, 10.0])
+    >>> means_of(np.array([0, 0]), {"kl": kl, "length": length}, {"kl": "length"})["kl"].tolist()
+    [1.75]
+    """
+    size = int(group.max(initial=-1)) + 1
+    found = {}
+    for name, one in values.items():
+        weight = np.ones(one.size)
+        if weights and weights.get(name) in values:
+            by = values[weights[name]]
+            lacks = np.bincount(group, ~(np.isfinite(one) & np.isfinite(by) & (by > 0.0)), size) > 0.0
+            weight = np.where(lacks[group], 1.0, by)
+        known = ~np.isnan(one)
+        total = np.bincount(group[known], weight[known], size)
+        sums = np.bincount(group[known], (weight * one)[known], size)
+        found[name] = np.where(total > 0.0, sums / np.where(total > 0.0, total, 1.0), np.nan)
+    return found
 
 
 def latest(step: FloatArray) -> npt.NDArray[np.bool_]:

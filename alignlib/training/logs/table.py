@@ -27,7 +27,7 @@ from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
 __all__ = ["find_table", "read_table"]
 
-_ANYBODY = Trainer("", (), (KLKey("kl", "", ""),), ("reward",), step=("step",))
+_ANYBODY = Trainer("", (), (KLKey("kl", "", ""),), ("reward",), length=("n_tokens",), step=("step",))
 _RUNS = ("run_name", "run_id", "Run")  # as trackers name them
 _ANY_RUNS = ("run", *_RUNS)
 _TEXTS = {".log", ".out"}  # as what a console printed is called

@@ -77,6 +77,8 @@ class Trainer:
         Keys of how far the engine that samples and the trainer are apart, in nats per token.
     turns : tuple of str
         Keys of how many messages a conversation has, two in a single turn: of more, lengths count tools' tokens too.
+    turns_each : tuple of str
+        Keys of how many turns a response has, where ``length`` counts the tokens of one turn.
     cut : tuple of str
         Keys of the part of responses that were cut at the largest length, which may be left out of the KL.
     reward_notes : mapping
@@ -99,6 +101,7 @@ class Trainer:
     reward_notes: Mapping[str, str] = field(default_factory=dict)
     weak: tuple[str, ...] = ()
     cut: tuple[str, ...] = ()
+    turns_each: tuple[str, ...] = ()
 
     def known(self) -> set[str]:
         """Return every key that this trainer writes and we know."""

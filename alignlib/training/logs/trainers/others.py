@@ -13,9 +13,9 @@ register(
         name="Open Instruct",
         marks=("objective/kl_avg", "objective/kl0_avg", "objective/verifiable_reward", "val/sequence_lengths"),
         kl=(
+            KLKey("objective/kl", "sequence", "Open Instruct sums log-ratios over a response", "k1"),
             KLKey("objective/kl_avg", "token", "Open Instruct averages over tokens", "k1", "tokens"),
             KLKey("objective/kl0_avg", "token", "Open Instruct averages over tokens", "k1", "tokens"),
-            KLKey("objective/kl", "sequence", "Open Instruct sums log-ratios over a response", "k1"),
         ),
         reward=("scores", "objective/scores", "objective/verifiable_reward"),
         length=("val/sequence_lengths",),
@@ -84,6 +84,7 @@ register(
         kl=(KLKey("kl_policy_base", "token", "the cookbook divides by the number of sampled tokens", "k1", "tokens"),),
         reward=("env/all/reward/total",),
         length=("env/all/ac_tokens_per_turn",),
+        turns_each=("env/all/turns_per_episode",),
         step=("progress/batch", "step"),
         other_kl={
             "optim/kl_sample_train_v1": "the distance between the sampling engine and the trainer",
