@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pyarrow.parquet as pq
@@ -17,8 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
+from alignbook import rerun
 from alignbook.page import write_page
 from alignbook.project import Project
+from alignlib._core.claims import claimed
 from alignlib.answers.output.render import schema
 from alignlib.cli.main import main
 from tests.small_project import GOOD, ROOT, make_project, plain
@@ -203,7 +205,7 @@ def test_a_failing_notebook_leaves_the_output_alone(project: Project) -> None:
     nbformat.validate(nbformat.read("out.failed-2.ipynb", as_version=4))
 
 
-def test_nothing_is_replaced_unasked(project: Project) -> None:
+def test_nothing_is_replaced_unasked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("out.ipynb", "out.html"):
         Path(name).write_text("mine")
         result = alignlib("run", "roots", "-o", "out.ipynb", "--html")
@@ -211,8 +213,44 @@ def test_nothing_is_replaced_unasked(project: Project) -> None:
         assert result.stderr == f"Error: {name} exists; choose another output, or pass --force to replace it.\n"
         Path(name).unlink()
     Path("out.ipynb").write_text("mine")
+    found = rerun.show
+
+    def crate_is_made(runs: Any, names: list[str]) -> Any:
+        Path("cr").mkdir()
+        return kept.setdefault("runs", list(found(runs, names)))
+
+    kept: dict[str, Any] = {}
+    monkeypatch.setattr(rerun, "show", crate_is_made)
+    result = alignlib("run", "sums", "-o", "out.ipynb", "--force", "--crate", "cr")
+    assert (result.exit_code, Path("out.ipynb").read_text()) == (2, "mine"), "another took one place: none is taken"
+    monkeypatch.setattr(rerun, "show", lambda runs, names: kept["runs"])
     assert alignlib("run", "sums", "-o", "out.ipynb", "--force").exit_code == 0
     assert nbformat.read("out.ipynb", as_version=4).cells
+
+
+@pytest.mark.parametrize(
+    ("output", "arguments"),
+    [
+        ("out.ipynb", ["run", "roots", "-o", "out.ipynb", "--force"]),
+        ("out.html", ["run", "roots", "-o", "out.ipynb", "--html", "--force"]),
+        ("cr", ["run", "roots", "-o", "out.ipynb", "--crate", "cr"]),
+        ("out.csv", ["sweep", "roots", "--grid", "n=4", "-o", "./out.csv", "--force"]),
+        ("out.parquet", ["frontier", "t.csv", "--reward", "reward", "--summary", "out.parquet"]),
+        ("out.png", ["frontier", "t.csv", "--reward", "reward", "-o", "out.png", "--force"]),
+    ],
+)
+def test_an_output_that_another_command_makes_is_not_made_twice(
+    project: Project, output: str, arguments: list[str]
+) -> None:
+    Path("t.csv").write_text("prompt_id,reward\n" + "".join(f"{k // 8},{k * k % 7}\n" for k in range(64)))
+    Path(f".{output}.alignlib-claim").touch()  # a killed one left it
+    before = sorted(Path().iterdir())
+    with claimed(Path(output)):
+        result = alignlib(*arguments)
+        assert result.exit_code == 2
+        assert f"Another process is at work on {Path(output).resolve()}; wait for it" in result.stderr
+    assert sorted(Path().iterdir()) == [path for path in before if path.suffix != ".alignlib-claim"]
+    assert [path.name for path in Path().glob(".*.alignlib-claim")] == []
 
 
 FILLS = plain(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from alignlib._core.claims import claimed
 from alignlib._core.errors import InputError
 from alignlib._core.names import spelled, spelled_whole
 from alignlib.cli._bad_input import BadInput
@@ -27,6 +28,7 @@ __all__ = [
     "Whole",
     "bounded_option",
     "budget_option",
+    "claim",
     "draws_seed_option",
     "form_options",
     "json_option",
@@ -330,6 +332,22 @@ budget_option = option(
     argument={"budget='per_prompt'": "--budget per-prompt"},
     help="Whether a KL budget holds on average over prompts, or on every prompt.",
 )
+
+
+def claim(*paths: Path | None) -> None:
+    """Keep other commands from making the same outputs until this one ends.
+
+    Parameters
+    ----------
+    *paths : Path, optional
+        What it is to make.
+
+    Raises
+    ------
+    InputError
+        Where another is at work on one of them.
+    """
+    click.get_current_context().with_resource(claimed(*(path for path in paths if path is not None)))
 
 
 def form_options(command: F) -> F:

@@ -16,7 +16,7 @@ import click
 from alignlib._core.files import check_new
 from alignlib._core.safe_text import for_terminal
 from alignlib.cli._command import option
-from alignlib.cli._options import Output
+from alignlib.cli._options import Output, claim
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,6 +65,7 @@ def check_picture(picture: Path | None, force: bool, read: Sequence[Path]) -> No
         The files that the answer is made of.
     """
     if picture is not None:
+        claim(picture)
         check_new(picture, force, list(read))
 
 

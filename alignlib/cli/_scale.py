@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from alignlib._core.safe_text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
-from alignlib.cli._options import NUMBER, Output, Whole
+from alignlib.cli._options import NUMBER, Output, Whole, claim
 from alignlib.cli._progress import Progress
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ class Scale:
         if self.summary is not None:
             from alignlib._core.files import check_new
 
+            claim(self.summary)
             check_new(self.summary, force, [table] if table.is_file() else [])
             if _within(self.summary, where):
                 raise BadInput(f"--summary {self.summary} would be a part of {where} itself; write it elsewhere.")

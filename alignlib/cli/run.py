@@ -18,7 +18,7 @@ from alignlib.cli._notebooks import (
     notebook_words,
     say_other_clone,
 )
-from alignlib.cli._options import Output
+from alignlib.cli._options import Output, claim
 
 if TYPE_CHECKING:
     from alignbook.project import Notebook
@@ -119,6 +119,7 @@ def command(
     # Here, not above: Jupyter takes a second that `--list` need not wait for.
     from alignbook.rerun import check_outputs, rerun
 
+    claim(output, output.with_suffix(".html") if html else None, crate)
     check_outputs(notebook, values, output, html=html, force=force, crate=crate)
     good = rerun(project, notebook, values, output, html=html, force=force, crate=crate)
     if not good:

@@ -26,7 +26,7 @@ from alignlib.cli._notebooks import (
     say_other_clone,
     workers_option,
 )
-from alignlib.cli._options import Output
+from alignlib.cli._options import Output, claim
 
 if TYPE_CHECKING:
     from alignbook.runner import Job, Run
@@ -85,6 +85,7 @@ def command(
     check_names(notebook, more, grid)
     points = sweep.grid(notebook, grid, [*pairs, *more], Path.cwd())
     check_output(output, project, ".csv", ".parquet")
+    claim(output)
     check_new(output, force)
     kept = output.parent / f".{output.name}.kept"
     check_place(kept, folder=True)
@@ -106,7 +107,13 @@ def command(
             how = "done" if row["failed"] is None else f"failed, {row['failed']}"
             click.echo(for_terminal(f"{len(rows)} of {len(points)}: {said}: {how} in {row['seconds']:.1f} s"), err=True)
     found = [rows[place] for place in sorted(rows)]
-    _write(found, sweep.columns(found), output, force)
+    try:
+        _write(found, sweep.columns(found), output, force)
+    except FileExistsError as error:
+        raise BadInput(
+            f"{output} has been made by another program meanwhile; move it away, or add --force, and give the same "
+            f"command: what has run is kept in {kept}."
+        ) from error
     click.echo(for_terminal(f"Wrote {output}"))
     failed = [place for place in sorted(rows) if rows[place]["failed"] is not None]
     if not failed:

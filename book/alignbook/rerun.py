@@ -46,21 +46,23 @@ def check_outputs(
     InputError
         With a sentence that names what is in the way.
     """
-    for path in (output, output.with_suffix(".html")) if html else (output,):
-        check_new(path, force)
     check_place(output.with_suffix(".failed-9.ipynb"))  # the longest name that may be needed
-    if crate is not None:
-        if crate.resolve() in (output.resolve(), output.with_suffix(".html").resolve()):
-            raise InputError(
-                f"crate must lie beside the output, {crate}, not be it; name another place.", argument="crate"
-            )
-        check_crate(crate)
+    if crate is not None and crate.resolve() in (output.resolve(), output.with_suffix(".html").resolve()):
+        raise InputError(f"crate must lie beside the output, {crate}, not be it; name another place.", argument="crate")
+    _check_free(output, html=html, force=force, crate=crate)
     for _, folder in _folders(notebook, values):
         inputs = [
             Path(str(values[name])) for name, p in notebook.parameters.items() if p.range.file and values.get(name)
         ]
         for table in [*inputs, None]:
             check_folder(folder, force, table)
+
+
+def _check_free(output: Path, *, html: bool, force: bool, crate: Path | None) -> None:
+    for path in (output, output.with_suffix(".html")) if html else (output,):
+        check_new(path, force)
+    if crate is not None:
+        check_crate(crate)
 
 
 def rerun(
@@ -95,6 +97,7 @@ def rerun(
         return False
     for _, folder in _folders(notebook, values):
         click.echo(for_terminal(f"Wrote {folder}"))
+    _check_free(output, html=html, force=force, crate=crate)  # all, before the first is replaced
     write_whole(output, text, replace=force)
     click.echo(for_terminal(f"Wrote {output}"))
     if html:
