@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from alignlib._core.errors import InputError
 from alignlib.lm.charge import ESTIMATORS, Charge, expected_update, n_tokens, token_log_ratios
 from alignlib.lm.charged_policies import at_rest, best_responses, driven, wasted_kl
 from alignlib.lm.experiment.fixed_points import fixed_point
 from alignlib.lm.next_laws import log_next_laws, log_sequences
 from alignlib.lm.space import ResponseSpace
+from alignlib.training.policy_kl.estimators import k2
 from tests.updates import largest
 
 SPACE = ResponseSpace(n_content=2, length=3)
@@ -240,3 +242,15 @@ def test_what_k3_charges_for_a_response_too_unlikely_for_a_float_is_what_the_bas
     )
     sign = -1.0 if place == "reward" else 1.0
     np.testing.assert_allclose(step, [[[-0.05 * sign, 0.05 * sign]]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("least", [-np.inf, np.nan, -1e200])
+def test_a_response_without_a_chance_is_refused(least: float) -> None:
+    """Logits give every response one; the square of its log-ratio would be no float."""
+    law = np.zeros((1, SPACE.size)) - np.log(SPACE.size)
+    gone = law.copy()
+    gone[0, 1] = least
+    for name, pair in (("log_policy", (gone, law)), ("log_base", (law, gone))):
+        with pytest.raises(InputError, match=f"{name} must be at least -1e.150 nats everywhere, .* a small one"):
+            expected_update(*pair, np.zeros_like(law), SPACE, 0.1, Charge("k2", "reward"))
+    assert k2(1e200) == np.inf

@@ -19,6 +19,7 @@ __all__ = ["ESTIMATORS", "PLACES", "Charge", "expected_update", "n_tokens", "tok
 
 ESTIMATORS = ("k1", "k2", "k3", "k3_ratio")
 PLACES = ("reward", "loss")
+_LEAST = -1e150  # nats, of which the square is a float
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,12 @@ def expected_update(
     charge : Charge
         Where and how it is charged.
 
+    Raises
+    ------
+    InputError
+        If a response has no chance, or one below e^-1e150: what logits move has some everywhere, and squares have an
+        end.
+
     Examples
     --------
     >>> from alignlib.lm.space import ResponseSpace
@@ -186,6 +193,14 @@ def expected_update(
     >>> step[0].round(6).tolist()
     [[[-0.25, 0.25]]]
     """
+    for name, law in (("log_policy", log_policy), ("log_base", log_base)):
+        least = float(np.min(law))
+        require(
+            least >= _LEAST,
+            f"{name} must be at least {_LEAST:.0e} nats everywhere, for logits give every response a chance; got "
+            f"{least:g}. Give that response a small one.",
+            name,
+        )
     token, chosen = token_log_ratios(log_policy, log_base, space)
     whole = (log_policy - log_base)[..., None]
     log_prob, prob, ratio = log_policy[..., None], np.exp(log_policy), token if charge.per_token else whole

@@ -6,6 +6,7 @@ has no place, and imports what that config names.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -174,6 +175,7 @@ def put_on(
             f"{role}={name} has its weights in {_PICKLED}, which may hold code and is not read; save it again where it "
             f"was trained, as {_WEIGHTS} (save_pretrained)."
         )
+    own, tables = set(model.state_dict()), _embeddings(model)
     try:
         info = model.load_adapter(name, dtype=dtype)
     except Exception as error:  # the libraries below raise errors of every kind
@@ -214,7 +216,71 @@ def put_on(
                 f"{role}={name} holds {key}, which its base lacks, but {_CONFIG} does not name it; add "
                 f"{module!r} to modules_to_save there."
             )
+    _check_own(own & {_whole(key) for key in held}, tables, name, role)
     return lacking
+
+
+def _embeddings(model: PreTrainedModel) -> dict[str, int]:
+    """Return the weights of a model's embeddings by name, and which object each is: tied ones are one."""
+    get_ends = [getattr(model, name, None) for name in ("get_input_embeddings", "get_output_embeddings")]
+    ends = {id(get()) for get in get_ends if get is not None}
+    return {f"{key}.weight": id(part.weight) for key, part in model.named_modules() if id(part) in ends}
+
+
+def _check_own(brought: Collection[str], embeddings: dict[str, int], name: str, role: str) -> None:
+    """Refuse weights of the base in an adapter's file, but those that its config names and whole embeddings.
+
+    Of tied embeddings, which are one weight under two names, both are to be there and the same.
+    """
+    path = _config_path(name)
+    if path is None or not brought:
+        return
+    config = json.loads(path.read_text(encoding="utf-8"))
+    saved, biases = config.get("modules_to_save") or (), config.get("bias", "none") != "none"
+    named = {
+        key
+        for key in brought
+        if any(layer.endswith(tuple(saved)) for layer in _layers_of(key)) or (biases and key.endswith("bias"))
+    }
+    whole, others = sorted({*brought} - named), sorted({*brought} - named - {*embeddings})
+    if others:
+        raise InputError(
+            f"{role}={name} holds {others[0]}{_and_more(others)}, a weight of its base that {_CONFIG} does not name; "
+            f"name its layer in modules_to_save there, or take it out of {_WEIGHTS}."
+        )
+    tied = len(set(embeddings.values())) < len(embeddings)
+    if whole and tied and not _the_same(path.parent / _WEIGHTS, embeddings):
+        raise InputError(
+            f"{role}={name} holds {whole[0]}, and its base has one weight for {' and '.join(sorted(embeddings))}; both "
+            "are to be there and the same: save the adapter again where it was trained (save_embedding_layers=True)."
+        )
+
+
+def _layers_of(key: str) -> list[str]:
+    """Return the parts of a model that a weight lies in, the innermost last.
+
+    >>> _layers_of("h.0.norm.weight")
+    ['h', 'h.0', 'h.0.norm']
+    """
+    return list(itertools.accumulate(key.split(".")[:-1], lambda outer, inner: f"{outer}.{inner}"))
+
+
+def _the_same(path: Path, places: Collection[str]) -> bool:
+    """Whether the weights of these places are all in a file, and the same."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        found = [file.get_tensor(one) for one in file.keys() if _whole(_in_model(one)) in places]  # noqa: SIM118
+    return len(found) == len(places) and all(one.equal(found[0]) for one in found)
+
+
+def _whole(name: str) -> str:
+    """Return what a weight that an adapter lies on is called in the model without it.
+
+    >>> _whole("h.0.c_attn.base_layer.bias")
+    'h.0.c_attn.bias'
+    """
+    return name.replace(".base_layer.", ".")
 
 
 def _held(name: str, role: str) -> set[str]:

@@ -18,7 +18,15 @@ from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib.tables import short
 
-__all__ = ["check_counts", "check_files", "check_folder", "check_name", "check_shards", "refuse_named_code"]
+__all__ = [
+    "check_counts",
+    "check_files",
+    "check_folder",
+    "check_name",
+    "check_shards",
+    "names_in",
+    "refuse_named_code",
+]
 
 _NAMES_CODE = ("attn_implementation", "attn_implementation_internal", "experts_implementation", "kernel_config")
 _COUNTS = re.compile(r"(?:layers?|blocks?|experts?|labels|heads?|depths?)$")  # keys of a config for numbers of parts
@@ -178,13 +186,27 @@ def _counts(config: object) -> Iterator[tuple[str, int]]:
 
 
 def _held_weights(folder: Path) -> int:
-    """Return how many tensors the safetensors of a folder name; their headers alone are read."""
-    count = 0
-    for path in folder.glob("*.safetensors"):
-        with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            count += len(json.loads(file.read(min(size, _LONGEST_HEADER))))
-    return count
+    """Return how many tensors the safetensors of a folder name."""
+    return sum(len(names_in(path)) for path in folder.glob("*.safetensors"))
+
+
+def names_in(path: Path) -> list[str]:
+    """Return what the weights in a file of safetensors are called; its header alone is read.
+
+    Parameters
+    ----------
+    path : Path
+        The file. Of one that cannot be read nothing is returned: it is refused elsewhere.
+
+    Examples
+    --------
+    >>> names_in(Path("nowhere.safetensors"))
+    []
+    """
+    with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return [str(key) for key in json.loads(file.read(min(size, _LONGEST_HEADER))) if key != "__metadata__"]
+    return []
 
 
 def _named_code(config: object) -> tuple[str, str] | None:

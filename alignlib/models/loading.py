@@ -17,6 +17,7 @@ from alignlib.models.adapters import BASE, base_of, naming_the_base, put_on
 from alignlib.models.folder_checks import check_folder
 from alignlib.models.loaded import Loaded
 from alignlib.models.tokenising import check_tokenizer
+from alignlib.models.weight_names import check_places, check_saved_once
 from alignlib.tables import short
 
 if TYPE_CHECKING:
@@ -251,6 +252,7 @@ def _weights(
     kind: type[AutoClass], name: str, dtype: torch.dtype, role: str, remote_code: bool
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Load a whole model, and name the weights that its files do not hold."""
+    names = check_saved_once(name, role)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
@@ -259,12 +261,15 @@ def _weights(
             )
     except Exception as error:  # the libraries below raise errors of every kind, some their own
         raise _cannot_load(name, role, kind, error) from error
-    left_out = _layers_left_out(model.state_dict(), info["unexpected_keys"])
+    held, unused = model.state_dict(), sorted(info["unexpected_keys"])
+    left_out = _layers_left_out(held, unused)
     if left_out:
         raise InputError(
             f"{role}={name} holds weights of {left_out[0]}, a layer that its config leaves out; the model would be "
             "another one: correct the number of layers in config.json."
         )
+    modules = {key for key, _ in model.named_modules()}
+    check_places(names, held, modules, unused, model.base_model_prefix, f"{role}={name}")
     return model, tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
 
 

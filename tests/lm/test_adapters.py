@@ -122,6 +122,52 @@ def test_the_weights_of_an_adapter_are_those_that_it_names(
         assert put_on() == ("score.weight",)  # which is said where the model is loaded
 
 
+class Tied(Base):
+    """Two embeddings that are one weight, and a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wte, self.head, self.ln_f = torch.nn.Embedding(3, 2), torch.nn.Linear(2, 3), torch.nn.LayerNorm(2)
+        self.head.weight = self.wte.weight
+
+    def get_input_embeddings(self) -> torch.nn.Module:
+        return self.wte
+
+    def get_output_embeddings(self) -> torch.nn.Module:
+        return self.head
+
+
+@pytest.mark.parametrize(
+    ("held", "config", "said"),
+    [
+        ({"wte.weight": 1.0}, {}, "holds wte.weight, and its base has one weight for head.weight and wte.weight; both"),
+        ({"head.weight": 1.0}, {}, "holds head.weight, and its base has one weight for"),
+        ({"wte.weight": 1.0, "head.weight": 2.0}, {}, "both are to be there and the same"),
+        ({"wte.weight": 1.0, "head.weight": 1.0}, {}, ""),
+        ({"wte.weight": 1.0}, {"modules_to_save": ["wte"]}, ""),
+        ({"ln_f.weight": 1.0}, {"modules_to_save": ["_f"]}, ""),  # by the end of the name, as the library does
+        ({"ln_f.weight": 1.0}, {}, "holds ln_f.weight, a weight of its base that adapter_config.json does not name"),
+        ({"ln_f.base_layer.bias": 1.0}, {"bias": "all"}, ""),
+        ({"ln_f.base_layer.bias": 1.0}, {"bias": "none"}, "holds ln_f.bias, a weight of its base"),
+    ],
+    ids=str,
+)
+def test_weights_of_the_base_are_named_or_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: dict[str, float], config: dict[str, Any], said: str
+) -> None:
+    """The library would replace one of two that are one, or a layer of the base that nothing speaks of."""
+    monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    weights = {f"{B}{A}.weight": torch.zeros(1), **{f"{B}{key}": torch.full((3, 2), x) for key, x in held.items()}}
+    save_file(weights, tmp_path / "adapter_model.safetensors")
+    put_on = partial(adapters.put_on, Tied(), str(tmp_path), "model", torch.float32, [])  # type: ignore
+    if said:
+        with pytest.raises(InputError, match=said):
+            put_on()
+    else:
+        assert put_on() == ()
+
+
 def test_an_adalora_is_named_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in its config is to be corrected."""
     monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")

@@ -88,7 +88,8 @@ def k2(log_ratio: npt.ArrayLike) -> FloatOrArray:
     Source: the name is Schulman's (2020); the excess is derived in the book.
     """
     values = as_float_array("log_ratio", log_ratio)
-    return like(log_ratio, np.asarray(0.5 * values * values))
+    with np.errstate(over="ignore"):
+        return like(log_ratio, np.asarray(0.5 * values * values))
 
 
 def k3(log_ratio: npt.ArrayLike) -> FloatOrArray:

@@ -1,0 +1,92 @@
+"""Of two weights for one place of a model the library takes either: such folders are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from alignlib._core.errors import InputError
+from alignlib.models.loading import load_language_model
+
+Weights = dict[str, Tensor]
+HEAD, WHOLE = "transformer.", "model.safetensors"
+
+
+def _in_two(folder: Path, weights: Weights, twice: str = "") -> None:
+    names = sorted(weights)
+    parts = {"a.safetensors": names[: len(names) // 2], "b.safetensors": names[len(names) // 2 :]}
+    for part, held in parts.items():
+        save_file({key: weights[key] for key in {*held, twice} - {""}}, folder / part, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": {key: part for part, held in parts.items() for key in held}}
+    (folder / f"{WHOLE}.index.json").write_text(json.dumps(index))
+
+
+def _write(change: Callable[[Weights], Weights]) -> Callable[[Path, Weights], None]:
+    return lambda folder, weights: save_file(change(weights), folder / WHOLE, metadata={"format": "pt"})
+
+
+def _beside(name: str, like: str) -> Callable[[Path, Weights], None]:
+    return _write(lambda weights: {**weights, name: torch.zeros_like(weights[like])})
+
+
+def _twice(folder: Path, weights: Weights) -> None:
+    (folder / WHOLE).unlink()
+    _in_two(folder, weights, f"{HEAD}wpe.weight")
+
+
+def _parts(folder: Path, weights: Weights) -> None:
+    (folder / WHOLE).unlink()
+    _in_two(folder, weights)
+
+
+ATTENTION = "h.0.attn.c_attn"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_parts, ""),
+        (_write(lambda weights: {key.removeprefix(HEAD): one for key, one in weights.items()}), ""),
+        (_beside("score.weight", f"{HEAD}ln_f.weight"), ""),  # the head of another model
+        (
+            _in_two,
+            "holds its weights twice, in model.safetensors and in the files that .* names, such as 'a.safe",
+        ),
+        (_twice, "holds the weight 'transformer.wpe.weight' twice, in a.safetensors and in b.safetensors"),
+        (
+            _beside(f"{ATTENTION}.weight", f"{HEAD}{ATTENTION}.weight"),
+            f"two weights for one place, '{ATTENTION}.weight' and 'transformer.{ATTENTION}.weight'",
+        ),
+        (_beside(f"{HEAD}ln_f.gamma", f"{HEAD}ln_f.weight"), "two weights for one place, 'transformer.ln_f.gamma' and"),
+        (
+            _beside(f"{HEAD}{ATTENTION}.lora_A.weight", f"{HEAD}{ATTENTION}.weight"),
+            "a weight of an adapter, 'transformer.h.0.attn.c_attn.lora_A.weight', that was not merged",
+        ),
+        (
+            _beside(f"{HEAD}wpe.bias", f"{HEAD}ln_f.bias"),
+            "the weight 'transformer.wpe.bias', for which its config has no place in that layer",
+        ),
+    ],
+    ids=range(9),
+)
+def test_a_weight_is_there_once(
+    zoo: dict[str, str], tmp_path: Path, change: Callable[[Path, Weights], None], said: str
+) -> None:
+    """Whole and in parts, in two parts, under two names, or without a place."""
+    folder = tmp_path / "m"
+    shutil.copytree(zoo["gpt2"], folder)
+    change(folder, load_file(folder / WHOLE))
+    load = {"device": torch.device("cpu"), "dtype": torch.float32}
+    if said:
+        with pytest.raises(InputError, match=said):
+            load_language_model(str(folder), **load)  # type: ignore[arg-type]
+        return
+    found, meant = (load_language_model(one, **load).model.state_dict() for one in (str(folder), zoo["gpt2"]))  # type: ignore[arg-type]
+    assert all(found[key].equal(one) for key, one in meant.items())
