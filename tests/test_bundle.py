@@ -268,6 +268,18 @@ def _claim(**values: object) -> Callable[[Path], object]:
     return change
 
 
+def _recorded(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    """Change what the notebook records."""
+
+    def changed(folder: Path) -> None:
+        path = folder / "notebooks" / "01_roots.ipynb"
+        book = json.loads(path.read_text())
+        change(book["metadata"]["alignlib"])
+        path.write_text(json.dumps(book))
+
+    return changed
+
+
 def _crate(**said: object) -> Callable[[Path], object]:
     """Change what the crate says of itself."""
 
@@ -278,6 +290,11 @@ def _crate(**said: object) -> Callable[[Path], object]:
         (folder / MARK).write_text(json.dumps(crate))
 
     return change
+
+
+def _no_script(folder: Path) -> None:
+    text = (folder / MARK).read_text()
+    (folder / MARK).write_text(text.replace('"instrument"', '"instead"'))
 
 
 NO_NOTEBOOK = "notebooks/01_roots.ipynb is no executed notebook of ours"
@@ -293,6 +310,12 @@ NO_NOTEBOOK = "notebooks/01_roots.ipynb is no executed notebook of ours"
         (_claim(kind="certain"), NO_NOTEBOOK),
         (_claim(must_hold="no"), NO_NOTEBOOK),
         (_claim(statement={}), NO_NOTEBOOK),
+        (_claim(interval=[2.0, 1.0]), NO_NOTEBOOK),
+        (
+            _recorded(lambda kept: kept["claims"].insert(0, kept["claims"][0] | {"value": 5.0})),
+            f"{NO_NOTEBOOK}: it records a claim twice",
+        ),
+        (_no_script, "the crate names no script of the run that made notebooks/01_roots.ipynb"),
         (_crate(about={"@id": "./results/"}), f"{MARK} does not say that it is an RO-Crate"),
         (_crate(conformsTo=[]), f"{MARK} does not say that it is an RO-Crate"),
         (lambda f: (f / SUMS).write_text(f"{'0' * 64}  {'n' * 200_000}\n"), "nnnnnnn"),
@@ -368,6 +391,9 @@ HOSTILE = {
     "no sums": ([(MARK, b'{"@graph": []}')], f"has no {SUMS}"),
     "bad crate": ([(MARK, b"{"), (SUMS, b"")], "is no RO-Crate that can be read"),
     "deep crate": ([(MARK, b"[" * 100_000), (SUMS, b"")], "is no RO-Crate that can be read"),
+    "described twice": ([(MARK, b'{"@graph": [{"@id": "a"}, {"@id": "a"}]}'), (SUMS, b"")], "describes 'a' twice"),
+    "named twice": ([(MARK, b'{"@graph": [], "@graph": []}'), (SUMS, b"")], "is no RO-Crate that can be read"),
+    "full folder": ([("a/", b"1")], "'a/' of .* is called like a folder and has content"),
     "bad sums": ([(MARK, b'{"@graph": []}'), (SUMS, b"x")], "line 1 of SHA256SUMS is not a SHA-256 sum"),
 }
 
@@ -444,8 +470,16 @@ def test_numbers_are_compared_one_by_one(project: Project) -> None:
         ("number", "law"),
         ("claim, value", "square"),
         *((f"claim, {part}", "far") for part in ("value", "expected", "tolerance", "points", "holds")),
+        *((f"claim, {part}", "far") for part in ("statement", "source", "kind", "must_hold")),
     }
     assert {row.name for row in compare(record, other, 1e-8) if not row.same} == {"law", "square", "far"}
+    forged = json.loads(json.dumps(record))
+    forged["claims"][0] |= {"statement": "$(\\sqrt{x})^3=x$", "source": "nobody", "interval": [1.0, 2.0]}
+    forged["claims"][1] |= {"must_hold": False, "kind": "at least", "statement": "no root exceeds 10.0000000001"}
+    wrong = {(row.what.removeprefix("claim, "), row.name) for row in compare(record, forged, 1e-8) if not row.same}
+    square = {(part, "square") for part in ("statement", "source", "low", "high")}
+    assert wrong == square | {("must_hold", "cap"), ("kind", "cap")}
+    assert all(row.same for row in compare(record, forged, 1e-8, texts=False) if row.name == "cap")
     record["numbers"]["end"] = other["numbers"]["end"] = 10**400
     assert {row.name: row.same for row in compare(record, other, 1e-8)}["end"]
     other["numbers"]["end"] += 1
@@ -468,7 +502,7 @@ def test_a_rerun_runs_our_notebook_with_the_recorded_parameters(
     assert asked == [(project.folder / "01_roots.py", {"n": 7}, 2)]
     assert found.good
     assert found.same_script
-    assert (found.n_same, found.largest) == (18, 0.0)
+    assert (found.n_same, found.largest) == (18 + 4 * len(CLAIMS), 0.0)
     record["numbers"]["root"] = 2.5
     (found,) = rerun({"01_roots": record}, ["01_roots"], project, tolerance=0.1, scripts={"01_roots": "0" * 64})
     assert (found.good, found.n_same, found.largest) == (False, 17, 0.2)
@@ -494,7 +528,10 @@ def test_a_foreign_script_is_named_and_not_run(
     seal(copied)
     theirs = CliRunner().invoke(main, command)
     assert said in theirs.stdout
-    assert "1 notebook, 1 of them by another script than the bundle's; 18 of 18 numbers the same" in theirs.stdout
+    assert (
+        "1 notebook, 1 of them by another script than the bundle's; 18 of 18 numbers and texts of claims the same"
+        in theirs.stdout
+    )
     document = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
     Draft202012Validator(schema("verify")).validate(document)
     assert not document["rerun"]["notebooks"][0]["same_script"]

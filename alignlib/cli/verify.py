@@ -90,7 +90,11 @@ def _rerun(found: Verified, names: tuple[str, ...], tolerance: float, workers: i
     wanted = chosen(found.records, names, project)
 
     def say(one: Rerun) -> None:
-        how = "not run again" if one.failed is not None else f"{one.n_same} of {len(one.numbers)} numbers are the same"
+        how = (
+            "not run again"
+            if one.failed is not None
+            else f"{one.n_same} of {len(one.numbers)} numbers and texts are the same"
+        )
         click.echo(for_terminal(f"{one.notebook}: {how}"), err=True)
 
     return rerun(found.records, wanted, project, tolerance=tolerance, scripts=found.scripts, workers=workers, done=say)
@@ -130,7 +134,7 @@ def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
         lines.append(
             f"Run again: {counted(sum(one.failed is None for one in reruns), 'notebook')}"
             + (f", {foreign} of them by another script than the bundle's" if foreign else "")
-            + f"; {same:,} of {n:,} numbers the same, largest relative difference {largest:.1e}."
+            + f"; {same:,} of {n:,} numbers and texts of claims the same, largest relative difference {largest:.1e}."
         )
     return lines
 

@@ -107,8 +107,10 @@ def from_json(data: Mapping[str, Any]) -> Claim:
     if not (texts and count and values["kind"] in _KINDS and isinstance(values["must_hold"], bool)):
         raise ValueError("a claim has texts, a kind, numbers, a count of points, and whether it must hold")
     if data.get("interval") is not None:
-        low, high = data["interval"]
-        values["interval"] = (float(low), float(high))
+        low, high = map(float, data["interval"])
+        if low > high:
+            raise ValueError("an interval ends above its beginning")
+        values["interval"] = (low, high)
     return Claim(**values)
 
 

@@ -1,4 +1,4 @@
-"""The runs of a bundle once more, here, and every number held against the one in the bundle.
+"""The runs of a bundle once more, here, and every number and text of a claim held against the one in the bundle.
 
 What is executed are the notebooks of this installation, never anything from the bundle.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,12 +20,14 @@ from alignbook.runner import Job, Run, execute_all
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
 
+_IN_TEXT = re.compile(r"\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.ASCII)  # a number
+
 __all__ = ["Compared", "Rerun", "chosen", "compare", "rerun"]
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One number of a notebook, as the bundle has it and as it was found here.
+    """One number or text of a notebook, as the bundle has it and as it was found here.
 
     ``difference`` is relative to the larger of the two, None where they are not both finite numbers.
     """
@@ -125,21 +128,33 @@ def rerun(
             found[name] = Rerun(name, failed=str(error), same_script=same.get(name, False))
             done(found[name])
     for run in execute_all(jobs, workers) if jobs else ():
-        found[run.name] = replace(_compared(run, records[run.name], tolerance), same_script=same[run.name])
+        found[run.name] = replace(
+            _compared(run, records[run.name], tolerance, texts=same[run.name]), same_script=same[run.name]
+        )
         done(found[run.name])
     return [found[name] for name in names]
 
 
-def compare(bundle: Mapping[str, Any], here: Mapping[str, Any], tolerance: float) -> Iterator[Compared]:
+def compare(
+    bundle: Mapping[str, Any], here: Mapping[str, Any], tolerance: float, *, texts: bool = True
+) -> Iterator[Compared]:
     """Yield every number of a record beside that of another: value and bound of each claim, its verdict, glued numbers.
 
-    A number that only one of the two has is None in the other, and not the same.
+    A number that only one of the two has is None in the other, and not the same. Texts of claims, which are those of
+    the script, follow where they are asked for.
     """
     claims = [{item["key"]: item for item in record["claims"]} for record in (bundle, here)]
     for key in dict.fromkeys([*claims[0], *claims[1]]):
         for part in ("value", "expected", "tolerance", "points", "holds"):
             there, now = (record.get(key, {}).get(part) for record in claims)
             yield _pair(f"claim, {part}", key, there, now, tolerance)
+        ends = [record.get(key, {}).get("interval") for record in claims]
+        for k, end in enumerate(("low", "high")) if any(ends) else ():
+            there, now = (one[k] if one else None for one in ends)
+            yield _pair(f"claim, {end}", key, there, now, tolerance)
+        for part in ("statement", "source", "kind", "must_hold") if texts else ():
+            there, now = (record.get(key, {}).get(part) for record in claims)
+            yield Compared(f"claim, {part}", key, there, now, None, _says_the_same(there, now, tolerance))
     for name in dict.fromkeys([*bundle["numbers"], *here["numbers"]]):
         yield _pair("number", name, bundle["numbers"].get(name), here["numbers"].get(name), tolerance)
 
@@ -167,11 +182,11 @@ def _job(notebook: Notebook, parameters: Mapping[str, Any]) -> Job:
     return Job(notebook, values)
 
 
-def _compared(run: Run, record: Mapping[str, Any], tolerance: float) -> Rerun:
+def _compared(run: Run, record: Mapping[str, Any], tolerance: float, *, texts: bool) -> Rerun:
     broken = next((str(failure) for failure in run.failures if failure.claim is None), None)
     if broken is not None:
         return Rerun(run.name, failed=broken)
-    return Rerun(run.name, tuple(compare(record, record_of(run.notebook), tolerance)))
+    return Rerun(run.name, tuple(compare(record, record_of(run.notebook), tolerance, texts=texts)))
 
 
 def _pair(what: str, name: str, there: Any, now: Any, tolerance: float) -> Compared:
@@ -183,6 +198,15 @@ def _pair(what: str, name: str, there: Any, now: Any, tolerance: float) -> Compa
     size = max(abs(a), abs(b))
     difference = 0.0 if a == b else abs(a - b) / size
     return Compared(what, name, there, now, difference, difference <= tolerance)
+
+
+def _says_the_same(there: object, now: object, tolerance: float) -> bool:
+    """Whether two texts are the same but for numbers in them, which may differ as others may."""
+    if there == now or not (isinstance(there, str) and isinstance(now, str)):
+        return there == now and type(there) is type(now)
+    ours, theirs = _IN_TEXT.findall(now), _IN_TEXT.findall(there)
+    same = _IN_TEXT.sub("#", now) == _IN_TEXT.sub("#", there)
+    return same and all(math.isclose(float(a), float(b), rel_tol=tolerance) for a, b in zip(ours, theirs, strict=True))
 
 
 def _number(value: Any) -> float | None:

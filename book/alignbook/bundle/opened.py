@@ -192,6 +192,10 @@ def _archive(path: Path, archive: zipfile.ZipFile) -> Bundle:
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise BundleError(f"{quoted(name)} of {path} is a link; a bundle holds plain files only.")
         if entry.is_dir():
+            if entry.file_size:
+                raise BundleError(
+                    f"{quoted(name)} of {path} is called like a folder and has content, which no sum covers."
+                )
             continue
         if entry.flag_bits & 0x1:
             raise BundleError(f"{quoted(name)} of {path} is encrypted; a bundle is not.")

@@ -11,13 +11,30 @@ from alignbook.claim import Claim, from_json
 from alignlib._core.safe_text import for_json
 from alignlib.answers.output.render import to_csv
 
-__all__ = ["record_of", "results"]
+__all__ = ["parse_once", "record_of", "results"]
 
 _CLAIMS = (
     "notebook", "key", "statement", "source", "kind", "value", "expected", "tolerance", "points", "must_hold", "low",
     "high", "holds",
 )  # fmt: skip
 _VALUES = ("notebook", "kind", "name", "value")
+
+
+def parse_once(text: str) -> Any:
+    """Return what JSON says, and refuse a name that is there twice: which one counts would be a guess.
+
+    Raises
+    ------
+    ValueError
+        For text that is no JSON, or an object that names something twice.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise ValueError("a name is there twice")
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=once)
 
 
 def record_of(notebook: str) -> dict[str, Any]:
@@ -29,12 +46,14 @@ def record_of(notebook: str) -> dict[str, Any]:
         Where it records nothing, or not what we write.
     """
     try:
-        record = json.loads(notebook)["metadata"]["alignlib"]
+        record = parse_once(notebook)["metadata"]["alignlib"]
         claims = [from_json(item).to_json() for item in record["claims"]]
         parameters = dict(record["parameters"])
         numbers = {name: _finite(value) for name, value in record["numbers"].items()}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         raise ValueError("it records no parameters, numbers and claims as `alignlib run` leaves them") from None
+    if len({claim["key"] for claim in claims}) < len(claims):
+        raise ValueError("it records a claim twice, and which one counts would be a guess")
     return {"parameters": parameters, "numbers": numbers, "claims": claims}
 
 

@@ -8,14 +8,13 @@ made anew as a whole they do not: for that the digest of ``SHA256SUMS`` must be 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from alignbook.bundle.crate import written
 from alignbook.bundle.opened import MARK, Bundle, BundleError
-from alignbook.bundle.results import claims_of, record_of, results
+from alignbook.bundle.results import claims_of, parse_once, record_of, results
 from alignbook.bundle.sums import SUMS, digests_within, folders_of, read_sums
 from alignlib._core.errors import InputError, bounded, quoted
 
@@ -132,10 +131,17 @@ def _of_sums(listed: Mapping[str, str], digests: Mapping[str, str]) -> Iterator[
 
 def _graph(bundle: Bundle) -> dict[str, dict[str, Any]]:
     try:
-        entities = json.loads(bundle.text(MARK))["@graph"]
+        entities = parse_once(bundle.text(MARK))["@graph"]
         if len(entities) > _MOST_ENTITIES:
             raise BundleError(f"{MARK} of {bundle.path} describes {len(entities):,} things; no bundle has so many.")
-        graph = {str(entity["@id"]): dict(entity) for entity in entities}
+        graph: dict[str, dict[str, Any]] = {}
+        for entity in entities:
+            name = str(entity["@id"])
+            if name in graph:
+                raise BundleError(
+                    f"{MARK} of {bundle.path} describes {quoted(name)} twice; which one counts would be a guess."
+                )
+            graph[name] = dict(entity)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BundleError):
             raise
@@ -186,6 +192,8 @@ def _of_crate(
         if f"notebooks/{page}.ipynb" not in _ids(action.get("result")):
             yield f"the crate has no run that made notebooks/{page}.ipynb."
             continue
+        if not _script(graph, page, digests):
+            yield f"the crate names no script of the run that made notebooks/{page}.ipynb."
         objects = [graph.get(name, {}) for name in _ids(action.get("object"))]
         said = {str(one.get("name")): one.get("value") for one in objects if _is(one, "PropertyValue")}
         if said != {name: written(value) for name, value in record["parameters"].items()}:
@@ -194,7 +202,7 @@ def _of_crate(
 
 def _of_results(bundle: Bundle, records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     try:
-        claims = json.loads(bundle.text("results/claims.json"))
+        claims = parse_once(bundle.text("results/claims.json"))
         titles = {name: str(claims[name]["title"]) for name in records}
         wanted = results(titles, records)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
