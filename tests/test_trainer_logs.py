@@ -1251,3 +1251,53 @@ def test_rows_of_a_step_are_multiplied_before_they_are_averaged(tmp_path: Path, 
     log = read_training_log(path, kl_unit="token")
     assert log.kl.tolist() == pytest.approx([50.0, 100.0])
     assert "the mean length is 'n_tokens'" in log.notes[0]
+
+
+def test_a_run_without_the_others_steps_has_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    rows = [(run, n, {"train/kl": 0.001 * n, "train/reward": 0.2, "train/completions/mean_length": 100.0}
+             | ({"train/global_step": 10 * n} if run == "x" else {})) for run in "xy" for n in (1, 2)]  # fmt: skip
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("CREATE TABLE metrics (id INTEGER PRIMARY KEY, run_name TEXT, step INTEGER, metrics TEXT)")
+        base.executemany(
+            "INSERT INTO metrics(run_name, step, metrics) VALUES (?, ?, ?)",
+            [(*one[:2], json.dumps(one[2])) for one in rows],
+        )
+        base.commit()
+    log = read_training_log(path)
+    assert (log.run.tolist(), log.step.tolist()) == (["x", "x", "y", "y"], [10, 20, 1, 2])
+    assert "The steps of run 'y' are 'step', for it has no other." in log.notes
+    path = tmp_path / "runs.jsonl"
+    rows = [{"run": run, "kl": 0.1, "reward": 0.2, "step": 1 if run == "x" else None} for run in "xy"]
+    path.with_suffix(".csv").write_text(as_csv(rows))
+    log = read_training_log(path.with_suffix(".csv"), kl_unit="sequence", run="run")
+    assert log.runs == ["x"]
+    assert any(note == "Run 'y' has no step in any row with a KL, and is left out." for note in log.notes)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@pytest.mark.parametrize("lacking", ["train/kl", "train/reward", "train/completions/mean_length"])
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_last_step_that_is_not_written_whole_is_left_out(
+    tmp_path: Path, kind: str, lacking: str, value: float | None
+) -> None:
+    """What is no number is something else: training diverged."""
+    rows = [
+        {f"train/{key}" if key != "step" else "train/global_step": held for key, held in row.items()} for row in TRL
+    ]
+    more = {**rows[-1], "train/global_step": 40}
+    more = {key: held for key, held in more.items() if key != lacking} | ({} if value is None else {lacking: value})
+    path = tmp_path / f"run.{kind}"
+    shown = [*rows, {key: more.get(key) for key in rows[0]}]
+    text = as_csv(shown) if kind == "csv" else lines([*rows, more])
+    path.write_text(text.replace(",nan", ",NaN"))
+    if value is not None:
+        with pytest.raises(InputError, match=r"1 of 4 checkpoints .* may have diverged there, or not have logged it"):
+            read_training_log(path)
+        return
+    log = read_training_log(path)
+    assert log.step.tolist() == STEPS
+    assert (
+        f"Left out: step 40, the last, of which {lacking!r} is not in the log, as while a step is being written."
+        in (log.notes)
+    )

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns, plain_names
+from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns, plain_names, step_names
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.counters import Joined, join_counters
 from alignlib.training.logs.doubts import mean_length, of_cut, of_law, of_other_kl, of_reward, times_length, with_tools
@@ -20,6 +20,7 @@ from alignlib.training.logs.processes import mean_of_processes, process_of_rows
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 from alignlib.training.logs.values_by_step import logged_again
+from alignlib.training.logs.whole_steps import not_numbers, whole_steps
 
 __all__ = ["choose", "empty"]
 
@@ -52,7 +53,10 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     if counter is None:
         _have_steps(columns, chosen, kl, reward)
     run = columns.run if columns.run is not None else np.full(size, columns.path.stem, dtype=object)
-    step = columns.bounded(chosen.step) if chosen.step else np.arange(size, dtype=np.float64)
+    step = columns.bounded(chosen.step).copy() if chosen.step else np.arange(size, dtype=np.float64)
+    of_steps = list[str]()
+    if chosen.step and query.step is None and counter is None:
+        of_steps = _of_runs_without(columns, step_names(columns, writer, plain), step, run, ~np.isnan(kl))
     lengths: dict[str, FloatArray] = {}
     held = chosen.length
     if chosen.unit == "token":
@@ -71,14 +75,17 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     again = np.unique(step[~np.isnan(kl) & columns.absent(chosen.reward) & np.isfinite(step)])
     known = writer is not None and bool(writer.marks)
     epoch = columns.bounded(plain["epoch"]) if known and chosen.step is None and "epoch" in plain else None
+    needed = {"kl": chosen.kl, "reward": chosen.reward} | ({"length": held} if isinstance(held, str) else {})
+    by_hand = writer is not None and not writer.marks  # a table of one's own: whole lines, so nothing is to come
+    told = {} if by_hand else not_numbers(columns, needed, run, step)
     first = () if counter is None else _join_counters(columns, chosen, counter, step, run, values)
     if isinstance(first, Joined):
         step, run, values = first.step, first.run, first.values
     several = process_of_rows(columns, step, run, values) if counter is None and chosen.step is not None else None
     if several is not None:
-        gone, said = left_behind(step, run, several[0], values)
-        step, run, process = step[~gone], run[~gone], several[0][~gone]
-        values = {name: one[~gone] for name, one in values.items()}
+        behind, said = left_behind(step, run, several[0], values)
+        step, run, process = step[~behind], run[~behind], several[0][~behind]
+        values = {name: one[~behind] for name, one in values.items()}
         several = (process, f"{several[1]}; {said}" if said else several[1])
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
     step, run, values, notes = in_order(
@@ -86,17 +93,12 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     )
     if several is not None:
         whose = np.array([*(names[one] for one in run.tolist()), None], dtype=object)[:-1]
-        step, run, values, said = mean_of_processes(step, whose, values, several[1], weights)
-        notes = [*dict.fromkeys(notes), said]
+        step, run, values, mean = mean_of_processes(step, whose, values, several[1], weights)
+        notes = [*dict.fromkeys(notes), mean]
     notes = [*(first.notes if isinstance(first, Joined) else ()), *notes]
     used = np.isnan(values["reward"]) & np.isin(step, again) & known
-    if used.any() and not used.all():
-        step, run, values = step[~used], run[~used], {name: one[~used] for name, one in values.items()}
-        rows = counted(int(used.sum()), "step" if chosen.step else "row")
-        notes.append(
-            f"Left out: {rows} with a KL but no reward, as where a batch is used for several updates: that KL is of a "
-            "policy that has moved on from the one that drew the responses."
-        )
+    (step, run, values), gone = whole_steps((step, run, values), used, told, needed, chosen.step is not None)
+    notes += gone
     return LogRows(
         chosen.kl,
         chosen.unit,
@@ -109,6 +111,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         (
             _recognised(columns, query, writer, chosen, times_length(query, writer, plain)),
             *columns.notes,
+            *of_steps,
             *logged_again(columns.again, [chosen.kl, chosen.reward, *([held] if isinstance(held, str) else [])]),
             *notes,
             *of_reward(writer, plain, chosen),
@@ -122,6 +125,24 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         shortest=values.get("shortest"),
         longest=values.get("longest"),
     )
+
+
+def _of_runs_without(
+    columns: Columns, names: list[str], step: FloatArray, run: npt.NDArray[np.object_], told: BoolArray
+) -> list[str]:
+    """Count runs that have no step, in ``step``, by the next column in which they have one, and say so."""
+    said = []
+    for one in dict.fromkeys(run.tolist()):
+        mine = (run == one) & told
+        if not mine.any() or np.isfinite(step[mine]).any():
+            continue
+        other = next((name for name in names if np.isfinite(columns.bounded(name)[mine]).all()), None)
+        if other is None:
+            said.append(f"Run {one!r} has no step in any row with a KL, and is left out.")
+        else:
+            step[run == one] = columns.bounded(other)[run == one]
+            said.append(f"The steps of run {one!r} are {other!r}, for it has no other.")
+    return said
 
 
 def _each_process(run: npt.NDArray[np.object_], process: IntArray) -> tuple[list[object], npt.NDArray[np.object_]]:

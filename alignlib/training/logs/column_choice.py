@@ -13,7 +13,7 @@ from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.log_format import LogQuery, no_length
 from alignlib.training.logs.trainers import KLKey, Trainer
 
-__all__ = ["ADVICE", "PREFERENCE", "Chosen", "called_kl", "choose_columns", "plain_names", "prefixes"]
+__all__ = ["ADVICE", "PREFERENCE", "Chosen", "called_kl", "choose_columns", "plain_names", "prefixes", "step_names"]
 
 _PREFIXES = ("", "train/", "Train/", "train_")
 _EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
@@ -246,7 +246,22 @@ class _Choice:
                     f"{self._path} logs no {self.query.step!r} (step); it has {self._listed()}. Name one of these."
                 )
             return self.query.step
-        own = [self.plain[key] for key in (self.trainer.step if self.trainer else ()) if key in self.plain]
-        found = [*(name for name in _STEPS[:1] if name in self.columns.names), *own]
-        found += [name for name in _STEPS if name in self.columns.names]
+        found = step_names(self.columns, self.trainer, self.plain)
         return next((name for name in found if np.isfinite(self.columns.numbers(name)).any()), None)
+
+
+def step_names(columns: Columns, trainer: Trainer | None, plain: dict[str, str]) -> list[str]:
+    """Return the columns that may be the step, the best first.
+
+    Parameters
+    ----------
+    columns : Columns
+        The log.
+    trainer : Trainer, optional
+        Who wrote it.
+    plain : dict of str to str
+        Its columns by their names without a prefix.
+    """
+    own = [plain[key] for key in (trainer.step if trainer else ()) if key in plain]
+    every = [*(name for name in _STEPS[:1] if name in columns.names), *own]
+    return list(dict.fromkeys([*every, *(name for name in _STEPS if name in columns.names)]))

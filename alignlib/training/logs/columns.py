@@ -52,6 +52,8 @@ class Columns(SameFields):
         Tells in which rows a column is not there at all, which is no number that is none.
     again : mapping of str to int
         How many values of a column later ones have replaced already.
+    holds_nothing : callable, optional
+        Tells in which rows a column holds nothing, not even what is no number.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Columns(SameFields):
     where: Callable[[int], str] = lambda row: f"entry {row + 1}"
     lacks: Callable[[str], BoolArray] | None = None
     again: Mapping[str, int] = field(default_factory=dict)
+    holds_nothing: Callable[[str], BoolArray] | None = None
 
     def absent(self, name: str) -> BoolArray:
         """Tell in which rows a column is not there at all; in none where the log does not tell.
@@ -74,6 +77,16 @@ class Columns(SameFields):
             The column.
         """
         return np.zeros(self.size, dtype=bool) if self.lacks is None else self.lacks(name)
+
+    def empty(self, name: str) -> BoolArray:
+        """Tell in which rows a column holds nothing, rather than NaN; in none where the log does not tell.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        """
+        return np.zeros(self.size, dtype=bool) if self.holds_nothing is None else self.holds_nothing(name)
 
     def bounded(self, name: str) -> FloatArray:
         """Return a column as numbers, none so large that its square, or its product with another, is none.
@@ -152,7 +165,10 @@ def columns_of_rows(
     def lacks(name: str) -> BoolArray:
         return np.array([name not in row for row in rows], dtype=bool)
 
-    return Columns(path, kind, names, len(rows), numbers, runs, lacks=lacks)
+    def empty(name: str) -> BoolArray:
+        return np.array([row.get(name) is None for row in rows], dtype=bool)
+
+    return Columns(path, kind, names, len(rows), numbers, runs, lacks=lacks, holds_nothing=empty)
 
 
 def flat(value: Mapping[str, object]) -> dict[str, object]:

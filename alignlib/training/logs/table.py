@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib.tables import TableFile, identifiers, load, numbers, open_table_file, require_column
@@ -106,6 +106,13 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
             )
         return numbers(file, name, cells)
 
+    def holds_nothing(name: str) -> BoolArray:
+        cells = load(file, [name], _ROWS).column(name)
+        nothing = pc.is_null(cells)
+        if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
+            nothing = pc.or_(nothing, pc.fill_null(pc.equal(pc.utf8_trim_whitespace(cells), ""), True))
+        return np.asarray(nothing.to_numpy(), dtype=bool)
+
     for argument in ("kl", "reward", "step", "run"):
         given = getattr(query, argument)
         name = given if given is not None else own.get(argument)
@@ -125,7 +132,10 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     if run is None and trainer is None:
         runs, said = _named_runs(file, path)
         notes += said
-    columns = Columns(path, kind, tuple(file.names), size, column, runs, tuple(notes), lambda row: file.where([row]))
+    columns = Columns(
+        path, kind, tuple(file.names), size, column, runs, tuple(notes), lambda row: file.where([row]),
+        holds_nothing=holds_nothing,
+    )  # fmt: skip
     return choose(columns, query, trainer or _ANYBODY)
 
 

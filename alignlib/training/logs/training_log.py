@@ -377,8 +377,8 @@ def _finish(
     if lacking and (not drop_missing or lacking == finite.size):
         raise InputError(
             f"{lacking} of {finite.size} checkpoints of {path} lack a finite {rows.kl_name!r}, {rows.reward_name!r} or "
-            f"length, the first at step {rows.step[int(np.argmin(finite))]:g}: training may have diverged there. "
-            "Correct the log, or pass drop_missing=True to go on without them."
+            f"length, the first at step {rows.step[int(np.argmin(finite))]:g}: training may have diverged there, "
+            "or not have logged it. Correct the log, or pass drop_missing=True to go on without them."
         )
     if lacking:
         notes.append(f"Dropped: {lacking} of {finite.size} checkpoints, which lack a finite value.")
