@@ -36,6 +36,8 @@ __all__ = [
 
 _LAYER = re.compile(r".*?\.\d+(?=\.)")  # the name of a weight, up to the number of its layer
 _VOCABULARIES = (".model", ".tiktoken", ".spm", ".bpe", ".gguf")  # of other libraries
+_LEAST_BITS = 8  # numbers that a byte holds at most
+_SMALL = 10_000_000  # numbers, made in no time
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -253,6 +255,7 @@ def _weights(
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Load a whole model, and name the weights that its files do not hold."""
     names = check_saved_once(name, role)
+    _check_size(kind, name, role, remote_code)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
@@ -271,6 +274,31 @@ def _weights(
     modules = {key for key, _ in model.named_modules()}
     check_places(names, held, modules, unused, model.base_model_prefix, f"{role}={name}")
     return model, tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
+
+
+def _check_size(kind: type[AutoClass], name: str, role: str, remote_code: bool) -> None:
+    """Refuse a config of a far larger model than its folder holds weights of: what lacks is made first, then named.
+
+    Such is a ``model_type`` that none of the other keys fits, so that all of them take that model's defaults.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    files = [path for end in ("safetensors", "bin") for path in Path(name).glob(f"*.{end}")]
+    if not files:
+        return  # of the hub, or refused where it is loaded
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=remote_code)
+        with torch.device("meta"):  # shapes alone
+            model = kind.from_config(config, trust_remote_code=remote_code)
+    except Exception:  # said where it is loaded
+        return
+    promised, held = sum(one.numel() for one in model.parameters()), sum(path.stat().st_size for path in files)
+    if promised > _LEAST_BITS * held + _SMALL:
+        raise InputError(
+            f"The config of {role}={name} promises a {type(model).__name__} of {promised:.3g} numbers, and the folder "
+            f"holds {held:,} bytes of weights; correct model_type and sizes in config.json."
+        )
 
 
 def _tokenizer(

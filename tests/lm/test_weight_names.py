@@ -90,3 +90,13 @@ def test_a_weight_is_there_once(
         return
     found, meant = (load_language_model(one, **load).model.state_dict() for one in (str(folder), zoo["gpt2"]))  # type: ignore[arg-type]
     assert all(found[key].equal(one) for key, one in meant.items())
+
+
+def test_a_config_of_a_far_larger_model_is_refused_before_it_is_made(zoo: dict[str, str], tmp_path: Path) -> None:
+    """Of a model type that the other keys do not fit the library makes the default, of billions."""
+    folder = tmp_path / "m"
+    shutil.copytree(zoo["gpt2"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "llama", "architectures": None}))
+    with pytest.raises(InputError, match=r"promises a LlamaForCausalLM of 6.\d+e\+09 numbers, and the folder holds"):
+        load_language_model(str(folder), device=torch.device("cpu"), dtype=torch.float32)
