@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -178,6 +179,17 @@ def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
     Rollouts(tmp_path).close()
 
 
+@pytest.mark.parametrize("name", ["rollouts.jsonl", "rollouts.jsonl.gz"])
+def test_a_last_line_that_is_being_written_is_left_for_later(tmp_path: Path, name: str) -> None:
+    text = written(tmp_path, [0, 10]).read_bytes() + b'{"step": 20, "prompt_id": "p1", "reward": 0.2, "n_tok'
+    path = tmp_path / "run" / name
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    for notes in (read_training_log(path).notes, read_training_log(path.parent).notes, read_kl_samples(path).notes):
+        assert any("not written whole yet" in note for note in notes)
+    assert read_training_log(path).step.tolist() == [0, 10]
+
+
 def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
     path = written(tmp_path, [0, 1])
     whole = path.read_bytes()
@@ -236,6 +248,12 @@ def test_kl_takes_the_last_step_or_the_one_that_is_named(tmp_path: Path) -> None
     assert read_kl_samples(path).log_ratio.tolist() == [4.0, 0.0, 2.0]
     assert read_kl_samples(path, step=1).log_ratio.tolist() == [1.0, 0.0, 0.5]
     assert read_kl_samples(path, step="all").size == 9
+    written(tmp_path, [1, 2])
+    again = read_kl_samples(path, step="all")
+    assert (again.size, sorted(again.log_ratio.tolist())) == (9, [0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.0, 2.0])
+    assert any("6 responses of these left out" in note for note in again.notes)
+    path.unlink()
+    path = written(tmp_path, [0, 1, 4])
     with pytest.raises(InputError, match="holds no responses of step 3; it has 0, 1, 4"):
         read_kl_samples(path, step=3)
     said = CliRunner().invoke(main, ["kl", str(path), "--step", "1"])

@@ -1301,3 +1301,49 @@ def test_a_last_step_that_is_not_written_whole_is_left_out(
         f"Left out: step 40, the last, of which {lacking!r} is not in the log, as while a step is being written."
         in (log.notes)
     )
+
+
+@pytest.mark.parametrize("late", [0, 1.5, 9])
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_metrics_in_rows_of_their_own_are_joined_by_their_steps(tmp_path: Path, kind: str, late: float) -> None:
+    """The reward comes with its KL, a step late, or after all KLs."""
+    halves = [(at + n * late, {key: row[key] for key in keys}) for at, row in enumerate(TRL)
+              for n, keys in enumerate([("step", "kl", "completions/mean_length"), ("step", "reward")])]  # fmt: skip
+    rows = [row for _, row in sorted(halves, key=lambda one: one[0])]
+    path = tmp_path / f"run.{kind}"
+    path.write_text(as_csv(rows) if kind == "csv" else lines(rows))
+    log = read_training_log(path)
+    assert (log.step.tolist(), log.reward.tolist()) == (STEPS, [row["reward"] for row in TRL])
+    np.testing.assert_allclose(log.kl, PER_TOKEN)
+    assert any(("rows of their own" if late else "Joined: ") in note for note in log.notes)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json", "log", "mlflow", "panel", "responses"])
+def test_text_in_utf_16_as_spreadsheets_and_powershell_write_it(tmp_path: Path, kind: str, end: str) -> None:
+    text, name = {
+        "csv": (as_csv(TRL), "run.csv"),
+        "tsv": (as_csv(TRL).replace(",", "\t"), "run.tsv"),
+        "jsonl": (lines(TRL), "run.jsonl"),
+        "json": (json.dumps({"log_history": TRL}), "trainer_state.json"),
+        "log": ("".join(f"{row}\n" for row in TRL), "run.log"),
+        "mlflow": (mlflow(), "m.csv"),
+        "panel": (panels("a", "kl"), "kl.csv"),
+        "responses": (as_csv([{"step": 10 * (at + 1), "log_prob": -1.0, "base_log_prob": -1.0 - kl, "reward": 0.2}
+                              for at, kl in enumerate(PER_TOKEN) for _ in range(2)]), "responses.csv"),
+    }[kind]  # fmt: skip
+    (tmp_path / name).write_bytes(text.replace("\r\n", "\n").replace("\n", end).encode("utf-16"))
+    path = tmp_path / name
+    if kind == "panel":
+        path = tmp_path
+        for key in ("reward", "completions/mean_length"):
+            (path / f"{key[:6]}.csv").write_bytes(panels("a", key).encode("utf-16"))
+    np.testing.assert_allclose(read_training_log(path).kl, PER_TOKEN)
+    if kind in ("csv", "jsonl", "responses"):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-21])  # half a letter is left of the last
+        assert any("not written whole" in note or "no end yet" in note for note in read_training_log(path).notes)
+    if kind == "csv":
+        path.write_bytes(text.encode("utf-16-le"))
+        with pytest.raises(InputError, match="is not UTF-8 text"):
+            read_training_log(path)

@@ -16,6 +16,7 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
 from alignlib.tables import (
     TableFile,
+    as_text,
     check_file,
     identifiers,
     is_list,
@@ -228,7 +229,7 @@ def _check_messages(prompt: list[Message], row: int, source: str) -> None:
 def _lines(path: Path) -> list[str]:
     check_file(path)
     try:
-        text = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+        text = as_text(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise not_utf8(str(path)) from error
     return text.removesuffix("\n").split("\n") if text else []

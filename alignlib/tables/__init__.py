@@ -42,6 +42,7 @@ from alignlib.tables.repeats import without_repeats
 from alignlib.tables.reward_range import LARGEST_REWARD, check_range
 from alignlib.tables.rewards import MemberTables, RewardTable
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, load, not_utf8, short, too_large
+from alignlib.tables.text_encoding import as_text
 from alignlib.tables.unfinished import LEFT_OUT
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "RewardTable",
     "TableFile",
     "against_opponent",
+    "as_text",
     "check_alone",
     "check_depth",
     "check_file",

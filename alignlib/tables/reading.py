@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import difflib
 import errno
@@ -27,6 +26,7 @@ from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.memory_limit import MOST_BYTES, check_fits, most_bytes, shown_bytes
 from alignlib.tables.table_file import TableFile, nested_keys, short
+from alignlib.tables.text_encoding import UTF_16, as_text
 from alignlib.tables.unfinished import whole_lines
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tables_in"]
 
 # With a mark of byte order, as Windows PowerShell writes `alignlib example > rewards.csv`; nothing else begins so.
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 1 << 24  # bytes read at once
 _RATIO = 200  # that a gzip file of a table does not reach; one of zeros has 1000
@@ -85,7 +84,8 @@ def open_table_file(path: str | Path, *, unfinished: bool = False) -> TableFile:
     data, let_go = _content(path)
     said = ""
     if unfinished:
-        data, said = whole_lines(data, path.suffix.lower())
+        name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+        data, said = whole_lines(_utf_8(data), name.suffix.lower())
     opened = _opened(found, str(path), data)
     if said:
         opened.note(said)
@@ -157,9 +157,9 @@ def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
 
 def _utf_8(data: pa.Buffer) -> pa.Buffer:
     """Return text in UTF-16 with its mark, as PowerShell writes it, in UTF-8; anything else as it is."""
-    if data[:2].to_pybytes() in _UTF_16:
+    if data[:2].to_pybytes() in UTF_16:
         with contextlib.suppress(UnicodeDecodeError):  # what is none after all, the reader of text refuses
-            return pa.py_buffer(data.to_pybytes().decode("utf-16").encode())
+            return pa.py_buffer(as_text(data.to_pybytes()).encode())
     return data
 
 
@@ -186,7 +186,7 @@ def _extension(start: bytes) -> str:
 
 def _check_text(name: str, start: bytes) -> None:
     """Refuse what is no table before the rest of it is read."""
-    if start.startswith(_UTF_16):
+    if start.startswith(UTF_16):
         start = start.decode("utf-16", "ignore").encode()
     if not start.startswith(_GZIP_MAGIC) and _extension(start[:64]) == ".csv":
         check_start(name, start)

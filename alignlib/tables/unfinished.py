@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Callable
 
@@ -54,9 +55,10 @@ def whole_lines(data: pa.Buffer, suffix: str) -> tuple[pa.Buffer, str]:
 def _as_wide(header: bytes, line: bytes) -> bool:
     for separator in (b",", b"\t", b";"):
         if separator in header:
-            head, last = (text.decode("utf-8", "replace") for text in (header, line))
-            first = next(csv.reader([head.rstrip("\r")], delimiter=separator.decode()))
-            return len(next(csv.reader([last], delimiter=separator.decode()), first)) >= len(first)
+            head, last = (text.decode("utf-8", "replace").rstrip("\r\0") for text in (header, line))
+            with contextlib.suppress(csv.Error):  # of what is no CSV, whoever reads it says what is wrong
+                first = next(csv.reader([head], delimiter=separator.decode()))
+                return len(next(csv.reader([last], delimiter=separator.decode()), first)) >= len(first)
     return True
 
 

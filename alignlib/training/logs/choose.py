@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from alignlib.training.logs.log_format import LogQuery, LogRows
 from alignlib.training.logs.processes import mean_of_processes, process_of_rows
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
-from alignlib.training.logs.values_by_step import logged_again
+from alignlib.training.logs.values_by_step import each_by_itself, logged_again
 from alignlib.training.logs.whole_steps import not_numbers, whole_steps
 
 __all__ = ["choose", "empty"]
@@ -88,9 +89,15 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         values = {name: one[~behind] for name, one in values.items()}
         several = (process, f"{several[1]}; {said}" if said else several[1])
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
-    step, run, values, notes = in_order(
+    ordered = in_order(
         step, of_process, values, counted=chosen.step is not None, sparse=known, epoch=epoch, weights=weights
     )
+    if counter is None and several is None and chosen.step and not _whole(values):
+        apart = each_by_itself(step, run, values)
+        if apart is not None and _whole(apart[2]) > 2 * _whole(ordered[2]):
+            ordered = in_order(*apart, sparse=known)
+            ordered[3].append("KL and reward stand in rows of their own, which were joined by their steps.")
+    step, run, values, notes = ordered
     if several is not None:
         whose = np.array([*(names[one] for one in run.tolist()), None], dtype=object)[:-1]
         step, run, values, mean = mean_of_processes(step, whose, values, several[1], weights)
@@ -125,6 +132,11 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         shortest=values.get("shortest"),
         longest=values.get("longest"),
     )
+
+
+def _whole(values: Mapping[str, FloatArray]) -> int:
+    """Return how many rows have a KL and a reward."""
+    return int(np.isfinite(values["kl"] + values["reward"]).sum())
 
 
 def _of_runs_without(

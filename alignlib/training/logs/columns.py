@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import math
 import re
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
-from alignlib.tables import EXACT_INTEGERS, short, too_large
+from alignlib.tables import EXACT_INTEGERS, as_text, short, too_large
 
 __all__ = ["LARGEST", "Columns", "columns_of_rows", "flat", "lines_of_csv", "text_of"]
 
@@ -230,8 +229,6 @@ def text_of(path: Path) -> str | None:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
-        data = path.read_bytes()
-        # Of a console, PowerShell's > writes UTF-16 with its mark.
-        return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+        return as_text(path.read_bytes())
     except (OSError, UnicodeDecodeError, ValueError):
         return None

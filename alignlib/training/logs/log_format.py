@@ -295,6 +295,6 @@ def _check_files(path: Path) -> None:
 def _of_a_table(path: Path) -> tuple[str, ...]:
     """Return the columns of the first table in a folder of tables, such as a trainer's dumps of responses."""
     try:
-        return open_table_file(tables_in(path)[0]).names if path.is_dir() else ()
+        return open_table_file(tables_in(path)[0], unfinished=True).names if path.is_dir() else ()
     except (InputError, OSError, LookupError):
         return ()

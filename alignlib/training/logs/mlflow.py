@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from alignlib._core.errors import InputError
 from alignlib._core.names import spelled
-from alignlib.tables import LEFT_OUT
+from alignlib.tables import LEFT_OUT, as_text
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
@@ -48,7 +48,7 @@ def find_mlflow(path: Path) -> Path | None:
         return path if _is_database(path) else None
     if path.suffix.lower() != ".csv":
         return None
-    head = start.decode("utf-8-sig", "replace").partition("\n")[0].strip().replace('"', "").split(",")
+    head = as_text(start, "replace").partition("\n")[0].strip().replace('"', "").split(",")
     return path if any(set(wanted) <= set(head) for wanted in _HEADS) else None
 
 

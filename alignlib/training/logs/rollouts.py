@@ -79,7 +79,7 @@ def read_rollouts(path: Path, query: LogQuery) -> LogRows:
     if isinstance(query.length, str):
         columns = KLColumns(kl=columns.kl, kl_unit=query.kl_unit, step=columns.step, n_tokens=query.length)
     if query.run is not None:
-        require_column(open_table_file(tables[0]), query.run, "run")
+        require_column(open_table_file(tables[0], unfinished=True), query.run, "run")
     read = [read_responses(one, columns, reward) for one in tables]
     lost = 0
     parts: list[Responses] = []
@@ -257,7 +257,7 @@ def _tables(path: Path) -> list[Path]:
 
 def _names(path: Path) -> tuple[str, ...]:
     try:
-        file: TableFile = open_table_file(path)
+        file: TableFile = open_table_file(path, unfinished=True)
     except (InputError, OSError, ValueError):
         return ()
     return file.names

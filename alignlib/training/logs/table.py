@@ -31,7 +31,7 @@ _ANYBODY = Trainer("", (), (KLKey("kl", "", ""),), ("reward",), length=("n_token
 _RUNS = ("run_name", "run_id", "Run")  # as trackers name them
 _ANY_RUNS = ("run", *_RUNS)
 _TEXTS = {".log", ".out"}  # as what a console printed is called
-_INSTEAD = "Write step, kl and reward as columns of a CSV instead."
+_INSTEAD = "Write step, KL and reward as columns of a CSV instead."
 _PAIR = r"\b[A-Za-z][\w./-]{0,80}\s?[:=]\s?[-+]?\d[\d.eE+-]*"
 _PAIRS = re.compile(rf"{_PAIR}[\s,;|]+{_PAIR}")  # two, one after the other: no header of a table
 _LINES = {".log": 20, ".out": 20, ".txt": 1}  # looked at: cells of a table may hold pairs, its header does not

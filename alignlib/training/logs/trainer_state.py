@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alignlib._core.errors import InputError, quoted
-from alignlib.tables import check_depth, check_file, not_utf8, parse_json, short
+from alignlib.tables import as_text, check_depth, check_file, not_utf8, parse_json, short
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.column_choice import plain_names
 from alignlib.training.logs.columns import columns_of_rows
@@ -81,7 +81,7 @@ def _history(path: Path) -> tuple[list[Entry], Entry]:
         check_file(path)
         text = path.read_bytes()
         check_depth(str(path), text)
-        state = parse_json(text.decode("utf-8-sig"))
+        state = parse_json(as_text(text))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path.") from error
     except UnicodeDecodeError as error:

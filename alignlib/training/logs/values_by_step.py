@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
+from alignlib._core.checks import FloatArray
 from alignlib.training.logs.steps import latest, no_order
 
-__all__ = ["Value", "logged_again", "rows_of_values"]
+__all__ = ["Value", "each_by_itself", "logged_again", "rows_of_values"]
 
 Value: TypeAlias = tuple[float | None, float, str, object]
 """Time, where it is known, step, metric and value."""
@@ -88,6 +90,49 @@ def logged_again(again: Mapping[str, int], names: Sequence[str]) -> list[str]:
     return [
         f"Logged again for their step, or after a resume: {', '.join([first, *told[1:]])}; the later ones were taken."
     ]
+
+
+def each_by_itself(
+    step: FloatArray, run: npt.NDArray[np.object_], values: Mapping[str, FloatArray]
+) -> tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray]] | None:
+    """Return rows in which values meet by their step, each in its own order; None where they share no step.
+
+    Parameters
+    ----------
+    step, run : array (m,)
+        Step and run of each row.
+    values : mapping of arrays (m,)
+        KL, reward and whatever else belongs to a row; NaN where missing.
+
+    Returns
+    -------
+    step, run, values
+        Of the new rows.
+
+    Examples
+    --------
+    >>> nan, run = np.nan, np.array(["a"] * 4, dtype=object)
+    >>> held = {"kl": np.array([0.1, 0.2, nan, nan]), "reward": np.array([nan, nan, 3.0, 4.0])}
+    >>> found = each_by_itself(np.array([1.0, 2.0, 1.0, 2.0]), run, held)
+    >>> found[0].tolist(), found[2]["reward"].tolist()
+    ([1.0, 2.0], [3.0, 4.0])
+    """
+    rows, runs = list[Row](), list[object]()
+    for name in dict.fromkeys(run.tolist()):
+        mine = np.flatnonzero((run == name) & np.isfinite(step)).tolist()
+        written = [
+            (None, float(step[row]), what, float(one[row]))
+            for what, one in values.items()
+            for row in mine
+            if not np.isnan(one[row])
+        ]
+        own = _without_times(written)[0]
+        rows += own
+        runs += [name] * len(own)
+    if not any({"kl", "reward"} <= set(row) for row in rows):
+        return None
+    held = {what: np.array([row.get(what, np.nan) for row in rows], dtype=np.float64) for what in values}
+    return np.array([row["step"] for row in rows], dtype=np.float64), np.array([*runs, None], dtype=object)[:-1], held
 
 
 def _parts(written: Sequence[Value], again: Counter[str]) -> list[dict[float, Row]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alignlib._core.errors import InputError
 from alignlib._core.names import spelled
+from alignlib.tables import as_text
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.column_choice import plain_names
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv
@@ -15,6 +16,7 @@ from alignlib.training.logs.trainers import recognise
 
 __all__ = ["find_panels", "read_panels"]
 
+_LONGEST_HEAD = 1_000_000  # bytes
 _STEPS = ("Step", "_step", "train/global_step")  # heads of a panel, where its ends were left out
 
 
@@ -62,8 +64,9 @@ def _files(path: Path) -> list[Path]:
 
 def _head(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as lines:
-            return next(csv.reader([lines.readline(1_000_000)]), [])
+        with path.open("rb") as file:
+            start = as_text(file.read(_LONGEST_HEAD), "replace")
+        return next(csv.reader(start.splitlines()[:1]), [])
     except (OSError, csv.Error):
         return []
 

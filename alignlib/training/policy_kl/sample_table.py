@@ -54,7 +54,7 @@ def read_kl_samples(
         Names of the columns, where they are not those of a known trainer.
     step : float or str, optional
         Step of training whose responses are taken; by default the last. Of a run's splits those of training are, and
-        with "all" none is left out.
+        with "all" those of every step and split are that were not run again.
 
     Raises
     ------
@@ -171,12 +171,9 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
     held = [one.step[rows] for one, rows in zip(read, alive, strict=True) if one.step is not None and rows is not None]
     steps = np.unique(np.concatenate([np.zeros(0), *held]))  # less what a resume has written anew or not reached again
     if step is None and every.size < 2:
-        return [
-            one if rows is None or rows.all() else one.take(np.flatnonzero(rows))
-            for one, rows in zip(read, alive, strict=True)
-        ]
+        return _living(read, alive)
     if step == "all":
-        return read
+        return _living(read, alive)
     chosen = float(steps[-1]) if step is None else float(step)
     if chosen not in steps:
         some = ", ".join(f"{one:g}" for one in steps[:8]) + (", …" if steps.size > 8 else "")
@@ -192,6 +189,20 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
         if rows.size:
             part = one.take(rows)
             kept.append(replace(part, samples=replace(part.samples, notes=(note, *part.samples.notes))))
+    return kept
+
+
+def _living(read: list[Responses], alive: list[BoolArray | None]) -> list[Responses]:
+    """Return the responses of steps that were not run again, and say how many others there are."""
+    lost = sum(int((~rows).sum()) for rows in alive if rows is not None)
+    many = counted(lost, "response")
+    note = f"Steps were run again, as after a resume: {many} of these left out, the later ones taken."
+    kept = []
+    for one, rows in zip(read, alive, strict=True):
+        part = one if rows is None or rows.all() else one.take(np.flatnonzero(rows))
+        if part.samples.size:
+            more = (note,) if lost else ()
+            kept.append(replace(part, samples=replace(part.samples, notes=(*more, *part.samples.notes))))
     return kept
 
 
@@ -212,7 +223,7 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     InputError
         If a column is missing, or a cell is impossible.
     """
-    file = open_table_file(path)
+    file = open_table_file(path, unfinished=True)
     have = set(file.names)
     for field in fields(KLColumns):  # a column that was asked for by name has to be there, and none may be there twice
         name = getattr(names, field.name)
