@@ -229,6 +229,22 @@ def test_a_name_in_quotation_marks_may_hold_separators(page: Page, tmp_path: Pat
     assert choose(page, tmp_path, f'"a, b, c, d";prompt;reward\n{rows}') == ""
 
 
+def test_a_file_that_was_edited_is_read_again(page: Page, tmp_path: Path) -> None:
+    """Chosen once more under the same name, as one chooses it: through the browser's own dialog."""
+    said = []
+    page.locator(".explorer select").first.select_option("table")
+    for times in (1, 100):
+        rows = "".join(f"{i // 8},{times * (i * i % 7)}\n" for i in range(80))
+        (tmp_path / "table.csv").write_text(f"prompt,reward\n{rows}")
+        page.evaluate("() => { document.querySelector('.said').textContent = '…'; }")
+        with page.expect_file_chooser() as chosen:
+            page.locator("input[type=file]").click()
+        chosen.value.set_files(tmp_path / "table.csv")
+        page.wait_for_function("() => document.querySelector('.said').textContent !== '…'")
+        said.append(page.inner_text(".said"))
+    assert said[0] != said[1]
+
+
 def test_text_of_a_table_stays_text(page: Page, tmp_path: Path) -> None:
     """Names of columns are never markup."""
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))

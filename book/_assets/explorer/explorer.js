@@ -319,6 +319,8 @@
       go();
     }
     if (drop) {
+      // Emptied when it is opened, or the same file, edited meanwhile, would be no change.
+      drop.querySelector("input").addEventListener("click", (event) => { event.target.value = ""; });
       drop.querySelector("input").addEventListener("change", (event) => { if (event.target.files.length) take(event.target.files[0]); });
       for (const kind of ["dragover", "drop"]) app.addEventListener(kind, (event) => {
         event.preventDefault();
