@@ -85,7 +85,7 @@ def open_table_file(path: str | Path, *, unfinished: bool = False) -> TableFile:
     said = ""
     if unfinished:
         name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-        data, said = whole_lines(_utf_8(data), name.suffix.lower())
+        data, said = whole_lines(_utf_8(data, unfinished=True), name.suffix.lower())
     opened = _opened(found, str(path), data)
     if said:
         opened.note(said)
@@ -155,11 +155,11 @@ def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
     return found.open(name, _utf_8(data))
 
 
-def _utf_8(data: pa.Buffer) -> pa.Buffer:
+def _utf_8(data: pa.Buffer, *, unfinished: bool = False) -> pa.Buffer:
     """Return text in UTF-16 with its mark, as PowerShell writes it, in UTF-8; anything else as it is."""
     if data[:2].to_pybytes() in UTF_16:
         with contextlib.suppress(UnicodeDecodeError):  # what is none after all, the reader of text refuses
-            return pa.py_buffer(as_text(data.to_pybytes()).encode())
+            return pa.py_buffer(as_text(data.to_pybytes(), unfinished=unfinished).encode())
     return data
 
 

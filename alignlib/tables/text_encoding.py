@@ -9,15 +9,17 @@ __all__ = ["UTF_16", "as_text"]
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def as_text(data: bytes, errors: str = "strict") -> str:
+def as_text(data: bytes, errors: str = "strict", *, unfinished: bool = False) -> str:
     """Return the text, without its mark.
 
     Parameters
     ----------
     data : bytes
-        What a file holds; half a letter of UTF-16 at the end, as of a file that is being written, is left out.
+        What a file holds.
     errors : str
         ``"strict"``, or what to do with bytes that are no text, as in `bytes.decode`.
+    unfinished : bool
+        Whether the file may still be being written: then half a letter of UTF-16 at its end is left out.
 
     Raises
     ------
@@ -30,5 +32,5 @@ def as_text(data: bytes, errors: str = "strict") -> str:
     ('step,kl', 'step,kl')
     """
     if data.startswith(UTF_16):
-        return data[: len(data) // 2 * 2].decode("utf-16", errors)
+        return (data[: len(data) // 2 * 2] if unfinished else data).decode("utf-16", errors)
     return data.decode("utf-8-sig", errors)

@@ -229,6 +229,6 @@ def text_of(path: Path) -> str | None:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
-        return as_text(path.read_bytes())
+        return as_text(path.read_bytes(), unfinished=True)
     except (OSError, UnicodeDecodeError, ValueError):
         return None
