@@ -1347,3 +1347,45 @@ def test_text_in_utf_16_as_spreadsheets_and_powershell_write_it(tmp_path: Path, 
         path.write_bytes(text.encode("utf-16-le"))
         with pytest.raises(InputError, match="is not UTF-8 text"):
             read_training_log(path)
+
+
+def test_panels_that_do_not_agree_are_said(tmp_path: Path) -> None:
+    for key in ("kl", "reward", "completions/mean_length"):
+        (tmp_path / f"b{key[:3]}.csv").write_text(panels("a", key))
+    (tmp_path / "a.csv").write_text(panels("a", "kl").replace(str(TRL[2]["kl"]), "0.5"))
+    log = read_training_log(tmp_path)
+    np.testing.assert_allclose(log.kl, PER_TOKEN)
+    assert "'train/kl' stands in several panels with other values; those of bkl.csv count." in log.notes
+    (tmp_path / "a.csv").write_text(panels("a", "kl").replace("train/global_step", "Step"))
+    with pytest.raises(InputError, match=r"different axes \('train/kl' by 'Step', 'train/.*' by 'train/global_step'\)"):
+        read_training_log(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "json"])
+def test_preference_training_is_told_whatever_exported_it(tmp_path: Path, kind: str) -> None:
+    rows = [{"step": 1, "loss": 0.6, "rewards/chosen": 0.1, "rewards/rejected": 0.0, "logps/chosen": -9.0}]
+    path = tmp_path / f"run.{kind}"
+    path.write_text({"jsonl": lines(rows), "csv": as_csv(rows), "json": json.dumps({"log_history": rows})}[kind])
+    with pytest.raises(InputError, match="is a log of preference training"):
+        read_training_log(path)
+
+
+@pytest.mark.parametrize("repeated", [1, 2])
+def test_a_console_that_two_write_to_counts_once(tmp_path: Path, repeated: int) -> None:
+    rows = [{key: value for key, value in row.items() if key != "step"} | {"epoch": 0.01} for row in TRL]
+    (tmp_path / "run.log").write_text("".join(f"{row}\n" * repeated for row in rows))
+    log = read_training_log(tmp_path / "run.log")
+    np.testing.assert_allclose(log.kl, PER_TOKEN)
+    assert any("Left out: 3 rows with epoch and values of the row before" in note for note in log.notes) == (
+        repeated == 2
+    )
+
+
+def test_a_console_shows_its_rounding_in_any_number_of_rows(tmp_path: Path) -> None:
+    (tmp_path / "run.log").write_text(
+        "".join(f"step:{i} - actor/reward_kl_penalty:0.00{i} - critic/score/mean:0.1 - response_length/mean:300.000 - "
+                "response_length/min:100.000 - response_length/max:1000.000\n" for i in range(3))
+    )  # fmt: skip
+    log = read_training_log(tmp_path / "run.log", estimator="k3")
+    np.testing.assert_allclose(log.ends[0], [0.0, 0.05, 0.15])
+    np.testing.assert_allclose(log.ends[1], [0.5, 1.5, 2.5])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,17 @@ from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.log_format import LogQuery, no_length
 from alignlib.training.logs.trainers import KLKey, Trainer
 
-__all__ = ["ADVICE", "PREFERENCE", "Chosen", "called_kl", "choose_columns", "plain_names", "prefixes", "step_names"]
+__all__ = [
+    "ADVICE",
+    "PREFERENCE",
+    "Chosen",
+    "called_kl",
+    "choose_columns",
+    "of_preference",
+    "plain_names",
+    "prefixes",
+    "step_names",
+]
 
 _PREFIXES = ("", "train/", "Train/", "train_")
 _EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
@@ -81,6 +92,20 @@ def called_kl(names: Iterable[str]) -> list[str]:
         if not other and any(word.startswith("kl") or word.endswith("kl") for word in words):
             found.append(name)
     return found
+
+
+def of_preference(path: Path) -> str:
+    """Say that a log is of preference training, which has no KL to the base.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    """
+    return (
+        f"{path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
+        f"policy to the base (KTO's 'kl' is another quantity), nor a reward of its responses; {ADVICE}."
+    )
 
 
 @dataclass(frozen=True)
@@ -187,10 +212,7 @@ class _Choice:
     def _no_kl(self) -> str:
         where = f"evaluations of {self._path} log" if self.query.evaluation else f"{self._path} logs"
         if PREFERENCE & set(self.plain):
-            return (
-                f"{self._path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
-                f"policy to the base (KTO's 'kl' is another quantity), nor a reward of its responses; {ADVICE}."
-            )
+            return of_preference(self.columns.path)
         if self.trainer is None:
             return (
                 f"{where} {self._listed()}, the keys of no trainer that is known here; name that of the KL to the base "

@@ -61,8 +61,16 @@ def read_console(path: Path, query: LogQuery) -> LogRows:
     query : LogQuery
         What is asked of it.
     """
-    columns = columns_of_rows(path, "console lines", _rows(path))
-    return choose(replace(columns, notes=(LEFT_OUT,)) if _is_cut(text_of(path) or "") else columns, query)
+    columns, text = columns_of_rows(path, "console lines", _rows(path)), text_of(path) or ""
+    found = choose(replace(columns, notes=(LEFT_OUT,)) if _is_cut(text) else columns, query)
+    return replace(found, decimals=_decimals(text, found.kl_name))
+
+
+def _decimals(text: str, key: str) -> int | None:
+    """Return with how many decimals the values of a key are printed, where they are as many throughout."""
+    printed = re.findall(rf"(?<![\w/.]){re.escape(key)}['\"]?\s*:\s*['\"]?[-+]?\d+\.?(\d*)(?![\d.eE])", text)
+    sizes = {len(digits) for digits in printed}
+    return sizes.pop() if len(sizes) == 1 and len(printed) > 1 else None
 
 
 def _is_cut(text: str) -> bool:

@@ -93,6 +93,8 @@ class LogRows(SameFields):
         Ends of the lengths.
     per_prompt : PerPrompt, optional
         What each prompt had, where the log holds single responses.
+    decimals : int, optional
+        With how many the log prints every KL, where it is text and they are as many throughout.
     """
 
     kl_name: str
@@ -109,6 +111,7 @@ class LogRows(SameFields):
     shortest: FloatArray | None = None
     longest: FloatArray | None = None
     per_prompt: PerPrompt | None = None
+    decimals: int | None = None
 
     def keep(self, mask: BoolArray) -> LogRows:
         """Return the checkpoints where ``mask`` holds.

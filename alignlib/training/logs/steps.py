@@ -69,7 +69,9 @@ def in_order(
     nowhere = int((told & ~np.isfinite(step)).sum())
     rows = np.flatnonzero(told & np.isfinite(step))
     if not counted:
+        rows, printed = _printed_once(rows, run, values, epoch)
         rows, notes = _resumed(rows, run, epoch)
+        notes = [*printed, *notes]
         return step[rows], run[rows], {name: one[rows] for name, one in values.items()}, notes
     joined = 0
     kept: list[npt.NDArray[np.intp]] = []
@@ -179,6 +181,25 @@ def ran_back(what: str, resumes: list[float], replaced: int) -> str:
         f"taken, and {count(replaced, 'earlier one')} of these {what}s and beyond left out. If these are several "
         "runs or processes instead, name the column that tells them apart (run), or put each in a file of its own."
     )
+
+
+def _printed_once(
+    rows: npt.NDArray[np.intp],
+    run: npt.NDArray[np.object_],
+    values: Mapping[str, FloatArray],
+    epoch: FloatArray | None,
+) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Leave out rows that have epoch and values of the row before, as of a console that two write to."""
+    if epoch is None or rows.size < 2:
+        return rows, []
+    same = (run[rows[1:]] == run[rows[:-1]]) & (epoch[rows[1:]] == epoch[rows[:-1]])
+    for one in values.values():
+        now, before = one[rows[1:]], one[rows[:-1]]
+        same &= (now == before) | (np.isnan(now) & np.isnan(before))
+    if not same.any():
+        return rows, []
+    said = f"Left out: {count(int(same.sum()), 'row')} with epoch and values of the row before, as printed twice."
+    return rows[np.append(True, ~same)], [said]
 
 
 def _resumed(

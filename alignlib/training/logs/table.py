@@ -20,7 +20,7 @@ from alignlib._core.names import counted
 from alignlib.tables import TableFile, identifiers, load, numbers, open_table_file, require_column
 from alignlib.tables.columns import listed
 from alignlib.training.logs.choose import choose, empty
-from alignlib.training.logs.column_choice import ADVICE, called_kl, plain_names
+from alignlib.training.logs.column_choice import ADVICE, PREFERENCE, called_kl, of_preference, plain_names
 from alignlib.training.logs.columns import Columns, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
@@ -117,6 +117,8 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
         given = getattr(query, argument)
         name = given if given is not None else own.get(argument)
         if name is not None:
+            if argument == "kl" and given is None and PREFERENCE & set(plain_names(file.names, query.evaluation)):
+                raise InputError(of_preference(path))
             if argument == "kl" and given is None and name not in file.names:
                 raise InputError(_unnamed_kl(file), column=name)
             require_column(file, name, argument)

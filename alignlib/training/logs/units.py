@@ -268,8 +268,10 @@ def of_decimals(rows: LogRows, told: bool = True) -> list[str]:
 
 
 def _decimals(rows: LogRows) -> int | None:
-    """Return the decimals of a KL per token that none of several exceeds, if these are few."""
+    """Return the decimals that a KL per token is printed with, or that none of several exceeds, if these are few."""
     kl = rows.kl
+    if rows.kl_unit == "token" and rows.length is not None and rows.decimals is not None:
+        return rows.decimals if 1 <= rows.decimals <= _DECIMALS else None
     if rows.kl_unit != "token" or rows.length is None or kl.size < _SEVERAL or not kl.any():
         return None
     return decimals_of(kl, range(1, _DECIMALS + 1))

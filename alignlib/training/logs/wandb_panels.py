@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 from alignlib._core.errors import InputError
@@ -86,19 +87,33 @@ def _runs(head: list[str]) -> dict[str, tuple[str, str]]:
 
 def _columns(path: Path) -> Columns:
     rows: dict[tuple[str, str], dict[str, object]] = {}
+    axes: dict[str, str] = {}  # of each, a metric that has it
+    twice: dict[str, str] = {}  # of a metric, the panel whose values were taken
     for file in _files(path):
         lines = lines_of_csv(file)
         head = next(lines, [])
         runs = _runs(head)
         step = head[0]
+        axes.setdefault("Step" if step == "_step" else step, next((name for _, name in runs.values()), ""))
         for line in lines:
             cells = dict(zip(head, line, strict=False))
             for name, (run, metric) in runs.items():
                 if cells.get(name):
-                    at = cells.get(step, "")
-                    rows.setdefault((run, at), {step: _number(at)})[metric] = _number(cells[name])
+                    at, value = cells.get(step, ""), _number(cells[name])
+                    row = rows.setdefault((run, at), {step: _number(at)})
+                    if row.get(metric, value) != value:
+                        twice[metric] = file.name
+                    row[metric] = value
+    if len(axes) > 1:
+        listed = ", ".join(f"{metric!r} by {axis!r}" for axis, metric in axes.items())
+        raise InputError(f"{path} holds panels with different axes ({listed}); export all of them by one.")
     ordered = sorted(rows, key=lambda one: one[0])  # stable: steps stay in their order
-    return columns_of_rows(path, "wandb's CSV of a panel", [rows[one] for one in ordered], [one[0] for one in ordered])
+    notes = [
+        f"{metric!r} stands in several panels with other values; those of {name} count."
+        for metric, name in twice.items()
+    ]
+    found = columns_of_rows(path, "wandb's CSV of a panel", [rows[one] for one in ordered], [one[0] for one in ordered])
+    return replace(found, notes=tuple(notes))
 
 
 def _number(text: str) -> object:
