@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import multiprocessing
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -240,6 +242,50 @@ def test_what_is_wrong_with_a_part_is_said_by_name(folder: Path, make: Any, said
     make(folder)
     with pytest.raises(InputError, match=said):
         opened(folder)
+
+
+def _no_text(path: Path) -> None:
+    """Write Parquet whose text is not UTF-8, which Arrow does not look at."""
+    offsets, data = pa.py_buffer(np.arange(0, 17, 2, dtype=np.int32)), pa.py_buffer(b"p\xff" * 8)
+    names = pa.Array.from_buffers(pa.string(), 8, [None, offsets, data])
+    pq.write_table(pa.table({"prompt_id": names, "reward": np.arange(8.0)}), path)
+
+
+_ROWS = "".join(f"{k // 8},{k * k % 7}\n" for k in range(64))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("a.parquet", _no_text, "a.parquet is not a whole Parquet file (Column 0: In "),
+        (
+            "a.csv",
+            f"prompt_id,reward\n{_ROWS}9,1\n",
+            "1 of 9 prompts of WHERE have fewer than 2 samples, the first ",
+        ),
+        (
+            "a.csv",
+            f"prompt_id,reward\n{_ROWS}9,1e308\n9,-1e308\n",
+            "holds 1e+308 in row 66 (the header is row 1)",
+        ),
+        ("a.csv", f"prompt_id,reward\n{_ROWS}".replace("\n", "\v"), "has no column 'reward'"),
+        ("a.csv", b"\x28\xb5\x2f\xfd" + bytes(60), "a.csv is packed with zstd"),
+        ("a.csv", f"prompt_id,reward\n{_ROWS}".encode("utf-16"), ""),
+        ("a.csv", gzip.compress(f"prompt_id,reward\n{_ROWS}".encode()), ""),
+    ],
+    ids=range(7),
+)
+def test_a_table_in_a_folder_is_read_or_refused_as_it_is_alone(
+    tmp_path: Path, name: str, make: Callable[[Path], None] | str | bytes, said: str
+) -> None:
+    path = tmp_path / "t" / name
+    path.parent.mkdir()
+    make(path) if callable(make) else path.write_bytes(make.encode() if isinstance(make, str) else make)
+    for where in (path, path.parent, f"file://{path}"):
+        kept = () if where == path else ("--checkpoint", tmp_path / "k")
+        found = command(where, "--reward", "reward", "--kl", "0.05", *kept)
+        assert found.exit_code == (2 if said else 0), found.output
+        assert said.replace("WHERE", str(where)) in found.stderr
 
 
 def test_parts_are_opened_here_whatever_they_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -611,6 +611,7 @@ def test_of_a_saved_data_set_the_files_that_it_names_are_read(tmp_path: Path) ->
         ({f"a-0000{k}-of-00003.parquet": "" for k in (0, 2)}, "of which 2 are here and number 00001 is not; fetch"),
         ({f"a-0000{k}-of-00003.csv": "" for k in (1, 3)}, "of which 2 are here and number 00002 is not; fetch"),
         ({"a-00000-of-00002-0123456789abcdef.parquet": ""}, "of which 1 is here and number 00001 is not; fetch"),
+        ({"a.csv": "", "b.csv.bz2": ""}, "b.csv.bz2 is a table packed in a way that is not read here; unpack it"),
         ({"a-00000-of-00001.csv": "", "a-00001-of-00002.csv": ""}, "are shards of two tables"),
         ({"a-000-of-001-0123abcd.csv": "", "a-000-of-001-89abcdef.csv": ""}, "are shards of two tables"),
     ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import naming
-from alignlib.cli._scale import SCALE, Scale
+from alignlib.cli._scale import SCALE, Scale, location
 
 if TYPE_CHECKING:
     from alignlib.answers.findings import Findings
@@ -336,7 +336,9 @@ class Question:
         from alignlib.scale import Question as InParts
 
         with self.scale.opened(self.table, question, self.min_samples or 0, force) as table:
-            yield asked[0], table.held() if asked[0].members and table.ensemble is None else table
+            one = asked[0]
+            table.check_enough(2, location(self.table), column="" if one.pool else one.prompt, wide=one.wide)
+            yield one, table.held() if one.members and table.ensemble is None else table
 
     def _found(self, table: RewardTable, known: GoldSubset | list[float] | None, curves: bool) -> Findings:
         """Answer what is asked of a table; ``known`` is of a gold that it does not hold."""

@@ -19,7 +19,7 @@ from alignlib.scale.parts import Part, opened
 from alignlib.scale.responses import Responses
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import holds_summary
-from alignlib.tables import TableFile, open_pieces, read_samples
+from alignlib.tables import LARGEST_REWARD, TableFile, open_pieces, read_samples
 
 __all__ = ["KINDS", "CorruptPartError", "Question", "Reading", "first_file", "first_ranges", "summaries"]
 
@@ -180,7 +180,8 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
             file, question.prompt, question.read, sample=question.sample, wide=question.wide, named=True
         )
         rewards = np.array(list(question.columns_of(samples.rewards).values()))
-        finite = np.isfinite(rewards).all(axis=0)  # what lacks a value is dropped, or refused when its turn comes
+        # What lacks a value is dropped, or refused when its turn comes, as is one that is too large.
+        finite = (np.abs(rewards) <= LARGEST_REWARD).all(axis=0)
         if finite.any():
             ends = [(float(one.min()), float(one.max())) for one in rewards[:, finite]]
             levels = len(np.unique(rewards[0, finite])) if question.combined else 0

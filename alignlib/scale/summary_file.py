@@ -436,6 +436,7 @@ def read_kept(path: str | Path) -> tuple[Kept, dict[str, Any]]:
             check_alone(file)
         with open(path, "rb") as file:
             table = pa_parquet.read_table(file, page_checksum_verification=True)
+        table.validate(full=True)  # names may be no UTF-8
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole Parquet file; make the summary again.", argument="path") from error
     if _KEY in (table.schema.metadata or {}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import mmap
 import re
 from collections.abc import Callable, Iterator
@@ -15,13 +16,14 @@ from alignlib._core.errors import InputError
 from alignlib.tables.cell_types import UNCHECKED, check_dictionary, is_text, longest
 from alignlib.tables.formats import known_formats
 from alignlib.tables.parquet_sizes import check_alone
-from alignlib.tables.reading import open_table_file
+from alignlib.tables.reading import is_packed, open_content, open_table_file
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
 __all__ = ["open_pieces", "row_groups"]
 
 _ROWS = 1 << 20
 _BYTES = 1 << 26
+_OTHER_ENDS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")  # of lines, elsewhere
 _CUT = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 
 
@@ -68,12 +70,8 @@ def open_pieces(
         yield from _parquet(path, needed, source, groups)
     elif suffix in _CUT:
         yield from _text(path, suffix, source)
-    elif source is None:
-        yield open_table_file(path)
-    elif suffix in known_formats():
-        yield known_formats()[suffix].open(path, pa.py_buffer(source.read()))
     else:
-        raise InputError(f"{path} has the unknown extension {suffix!r}; name {', '.join(known_formats())}.")
+        yield open_table_file(path) if source is None else open_content(path, source)
 
 
 def row_groups(path: str, source: IO[bytes] | None = None) -> list[int]:
@@ -136,7 +134,7 @@ def _parquet(
             reading = _by_value(given, text) if large else contextlib.nullcontext(opened)
             with reading as read:
                 batches = read.iter_batches(rows, row_groups=list(some), columns=columns, use_threads=False)
-                tables = (_written_out(path, pa.Table.from_batches(some), schema) for some in _gathered(batches))
+                tables = (_written_out(path, _valid(some), schema) for some in _gathered(batches))
                 yield from _numbered(path, names, nested, tables, row)
     except (InputError, MemoryError):  # of what is asked of a file that is whole, and of one that is too large
         raise
@@ -163,6 +161,13 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch
             held = []
     if held:
         yield held
+
+
+def _valid(batches: list[pa.RecordBatch]) -> pa.Table:
+    """Return what was decoded, which no reader has looked at yet: text may be no UTF-8."""
+    table = pa.Table.from_batches(batches)
+    table.validate(full=True)
+    return table
 
 
 def _numbered(
@@ -212,20 +217,26 @@ def _text(path: str, suffix: str, source: IO[bytes] | None) -> Iterator[TableFil
         raise InputError(f"{path} cannot be read ({short(error)}); check it.", argument="path") from error
     if not len(data):
         raise InputError(f"{path} is empty; give a table, with a name for each column.", argument="path")
+    if is_packed(bytes(data[:2])):  # or in UTF-16: not cut
+        yield open_table_file(path) if source is None else open_content(path, io.BytesIO(data))
+        return
     start = 0 if lines else data.find(b"\n") + 1
     header = b"" if lines else bytes(data[: start or len(data)])
     if re.search(rb"\r[^\n]", header):  # lines that end in CR alone are not cut
         yield open_one(path, pa.py_buffer(data))
         return
     if not lines and start == 0:
+        whole = open_one(path, pa.py_buffer(data))
+        if any(_OTHER_ENDS.search(name) for name in whole.names):
+            yield whole  # whose columns are said
         return
     row = 1 if lines else 2
     while start < len(data):
         end = len(data) if len(data) - start <= _BYTES else _end_of_line(data, start, quotes=not lines)
         body = bytes(data[start:end])
         if body.strip():
-            whole = start == (0 if lines else len(header)) and end == len(data)
-            name = path if whole else f"{path} (the lines from {row} on)"
+            alone = start == (0 if lines else len(header)) and end == len(data)
+            name = path if alone else f"{path} (the lines from {row} on)"
             yield open_one(name, pa.py_buffer(header + body))
         row += body.count(b"\n")
         start = end

@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     import narwhals as nw
     from narwhals.typing import IntoFrame
 
-__all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tables_in"]
+__all__ = [
+    "check_file",
+    "is_packed",
+    "is_table_name",
+    "open_content",
+    "open_frame",
+    "open_table_file",
+    "tables_in",
+]
 
 # With a mark of byte order, as Windows PowerShell writes `alignlib example > rewards.csv`; nothing else begins so.
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -90,6 +98,38 @@ def open_table_file(path: str | Path, *, unfinished: bool = False) -> TableFile:
     if said:
         opened.note(said)
     return opened if let_go is None else replace(opened, read=_then(opened.read, let_go))
+
+
+def is_packed(start: bytes) -> bool:
+    """Tell whether a text is zipped or in UTF-16, by its first two bytes: it is not read as it stands.
+
+    Parameters
+    ----------
+    start : bytes
+        The first two.
+    """
+    return start == _GZIP_MAGIC or start in _UTF_16
+
+
+def open_content(path: str, content: IO[bytes]) -> TableFile:
+    """Open a table that is read from elsewhere than a file of this machine, as one of that name here.
+
+    Parameters
+    ----------
+    path : str
+        What messages call it, whose extension tells the format.
+    content : file
+        What is in it.
+
+    Raises
+    ------
+    InputError
+        As `open_table_file`.
+    """
+    found = _format_of(Path(path))
+    if found is None:
+        raise InputError(f"{path} has the unknown extension {Path(path).suffix!r}; name {', '.join(known_formats())}.")
+    return _opened(found, path, _read_through(path, content))
 
 
 def is_table_name(path: str | Path) -> bool:
@@ -165,15 +205,22 @@ def _utf_8(data: pa.Buffer, *, unfinished: bool = False) -> pa.Buffer:
 
 def _open_standard_input() -> TableFile:
     name = "standard input"
+    data = _utf_8(_read_through(name, sys.stdin.buffer, first=_check_text))
+    return _opened(known_formats()[_extension(data[:64].to_pybytes())], name, data)
+
+
+def _read_through(
+    name: str, content: IO[bytes], first: Callable[[str, bytes], None] = lambda name, start: None
+) -> pa.Buffer:
+    """Return all that is there, unzipped."""
     try:
-        data = _unzipped(name, sys.stdin.buffer, None, first=_check_text)
+        data = _unzipped(name, content, None, first)
         if data[:2].to_pybytes() == _GZIP_MAGIC:
             with pa.BufferReader(data) as zipped, gzip.open(zipped, "rb") as unzipped:
-                data = _unzipped(name, unzipped, data.size, first=_check_text)
+                data = _unzipped(name, unzipped, data.size, first)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _no_gzip(name, error) from error
-    data = _utf_8(data)
-    return _opened(known_formats()[_extension(data[:64].to_pybytes())], name, data)
+    return data
 
 
 def _extension(start: bytes) -> str:

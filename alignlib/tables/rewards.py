@@ -476,6 +476,40 @@ class RewardTable(SameFields):
         """
         return cls(*reward_arrays(rewards, columns, prompts))
 
+    def check_enough(self, n: int, path: str, *, column: str = "", wide: bool = False) -> None:
+        """Refuse prompts with fewer than n samples.
+
+        Parameters
+        ----------
+        n : int
+            Fewest samples of a prompt.
+        path : str
+            What messages call the table.
+        column : str
+            The column that names the prompts, for messages.
+        wide : bool
+            Whether the samples of a prompt lie side by side.
+
+        Raises
+        ------
+        InputError
+            If a prompt has fewer.
+
+        Examples
+        --------
+        >>> RewardTable.from_arrays(reward=[[0.0, 1.0]]).check_enough(2, "t.csv")
+        """
+        sizes = self.n_samples
+        few = np.flatnonzero(sizes < n)
+        if few.size:
+            hint = "" if wide or few.size < sizes.size else ", or pass wide=True if they lie side by side"
+            raise InputError(
+                f"{few.size} of {sizes.size} prompts of {path} have fewer than {n} samples, the first "
+                f"{self.prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or "
+                f"leave these prompts out (drop_below={n}){hint}.",
+                column=column,
+            )
+
     @classmethod
     def from_frame(
         cls,
@@ -615,16 +649,7 @@ class RewardTable(SameFields):
         table = cls(prompts, offsets, columns, samples.size - kept.size, tuple(notes))
         if drop_below > 0:
             table = table.with_at_least(drop_below)
-        sizes, prompts = table.n_samples, table.prompts
-        few = np.flatnonzero(sizes < min_samples)
-        if few.size:
-            hint = "" if wide or few.size < sizes.size else ", or pass wide=True if they lie side by side"
-            raise InputError(
-                f"{few.size} of {sizes.size} prompts of {file.path} have fewer than {min_samples} samples, the first "
-                f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or "
-                f"leave these prompts out (drop_below={min_samples}){hint}.",
-                column=prompt or "",
-            )
+        table.check_enough(min_samples, file.path, column=prompt or "", wide=wide)
         return table
 
 
