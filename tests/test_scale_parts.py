@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import math
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -836,12 +838,41 @@ def test_bad_input_of_a_worker_is_the_same_sentence(folder: Path, dask: Any) -> 
         opened(folder, engine=dask)
 
 
-def test_a_scheduler_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("greeting", "said"),
+    [
+        (None, "does not answer"),
+        (b"", "does not answer"),
+        (b"SSH-2.0-OpenSSH_9\r\n", "is answered by something that is no scheduler of Dask"),
+    ],
+    ids=["closed", "silent", "another"],
+)
+def test_a_scheduler_that_does_not_answer_is_a_sentence(
+    greeting: bytes | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from alignlib.scale import engine
 
-    monkeypatch.setattr(engine, "_SECONDS", 0.2)
-    with pytest.raises(InputError, match="does not answer"), engine_for(scheduler="tcp://127.0.0.1:9"):
-        pass
+    held = []
+
+    def answer(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(server.accept()[0])
+                held[-1].sendall(greeting or b"")
+
+    monkeypatch.setattr(engine, "_SECONDS", 0.5)
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        if greeting is None:
+            server.close()
+        else:
+            Thread(target=answer, args=(server,), daemon=True).start()
+        with pytest.raises(InputError, match=said), engine_for(scheduler=address):
+            pass
+        if greeting is not None:
+            server.shutdown(socket.SHUT_RDWR)
+    for one in held:
+        one.close()
 
 
 def test_a_scheduler_that_is_lost_is_a_sentence_and_what_was_done_is_kept(folder: Path) -> None:

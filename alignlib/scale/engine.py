@@ -292,13 +292,16 @@ def _check_answers(scheduler: str) -> None:
 
     async def once() -> None:
         with_keys = Security().get_connection_args("client")
-        (await connect(scheduler, timeout=_SECONDS, **with_keys)).abort()
+        async with asyncio.timeout(_SECONDS):  # its own is for a connection, not for what is said on it
+            (await connect(scheduler, timeout=_SECONDS, **with_keys)).abort()
 
     try:
         asyncio.run(once())
     except (OSError, TimeoutError, ValueError) as error:
         raise _silent(scheduler, "does not answer") from error
     except Exception as error:  # TypeError of tls:// without keys, and of ucx:// without its package
+        if "://" not in scheduler or scheduler.startswith("tcp://"):
+            raise _silent(scheduler, "is answered by something that is no scheduler of Dask") from error
         raise _silent(scheduler, "is of a protocol that Dask is not set up for here") from error
 
 

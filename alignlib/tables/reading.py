@@ -108,7 +108,7 @@ def is_packed(start: bytes) -> bool:
     start : bytes
         The first two.
     """
-    return start == _GZIP_MAGIC or start in _UTF_16
+    return start == _GZIP_MAGIC or start in UTF_16
 
 
 def open_content(path: str, content: IO[bytes]) -> TableFile:
