@@ -157,6 +157,22 @@ def test_a_run_above_the_limit_is_marked(made) -> None:
     assert (result.wasted_low <= result.wasted_high).all()
 
 
+@pytest.mark.parametrize(("base", "times"), [("grades", 0.1), ("penalties", 10.0), ("penalties", 100.0)])
+def test_another_scale_below_the_samples_is_refused_however_far(base: str, times: float) -> None:
+    """The law of the samples tilted so far down has no scatter left, by which that at the start seemed huge."""
+    rng = np.random.default_rng(4)
+    values = (
+        -rng.gamma(0.7, 1.0, (60, 32)) if base == "penalties" else np.clip(rng.normal(3.0, 1.0, (60, 32)), 1.0, 5.0)
+    )
+    fit = fit_frontier(RewardTable.from_arrays(values), n_boot=100)
+    kl = np.linspace(0.0, 0.3, 40)
+    reward = values.mean() + 0.4 * np.sqrt(kl) + 0.04 * rng.standard_normal(40)
+    log = replace(example_run(2, 3, rng, n_checkpoints=40)[0], kl_unit="sequence", length=None, kl=kl, logged_kl=kl)
+    assert not overlay(replace(log, reward=reward), fit).doubted
+    with pytest.raises(InputError, match="another reward scale"):
+        overlay(replace(log, reward=times * reward), fit)
+
+
 def test_next_to_the_base_no_interval_is_upside_down(made) -> None:
     """There the lower end of the limit may fall below 0, and the share has no upper end."""
     log, table = made

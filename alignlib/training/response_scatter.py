@@ -100,9 +100,11 @@ class ResponseScatter(SameFields):
         reward : array (k,)
             Mean rewards.
         """
-        kinds = ((self.deviation, self.typical), (self.within, self.typical_within))
+        kinds, noise = ((self.deviation, self.typical), (self.within, self.typical_within)), self.noise or 0.0
         parts = [np.maximum(np.interp(reward, self.mean, own), _LEAST * self.base) / usual for own, usual in kinds]
-        return np.asarray((self.noise or 0.0) * np.maximum(*parts))
+        # Few samples tilted far are nearly all alike, where the policy's responses are not: no ratio tells more than
+        # that the means of so few responses as any has scatter no more than these.
+        return np.asarray(np.minimum(noise * np.maximum(*parts), np.maximum(noise, self.of_a_step(reward))))
 
     @property
     def centre(self) -> float:
@@ -127,16 +129,19 @@ def response_scatter(
     fit : Fit
         Their limit.
     gain, allowed : array (k,)
-        Gain of each checkpoint, and the most that a policy gains at its KL: no more is due to a policy.
+        Gain of each checkpoint, and the most that a policy gains at its KL: no more is due to a policy, nor any less
+        than the law tilted downwards has at that KL.
     noise : float, optional
         Scatter of a checkpoint on average; None for short logs.
     """
-    mean, whole, within, base = _tilted(fit)
+    mean, whole, within, spent, base = _tilted(fit)
+    centre = mean.size // 2
+    least = np.interp(log.ends[1], spent[centre::-1], mean[centre::-1])
+    due = np.maximum(mean[centre] + np.minimum(gain, allowed), least)
     second = sum(max(int((log.run == name).sum()) - 2, 0) for name in log.runs)
     usual, free = [], []
     for kind in (whole, within):
-        own = np.interp(mean[mean.size // 2] + np.minimum(gain, allowed), mean, kind)
-        own = np.maximum(own, _LEAST * base)
+        own = np.maximum(np.interp(due, mean, kind), _LEAST * base)
         top = float(own.max()) or 1.0
         square = (own / top) ** 2 if own.any() else np.ones(own.size)  # of any unit
         usual.append(top * math.sqrt(float(square.mean())))
@@ -144,8 +149,8 @@ def response_scatter(
     return ResponseScatter(mean, whole, within, base, noise, usual[0], usual[1], max(min(free), 1.0), fit.fixed_prompts)
 
 
-def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray, float]:
-    """Return mean, deviation over all responses and within prompts of tilted laws, the base's in the middle."""
+def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
+    """Return mean, deviation over all responses and within prompts and KL of tilted laws, the base's in the middle."""
     table = fit.table
     every = max(math.ceil(int(table.n_samples.sum()) / _MOST), 1)
     sizes, start = table.n_samples[::every], table.offsets[:-1][::every]
@@ -155,7 +160,7 @@ def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     values, first = table.column(fit.reward)[rows], np.append(0, np.cumsum(sizes)[:-1])
     base = float(values.std())
     prices = np.concatenate([-_PRICES[::-1], [0.0], _PRICES]) / (base or 1.0)
-    mean, deviation, within = (np.empty(prices.size) for _ in range(3))
+    mean, deviation, within, spent = (np.empty(prices.size) for _ in range(4))
     for i, price in enumerate(prices.tolist()):
         top = np.maximum.reduceat(price * values, first)
         weight = np.exp(price * values - np.repeat(top, sizes))
@@ -165,4 +170,5 @@ def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray, float]:
         square = np.add.reduceat(weight * (values - mean[i]) ** 2, first) / total
         deviation[i] = math.sqrt(float(square.mean()))
         within[i] = math.sqrt(max(float((square - (each - mean[i]) ** 2).mean()), 0.0))
-    return np.maximum.accumulate(mean), deviation, within, base
+        spent[i] = float((price * each - top - np.log(total / sizes)).mean())
+    return np.maximum.accumulate(mean), deviation, within, spent, base
