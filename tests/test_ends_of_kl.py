@@ -17,6 +17,7 @@ from alignlib.answers.output.overlay import lines, points, record
 from alignlib.answers.output.run_headlines import headlines
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
+from alignlib.tables import RewardTable
 from alignlib.training import TrainingLog, compare_runs, overlay, pick, read_training_log
 from alignlib.training.envelope import Floor, achieved_envelope
 from alignlib.training.example_run import example_run
@@ -179,3 +180,36 @@ def test_kls_per_sequence_that_are_rounded_coarsely_are_known_between_ends(tmp_p
     assert any("they are taken for rounded" in note for note in log.notes)
     found = overlay(log, fit_frontier(np.random.default_rng(0).standard_normal((60, 16)), n_boot=100), pool=1)
     assert found.needed[1] > 0.0  # a gain at a KL printed as 0 is not free
+
+
+@pytest.mark.parametrize("decimals", [1, 2])
+def test_a_kl_that_is_printed_as_0_is_no_base_where_the_run_has_gained(decimals: int) -> None:
+    """The optimum of a normal reward, its KL of up to .6 or .06 nats printed with as few decimals as that."""
+    rng = np.random.default_rng(5)
+    fit = fit_frontier(RewardTable.from_arrays(rng.standard_normal((200, 64))), n_boot=100)
+    kl = 0.6 * 10.0 ** (1 - decimals) * np.linspace(0.0, 1.0, 20) ** 2
+    reward = np.sqrt(2.0 * kl) + 0.01 * rng.standard_normal(20)
+    printed = kl.round(decimals)
+    log = replace(example_run(2, 3, rng, n_checkpoints=20)[0], kl_unit="sequence", length=None)
+    found = overlay(replace(log, kl=printed, logged_kl=printed, reward=reward), fit, pool=1, check=False)
+    assert not found.above.any()
+    assert not found.doubted
+    assert ((found.wasted_low <= 0.0) & (found.wasted_high >= 0.0)).mean() > 0.9
+    zero = (printed == 0.0) & (found.gain > 0.01) & (kl > 0.0)
+    assert zero.any()
+    assert (found.needed[zero] > 0.0).all()
+    assert np.isnan(found.wasted[zero]).all()
+    assert found.log.ends[1][zero].tolist() == pytest.approx([0.5 * 10.0**-decimals] * int(zero.sum()))
+    assert (found.wasted_high[zero] >= 0.3 * kl[zero]).all()  # not [0, 0]
+    row = lines(found)[4 + int(np.argmax(zero))]
+    assert "[0, 0.0" in row
+    assert "between" in row
+    kept = replace(log, kl=kl, logged_kl=kl, reward=reward)  # of many decimals
+    assert overlay(kept, fit, pool=1, check=False).log.kl_low is None
+
+
+def test_a_log_of_few_decimals_says_so_also_per_sequence(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("step,kl,reward\n0,0.0,0.1\n1,0.0,0.2\n2,0.3,0.4\n3,0.9,0.5\n", encoding="utf-8")
+    notes = read_training_log(path, kl_unit="sequence").notes
+    assert any("each is known up to 0.05 nats per sequence" in note for note in notes)

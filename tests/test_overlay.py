@@ -30,6 +30,7 @@ from alignlib.cli import _picture
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw
+from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
@@ -40,7 +41,7 @@ from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.run_start import RunStart
 from alignlib.training.step_prompts import StepPrompts
-from alignlib.training.wasted import Limit, of_kl_alone
+from alignlib.training.wasted import Limit, best_of_n_of, of_kl_alone
 from tests import awkward
 
 pytestmark = pytest.mark.xdist_group("overlay")  # what is made once is made in one process
@@ -110,6 +111,29 @@ def test_intervals_of_waste_hold_the_noise_of_the_kl() -> None:
         wide.append(float((result.wasted_high - result.wasted_low)[told].mean()))
     assert np.mean(held) >= 0.93  # half of them hold if the KL is taken for exact
     assert wide[-1] < 0.4 * np.mean(wide[:-1])
+
+
+def test_intervals_of_a_dozen_means_hold_what_so_few_tell_of_their_noise() -> None:
+    """Noise that grows along the run, as where some prompts are learnt and others not, seen at its last checkpoint."""
+    rng = np.random.default_rng(6)
+    fit = fit_frontier(RewardTable.from_arrays(3.0 * rng.standard_normal((400, 32))), n_boot=100)
+    kl, held = 0.4 * np.linspace(0.0, 1.0, 12), []
+    log = replace(example_run(2, 3, rng, n_checkpoints=12)[0], kl_unit="sequence", length=None, kl=kl, logged_kl=kl)
+    gain = 2.0 * np.sqrt(kl)
+    for _ in range(80):
+        reward = gain + np.linspace(0.2, 0.4, 12) * rng.standard_normal(12)
+        result = overlay(replace(log, reward=reward), fit, check=False)
+        held.append(result.gain_low[-1] <= gain[-1] <= result.gain_high[-1])
+    assert np.mean(held) >= 0.85  # by the normal law and the noise of the whole run .76
+
+
+def test_the_least_best_of_n_is_found_between_those_that_are_tried_first() -> None:
+    fit = fit_frontier(RewardTable.from_arrays(np.random.default_rng(0).standard_normal((40, 128))), n_boot=100)
+    every = fit.share([BestOfN(float(n)) for n in range(1, 129)])
+    gain = every.gain[[1, 5, 9, 40, 110]]
+    least, spent, _ = best_of_n_of(fit, gain, gain)
+    assert least.tolist() == [2.0, 6.0, 10.0, 41.0, 111.0]
+    np.testing.assert_allclose(spent, every.spent[[1, 5, 9, 40, 110]])
 
 
 def test_an_error_of_the_kl_is_none_of_the_waste_at_the_limit_and_all_of_it_without_a_gain() -> None:
@@ -843,3 +867,24 @@ def test_rewards_of_other_prompts_are_seen_in_their_order_and_skewed_ones_accuse
     _, said, doubted = pair_prompts(log, table, "reward")
     assert doubted == mixed
     assert ["prompts have other rewards" in note for note in said] == [True] * mixed
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_easy_prompts_whose_few_samples_are_all_right_are_no_others(other: bool) -> None:
+    """Quartiles of such means are all alike in every part of the table, and need not be in a run."""
+    doubts = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        rate = rng.beta(6.0, 1.0, 16)
+        of_run = rng.beta(1.0, 1.0, 16) if other else rate
+        table = RewardTable.from_arrays(
+            (rng.random((16, 8)) < rate[:, None]).astype(float), prompts=[*map(str, range(16))]
+        )
+        log = example_prompts(np.zeros(16), 0.0, rng)
+        held = log.per_prompt
+        assert held is not None
+        names = np.array([str(i % 16) for i in range(held.prompt.size)], dtype=object)
+        mean = rng.binomial(8, of_run[np.arange(names.size) % 16]) / 8.0
+        log = replace(log, kl=0.0 * log.kl, per_prompt=replace(held, prompt=names, reward=mean, kl=0.0 * held.kl))
+        doubts.append(pair_prompts(log, table, "reward")[2])
+    assert np.mean(doubts) >= 0.7 if other else not any(doubts)

@@ -24,9 +24,11 @@ from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier, gold_turn
 from alignlib.estimation.gold_turn import _tail, _with_one_more
 from alignlib.laws import FiniteLaw
+from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 from alignlib.training import RunGold, choose_beta, effective_beta, gold_of_scores, pick
 from alignlib.training.example_run import example_prompts, example_run
+from alignlib.training.predicted_gold import predict_gold
 from benchmarks import gold_turn_study
 
 pytestmark = pytest.mark.xdist_group("pick")
@@ -109,6 +111,26 @@ def test_at_equal_kl_a_run_that_is_best_of_n_is_not_told_from_it() -> None:
     found = pick(replace(log, kl=kl), replace(log, kl=kl, reward=gold), fit=fit, column="gold")
     assert found.against is not None
     np.testing.assert_allclose(found.against, 0.0, atol=1e-9)
+
+
+def test_best_of_n_beside_a_checkpoint_is_of_its_kl_also_below_that_of_two() -> None:
+    """Of any N between whole ones, not a mixture of these, which has a third of its gain at .03 nats."""
+    fit = fit_frontier(base(3), "proxy", n_boot=100)
+    several = np.array([1.1, 1.3, 1.7, 3.5])
+    found = predict_gold(np.log(several) - 1.0 + 1.0 / several, fit, "gold").best_of_n
+    truth = [fit.gold("gold", [BestOfN(1.0), BestOfN(n)]).gold_gain[-1] for n in several.tolist()]
+    np.testing.assert_allclose(found, truth, rtol=0.05, atol=0.01)
+
+
+def test_a_beta_at_a_kl_that_some_draws_of_prompts_cannot_spend_has_an_interval() -> None:
+    """Easy prompts: all of their few samples right on so many that .1 nats are hardly there to be spent."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        right = rng.random((60, 32)) < np.where(np.arange(60) < 26, 1.0, rng.beta(3.0, 1.0, 60))[:, None]
+        fit = fit_frontier(right.astype(float), n_boot=100)
+        for kl in (0.05, 0.1, 0.13):
+            beta, low, high = beta_at(fit, kl) if kl <= fit.supported_end else (0.0, 0.0, 0.0)
+            assert 0.0 <= low <= beta <= high < np.inf
 
 
 def test_scores_of_steps_between_and_of_prompts_that_come_and_go() -> None:

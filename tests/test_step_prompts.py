@@ -14,7 +14,7 @@ from alignlib.tables import RewardTable
 from alignlib.training import overlay
 from alignlib.training.example_run import example_run
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.run_base import half_digit
+from alignlib.training.rounded_kl import half_digit
 from alignlib.training.step_prompts import StepPrompts
 
 pytestmark = pytest.mark.xdist_group("overlay")

@@ -72,8 +72,23 @@ def test_ppo_logs_per_sequence_and_its_score_is_the_reward(tmp_path: Path) -> No
     assert (log.kl_unit, log.reward_name, log.length) == ("sequence", "objective/scores", None)
     np.testing.assert_allclose(log.kl, 0.1 * np.arange(1, 6))
     np.testing.assert_allclose(log.reward, 0.2 * np.arange(1, 6))
-    assert [note.split(":")[0] for note in log.notes] == ["Recognised"]
+    assert [note.split(":")[0].split(".")[0] for note in log.notes] == [
+        "Recognised", "No logged KL has more than 1 decimal",
+    ]  # fmt: skip
     assert "'objective/kl', in nats per sequence by k1, because trl's PPO sums" in log.notes[0]
+
+
+def test_a_turned_sign_is_told_by_the_scatter_not_by_the_course_of_the_kl(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    kl = -0.5 * np.linspace(0.0, 1.0, 12) ** 2
+    path.write_text("step,kl,reward\n" + "".join(f"{i},{x:.9f},{i}\n" for i, x in enumerate(kl)), encoding="utf-8")
+    notes = " ".join(read_training_log(path, kl_unit="sequence").notes)
+    assert "below 0 by more than chance" in notes
+    noisy = np.abs(kl) + 0.2 * np.random.default_rng(0).standard_normal(12) - 0.1
+    path.write_text("step,kl,reward\n" + "".join(f"{i},{x:.9f},{i}\n" for i, x in enumerate(noisy)), encoding="utf-8")
+    notes = " ".join(read_training_log(path, kl_unit="sequence").notes)
+    assert "are negative" in notes
+    assert "impossible" not in notes
 
 
 def test_online_dpo_has_a_kl_although_it_compares(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
     import numpy as np
 
     from alignlib.training.envelope import Floor, achieved_envelope
+    from alignlib.training.rounded_kl import told_by_ends, within_digits
 
     base = number_or_name(asked["run_base"])
     known = base if isinstance(base, float) else None
@@ -139,6 +140,7 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
             f"KL is{mean}: their sign is turned, or the log-probabilities are not of the policy that sampled (another "
             "temperature, top-k or top-p, precision or engine); correct the log."
         )
+    log = told_by_ends(log, within_digits(log))
     most = log.ends[1]
     some = np.isfinite(most)
     if log.kl_high is not None and not most[some].any():

@@ -76,14 +76,14 @@ def beta_at(fit: Fit, kl: float) -> tuple[float, float, float]:
     asked = np.array([budget])
     found = [curve.gains(fit.weights, asked, bound) for bound in curve.cell_bounds]
     drawn = np.concatenate([lam[1:, 0] for _, _, lam in found])
-    lam = float(curve.gains(fit.weights[:1], asked)[2][0, 0])
+    beta = 1.0 / float(curve.gains(fit.weights[:1], asked)[2][0, 0])  # 0 where prompts cannot spend so much
     tail = (1.0 - fit.level) / 2.0
-    low, high = np.quantile(drawn, [tail, 1.0 - tail])
-    if math.isinf(lam):
-        return 0.0, 0.0, 1.0 / float(low)
-    ends = (1.0 / high, 1.0 / low, low / lam**2, high / lam**2, 1.0 / lam)  # as drawn, mirrored, and β itself
+    low, high = np.quantile(1.0 / drawn, [tail, 1.0 - tail]).tolist()
+    if beta == 0.0:
+        return 0.0, 0.0, high
+    ends = (low, high, beta**2 / high, beta**2 / low if low > 0.0 else 2.0 * beta, beta)  # as drawn, mirrored, β itself
     wider = _wider(fit, asked, np.concatenate([gain[1:, 0] for gain, _, _ in found]), tail)
-    return 1.0 / lam, float(min(ends)) * wider[0], float(max(ends)) * wider[1]
+    return beta, min(ends) * wider[0], max(ends) * wider[1]
 
 
 def _wider(fit: Fit, asked: FloatArray, gains: FloatArray, tail: float) -> tuple[float, float]:

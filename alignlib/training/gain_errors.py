@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.response_scatter import ResponseScatter
 from alignlib.training.run_base import error_of_these
 from alignlib.training.run_prompts import pair_prompts
-from alignlib.training.strict_ends import NEIGHBOURS, few_levels, responses_of
+from alignlib.training.strict_ends import NEIGHBOURS, few_levels, responses_of, student_reach
 
-__all__ = ["GainErrors", "kl_error", "noise_of_distance"]
+__all__ = ["GainErrors", "kl_error", "noise_near", "noise_of_distance"]
 
 _TOLD = 0.1  # of the largest KL: of less the scatter is another
+_FEWEST = 3  # second differences that tell a noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class GainErrors(SameFields):
         Whether gains are over the base's mean on the run's own prompts.
     scatter : ResponseScatter
         How much means scatter where the log does not hold what they are of.
+    near : array (checkpoints,)
+        How much of the noise each checkpoint's own part of the run has, 1 at least.
     """
 
     log: TrainingLog
@@ -47,6 +50,30 @@ class GainErrors(SameFields):
     base_error: float
     paired: bool
     scatter: ResponseScatter
+    near: FloatArray
+
+    def reach(self, points: TrainingLog, width: int, z: float) -> FloatArray:
+        """Return half the width of the interval of each point's gain, (k,).
+
+        A dozen checkpoints tell little of their noise, by Student's law, and it may grow along the run, as prompts come
+        apart that have been learnt and that have not; but no more is needed than sixteen responses scatter.
+
+        Parameters
+        ----------
+        points : TrainingLog
+            Means of checkpoints.
+        width : int
+            How many each is the mean of.
+        z : float
+            Standard errors of an interval by the normal law.
+        """
+        error, free = self.of(points, width)
+        if self.paired or self.noise is None:
+            return np.asarray(student_reach(z, free) * error if self.paired else z * error)
+        usual = z * self.noise * replace(self.log, reward=self.near).pooled(width).reward
+        most = z * self.scatter.of_a_step(points.reward)
+        noise = np.maximum(usual, np.minimum(usual / z * student_reach(z, free), most)) / math.sqrt(width)
+        return np.asarray(np.hypot(z * self.base_error, noise))
 
     def of(self, points: TrainingLog, width: int) -> tuple[FloatArray, FloatArray]:
         """Return the standard error of the gain of points, and its degrees of freedom, (k,) each.
@@ -122,6 +149,28 @@ def kl_error(log: TrainingLog, points: TrainingLog, width: int) -> FloatArray:
     return np.asarray(np.maximum(as_kl * level, as_root * np.sqrt(level)) / math.sqrt(width))
 
 
+def noise_near(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> FloatArray:
+    """Return the noise of the half of the run that is nearest to each checkpoint beside that of all, 1 at least, (k,).
+
+    Parameters
+    ----------
+    log : TrainingLog
+        One run.
+    gain : array (k,)
+        Gain of each checkpoint over the base.
+    frontier : EstimatedFrontier
+        Its limit.
+    """
+    second = np.diff(_distance(log, gain, frontier), 2)
+    place = np.flatnonzero(np.isfinite(second))
+    square, size = second[place] ** 2, max(math.ceil(place.size / 2), _FEWEST)
+    if place.size < size or not square.any():
+        return np.ones(log.kl.size)
+    away = np.abs(np.arange(log.kl.size)[:, None] - 1 - place)
+    near = square[np.argsort(away, axis=1, kind="stable")[:, :size]].mean(axis=1)
+    return np.asarray(np.sqrt(np.maximum(near / square.mean(), 1.0)))
+
+
 def noise_of_distance(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> float | None:
     """Return the standard deviation of a checkpoint's distance to the limit: noise of reward and of KL together.
 
@@ -141,11 +190,15 @@ def noise_of_distance(log: TrainingLog, gain: FloatArray, frontier: EstimatedFro
     float or None
         In units of the reward; None for short logs.
     """
-    root = np.sqrt(np.clip(log.kl, 0.0, None))
-    limit = np.interp(root, np.sqrt(frontier.spent), frontier.gain)
-    inside = log.kl <= frontier.spent[-1]
-    both = log.noise(np.where(inside, gain - limit, np.nan))
+    both = log.noise(_distance(log, gain, frontier))
     alone = log.noise()
     if both is None or alone is None or log.kl_low is None:
         return alone if both is None else both
     return max(both, alone)  # where the KL is not told, neither is the slope at it
+
+
+def _distance(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> FloatArray:
+    """Return how far each checkpoint lies from the limit, NaN beyond it, (k,)."""
+    root = np.sqrt(np.clip(log.kl, 0.0, None))
+    limit = np.interp(root, np.sqrt(frontier.spent), frontier.gain)
+    return np.where(log.kl <= frontier.spent[-1], gain - limit, np.nan)

@@ -16,12 +16,13 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
-from alignlib.training.gain_errors import GainErrors, kl_error, noise_of_distance
+from alignlib.training.gain_errors import GainErrors, kl_error, noise_near, noise_of_distance
 from alignlib.training.impossible import PointsOfRun, far_above
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.own_limit import OwnLimits, own_limits
 from alignlib.training.response_scatter import response_scatter
-from alignlib.training.run_base import base_of_run, below_base, check_scale, error_of_start, half_digit
+from alignlib.training.rounded_kl import half_digit, told_by_ends, within_digits
+from alignlib.training.run_base import base_of_run, below_base, check_scale, error_of_start
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.run_start import RunStart
 from alignlib.training.step_prompts import StepPrompts
@@ -274,7 +275,8 @@ class _Start(SameFields):
         if check and by_table:
             said, more = check_scale(_furthest(log), log.reward - at, allowed, apart, reward, error, prompts)
             notes, doubted = notes + said, doubted or more
-        errors = GainErrors(log, fit, noise, error, paired is not None, scatter)
+        near = noise_near(log, log.reward - at, frontier)
+        errors = GainErrors(log, fit, noise, error, paired is not None, scatter, near)
         alone = apart if noise is None and paired is None else errors.of(log, 1)[0]
         nearest = RunStart.of(
             _furthest(log), at, alone, allowed, prompts, of_samples=by_table, same_prompts=paired is not None
@@ -294,34 +296,35 @@ def _placed(
     """Put a run on the limit of its prompts, ``group`` being all runs on them."""
     fit, end, by_table = limit.fit, limit.end, base == "table"
     start = _Start.of(log, group, limit, base, check)
-    pooled = log.pooled(width)
+    gain = replace(log, reward=log.reward - start.at).pooled(width).reward
+    z = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
+    reach, free = start.errors.reach(log.pooled(width), width, z), start.errors.of(log.pooled(width), width)[1]
+    low, high = gain - reach, gain + reach
+    digits = within_digits(log)
+    within = digits.pooled(width)
+    pooled = told_by_ends(log.pooled(width), within, low > 0.0)
     known = pooled.ends[0] == pooled.ends[1]
-    least_kl, most_kl = (np.maximum(one, 0.0) for one in pooled.ends)
-    spent, placed = np.maximum(pooled.kl, 0.0), pooled.kl > 0.0
+    least_kl, most_kl = (np.maximum(one, 0.0) for one in within.ends)
+    spent, placed = np.maximum(pooled.kl, 0.0), (pooled.kl >= 0.0) & (pooled.ends[1] > 0.0)
     at = fit.at(spent, strict=False)
     limit_low, limit_high = at.gain_low, at.gain_high
-    if not known.all():
+    if (least_kl < most_kl).any():
         limit_low = fit.at(least_kl, strict=False).gain_low
         limit_high = fit.at(np.where(np.isfinite(most_kl), most_kl, 0.0), strict=False).gain_high
         limit_high = np.where(np.isfinite(most_kl), limit_high, math.inf)
-    gain = replace(log, reward=log.reward - start.at).pooled(width).reward
-    z = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
-    error, free = start.errors.of(pooled, width)
-    reach = student_reach(z, free) * error if start.errors.paired else z * error
-    low, high = gain - reach, gain + reach
     # The limit of all prompts of a run is not that of a checkpoint on easier or harder ones, and shows nothing.
     varied = np.isin(pooled.run, np.array(sorted(mixed), dtype=object))
     over = (pooled.kl >= 0.0) & (low > limit_high) & ~varied
     between = np.interp(pooled.step, log.step, start.between) if width > 1 else start.between
     prompts = StepPrompts.of(pooled, fit, gain - limit_high, between, width, known=start.errors.paired)
-    above = far_above(over, log, pooled, width, start.at, start.errors, prompts, by_table)
+    above = far_above(over, digits, within, width, start.at, start.errors, prompts, by_table)
     supported = at.supported & placed & (most_kl <= end)
     share, least, most = _shares(gain, low, high, np.where(supported & known, at.gain, np.nan), limit_low, limit_high)
     least, most = (np.where(placed, one, np.nan) for one in (least, most))
     share, least, most = (np.where(above | varied, np.nan, np.minimum(one, 1.0)) for one in (share, least, most))
     equal_n, equal_n_kl, enough = best_of_n_of(fit, gain, high)
     needed, needed_low, needed_high = least_kl_of(limit, gain, low, high, most_kl, enough)
-    at_base = (pooled.kl == 0.0) & (most_kl == 0.0) & ~above  # whatever it gained is noise
+    at_base = (pooled.kl == 0.0) & (pooled.ends[1] == 0.0) & ~above  # whatever it gained is noise
     needed, needed_low, needed_high = (np.where(at_base, 0.0, one) for one in (needed, needed_low, needed_high))
     needed = np.where(varied, np.nan, needed)
     possible = np.where((pooled.kl < 0.0) | varied, np.nan, 1.0)  # a negative KL has no place on the frontier

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
@@ -35,7 +36,7 @@ class Predicted(SameFields):
     behind_error : array (k,)
         Standard error of its distance to the best of them.
     best_of_n, best_of_n_low, best_of_n_high : array (k,)
-        Gold gain of best-of-N by the proxy, or of a mixture of two N, at that KL at most.
+        Gold gain of best-of-N by the proxy at that KL, of an N between two whole ones.
     along_lam : GoldEstimate, optional
         The curve itself, with where it turns; None where there is none.
     along_n : GoldEstimate
@@ -84,8 +85,11 @@ def predict_gold(kl: FloatArray, fit: Fit, column: str) -> Predicted:
     reach = np.clip(kl, 0.0, None)
     beyond = (reach > along_n.spent[-1]) | (kl < 0.0)  # a negative one has no place on the frontier
 
-    def mixed(values: FloatArray) -> FloatArray:
-        return np.where(beyond, np.nan, np.interp(reach, along_n.spent, values))
+    def between(values: FloatArray) -> FloatArray:  # two whole N, of which any N has a smooth gold in √KL
+        if not along_n.spent.any():
+            return np.where(beyond, np.nan, values[0])
+        curve = scipy.interpolate.PchipInterpolator(*_distinct(np.sqrt(along_n.spent), values))
+        return np.where(beyond, np.nan, curve(np.sqrt(np.where(beyond, 0.0, reach))))
 
     nothing = np.full(size, np.nan)
     tilted = {name: nothing.copy() for name in ("gold_gain", "gold_low", "gold_high", "gold_error", "behind_error")}
@@ -116,9 +120,9 @@ def predict_gold(kl: FloatArray, fit: Fit, column: str) -> Predicted:
         tilted_high=tilted["gold_high"],
         tilted_error=tilted["gold_error"],
         behind_error=tilted["behind_error"],
-        best_of_n=mixed(along_n.gold_gain),
-        best_of_n_low=mixed(along_n.gold_low),
-        best_of_n_high=mixed(along_n.gold_high),
+        best_of_n=between(along_n.gold_gain),
+        best_of_n_low=between(along_n.gold_low),
+        best_of_n_high=between(along_n.gold_high),
         along_lam=along_lam,
         along_n=along_n,
     )
@@ -161,3 +165,9 @@ def by_prediction(found: Predicted) -> tuple[int, FloatArray, FloatArray]:
         apart = found.tilted_error.copy()
     apart[best] = 0.0
     return best, behind, apart
+
+
+def _distinct(place: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the values at different places: where a proxy hardly varies two N may spend alike."""
+    kept = np.append(True, np.diff(np.maximum.accumulate(place)) > 0.0)
+    return place[kept], values[kept]

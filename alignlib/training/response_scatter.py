@@ -66,19 +66,22 @@ class ResponseScatter(SameFields):
         """
         return np.maximum(np.interp(reward, self.mean, self.deviation), _LEAST * self.base)
 
-    def of_a_step(self, reward: FloatArray) -> FloatArray:
+    def of_a_step(self, reward: FloatArray, responses: FloatArray | None = None) -> FloatArray:
         """Return the deviation of a checkpoint of sixteen responses, all of one prompt as the log may not tell, (k,).
 
         Parameters
         ----------
         reward : array (k,)
             Mean rewards.
+        responses : array (k,), optional
+            How many it has, where these are known to be fewer.
         """
-        whole = self.at(reward)
+        whole, many = self.at(reward), float(RESPONSES)
+        few = many if responses is None else np.clip(responses, 1.0, many)
         if self.fixed:
-            return np.asarray(whole / math.sqrt(RESPONSES))
+            return np.asarray(whole / np.sqrt(few))
         within = np.minimum(np.interp(reward, self.mean, self.within), whole)
-        return np.asarray(np.sqrt(whole**2 - within**2 + within**2 / RESPONSES))
+        return np.asarray(np.sqrt(whole**2 - within**2 + within**2 / few))
 
     def between(self, reward: FloatArray) -> FloatArray:
         """Return the deviation of prompts' means where the mean of all is ``reward``, over that of the base, (k,).

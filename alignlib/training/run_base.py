@@ -10,8 +10,8 @@ from alignlib._core.checks import FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib.tables import LARGEST_REWARD, RewardTable
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.logs.units import decimals_of
 from alignlib.training.response_scatter import ResponseScatter
+from alignlib.training.rounded_kl import half_digit
 from alignlib.training.step_prompts import StepPrompts
 from alignlib.training.strict_ends import few_levels, responses_of, student_reach
 
@@ -23,7 +23,6 @@ __all__ = [
     "check_scale",
     "error_of_start",
     "error_of_these",
-    "half_digit",
     "no_less_than_beside",
 ]
 
@@ -32,7 +31,6 @@ NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table 
 _BESIDE = 2  # checkpoints
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
 _NEVER, _SELDOM = 1e-4, 2.5e-3  # chance that prompts lie so far off, on one side of two, at one time of two
-_DIGITS = 6  # decimals of a KL at most
 _ROUGHLY = 2.0  # standard errors, at which Student's law is compared with the normal one
 
 
@@ -146,15 +144,16 @@ def error_of_start(
     scatter : ResponseScatter
         How much the run scatters, at the start as the base does.
     """
-    few = float(scatter.of_a_step(np.array([scatter.centre]))[0])
-    noise = float(scatter.noise_at(np.array([scatter.centre]))[0]) if scatter.noise is not None else few
+    centre, counted = np.full(gain.size, scatter.centre), responses_of(log)
+    few = scatter.of_a_step(centre, counted)
+    noise = scatter.noise_at(centre) if scatter.noise is not None else few
     # Few checkpoints that scatter tell little of it; so many responses as any has scatter no more than this.
-    noise = max(noise, min(noise * float(student_reach(_SURE, scatter.free)) / _SURE, few))
-    found = np.full(gain.size, math.hypot(base_error, noise))
+    noise = np.maximum(noise, np.minimum(noise * float(student_reach(_SURE, scatter.free)) / _SURE, few))
+    found = np.hypot(base_error, noise)
     levels = few_levels(table, reward)
     if levels is None:
         return found
-    values, counted = table.column(reward), responses_of(log)
+    values = table.column(reward)
     many = np.full(gain.size, scatter.responses) if counted is None else counted
     inside = levels.within(log.reward)
     own = levels.arms(log.reward, many, _SURE)
@@ -306,22 +305,6 @@ def no_less_than_beside(values: FloatArray) -> FloatArray:
         between = np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)
         found[1:-1] = np.maximum(values[1:-1], between)
     return found
-
-
-def half_digit(log: TrainingLog) -> FloatArray:
-    """Return by how much the KL of each checkpoint may be larger than logged, as far as its digits show, (k,).
-
-    Parameters
-    ----------
-    log : TrainingLog
-        Runs; where no KL has many decimals, all are taken for rounded to these.
-    """
-    logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
-    digits = decimals_of(logged, range(_DIGITS + 1)) if logged.size > 1 and logged.any() else None
-    if digits is None or log.kl_low is not None:  # whose ends hold it
-        return np.zeros(log.kl.size)
-    half = np.full(log.kl.size, 0.5 * 10.0**-digits)
-    return half if log.length is None else half * log.length
 
 
 def below_base(log: TrainingLog, high: FloatArray) -> list[str]:

@@ -15,12 +15,14 @@ from alignlib.tables import RewardTable
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import NO_KL
+from alignlib.training.strict_ends import few_levels
 
 __all__ = ["Paired", "pair_prompts", "prompts_of"]
 
 _NEAR = 0.1  # nats: so close to the base a prompt's mean reward is nearly that of its base samples
 _FEWEST, _MOST_PROMPTS, _MOST_SAMPLES = 5, 1000, 256
 _SPLITS, _FAR = 60, 5.0  # standard deviations: by chance in fewer than one of a million
+_OF_SPREAD = 1.6  # errors of a mean, of the distance of quartiles of normal ones
 _LEAST_SPREAD = 0.02  # of Fisher's transform, as of 2,500 prompts
 _ALIKE = 0.9999
 _AT_BASE = 0.01  # nats
@@ -139,19 +141,19 @@ def pair_prompts(log: TrainingLog, table: RewardTable, reward: str) -> tuple[Pai
     means = np.add.reduceat(values, table.offsets[:-1]) / table.n_samples
     count = np.bincount(held.checkpoint, minlength=log.kl.size)
     found = Paired(held, means[place], np.bincount(held.checkpoint, means[place], log.kl.size) / np.maximum(count, 1))
-    others = _other_rewards(log, table, values, means, place)
+    others = _other_rewards(log, table, reward, means, place)
     notes = [others] if others else []
     return found, notes, bool(others)
 
 
-def _other_rewards(log: TrainingLog, table: RewardTable, values: FloatArray, means: FloatArray, place: IntArray) -> str:
+def _other_rewards(log: TrainingLog, table: RewardTable, reward: str, means: FloatArray, place: IntArray) -> str:
     """Say where order, level or spread of the prompts' rewards is not the table's, by far more than sampling explains.
 
     How well two samplings of the same prompts agree is seen in the table: some samples of each prompt, as many as the
     run has or half of them, beside the rest. Ranks, trimmed means and quartiles, for a sampling may hold a rare reward
     that the other lacks, and its variance tells little of it.
     """
-    held = log.per_prompt
+    held, values = log.per_prompt, table.column(reward)
     assert held is not None
     first = int(np.argmin(np.abs(log.kl)))
     if log.kl[first] > _NEAR:
@@ -177,7 +179,12 @@ def _other_rewards(log: TrainingLog, table: RewardTable, values: FloatArray, mea
         rest = np.add.reduceat(np.where(chosen, 0.0, mixed), start) / (sizes - own)
         seen[i] = _compared(part + rng.choice((-1.0, 1.0), at.size) * moved, rest)
     found, usual = _compared(held.reward[mine], means[at]), seen.mean(axis=0)
-    far = np.maximum(_FAR * seen.std(axis=0), np.ptp(seen, axis=0))
+    scatter = seen.std(axis=0)
+    if few_levels(table, reward) is not None:  # whose quartiles may all be alike in the table, and not in a run
+        both = 1.0 / np.maximum(held.count[mine], 1.0) + 1.0 / sizes
+        within = math.sqrt(float((deviation**2 * sizes / (sizes - 1.0) * both).mean()) / at.size)
+        scatter[1:] = np.maximum(scatter[1:], np.array([1.0, _OF_SPREAD]) * within)
+    far = np.maximum(_FAR * scatter, np.ptp(seen, axis=0))
     less = found[0] < usual[0] - max(float(far[0]), _FAR * _LEAST_SPREAD)
     shifted = wider = False
     spent = max(float(log.kl[first]), 0.0)

@@ -9,7 +9,8 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.run_base import NEAR_BASE, NO_KL, half_digit, no_less_than_beside
+from alignlib.training.rounded_kl import half_digit
+from alignlib.training.run_base import NEAR_BASE, NO_KL, no_less_than_beside
 from alignlib.training.step_prompts import StepPrompts
 
 __all__ = ["RunStart"]
@@ -142,22 +143,24 @@ class RunStart:
             return f"{has}, where {reach:.2g} more or less may be chance: too much to tell which."
         has = f"{has}, which agree within {reach:.2g}"
         none = factors is None or self._excludes(factors, reach)
+        # A mean that agrees is that of other prompts as well, on which more can be gained.
+        vary = "" if self.same_prompts else ", or prompts whose rewards vary more than the table's"
         if scaled and none:
             return (
-                f"{has}: neither a constant nor a factor alone; a KL far larger than logged, or rewards stretched "
-                "about that mean, would look so."
+                f"{has}: neither a constant nor a factor alone; a KL far larger than logged{vary}, or rewards "
+                "stretched about that mean, would look so."
             )
         if scaled:
-            return f"{has}: no constant was added; a factor of the reward need not show there."
+            return f"{has}: no constant was added; a factor of the reward{vary and vary + ','} need not show there."
         if none or factors is None:
             return (
                 f"{has}: this speaks for the table's reward and base, and against the KL, unless rewards were "
-                "stretched about that mean."
+                f"stretched about that mean{vary}."
             )
         which = f"{factors[0]:.3g} or more" if math.isinf(factors[1]) else f"{factors[1]:.3g} or less"
         return (
             f"{has}: another base, or a constant added to the reward, would show there. A factor of the reward, "
-            f"{which}, need not show: it is that or the KL."
+            f"{which}, need not show: it is that or the KL{vary}."
         )
 
     def _excludes(self, factors: tuple[float, float], reach: float) -> bool:

@@ -16,7 +16,7 @@ from alignlib.training.logs.training_log import TrainingLog
 __all__ = ["Limit", "best_of_n_of", "least_kl_of", "of_kl_alone"]
 
 _GRID = 160
-_SEVERAL = 24  # best-of-N, for a gain equal to the run's
+_SEVERAL, _BETWEEN = 24, 256  # best-of-N, for a gain equal to the run's, at first and then between two of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,12 +135,18 @@ def best_of_n_of(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArr
     """
     most = int(fit.table.n_samples.min())
     several = np.unique(np.geomspace(1.0, most, _SEVERAL).round())
-    found = fit.share([BestOfN(float(n)) for n in several])
 
     def first(reached: FloatArray, wanted: FloatArray) -> IntArray:
         enough = reached[None, :] >= wanted[:, None]
         return np.where(enough.any(axis=1), enough.argmax(axis=1), -1)
 
-    same, sure = first(found.gain, gain), first(found.gain_low, high)
+    for last in (False, True):
+        found = fit.share([BestOfN(float(n)) for n in several])
+        same, sure = first(found.gain, gain), first(found.gain_low, high)
+        if not last:  # each between the largest N that is too small and the least that is enough
+            ends = np.unique(np.concatenate([same, sure]))
+            gaps = [np.arange(several[i - 1], several[i]) for i in ends.tolist() if i > 0]
+            between = np.unique(np.concatenate([several[:0], *gaps]))
+            several = np.union1d(several, between[:: max(math.ceil(between.size / _BETWEEN), 1)])
     spent = np.append(found.spent, np.nan)  # the last for none
     return np.append(several, np.nan)[same], spent[same], spent[sure]

@@ -105,18 +105,22 @@ def _place(found: Overlay, i: int) -> str:
         Which point.
     """
     kl, gain, end = found.log.kl[i], found.gain[i], found.frontier.supported_end
+    at_base = kl == 0.0 and found.log.ends[1][i] == 0.0  # and not rounded to it
     has = f"has gained {gain:.3g} of {found.measured_in!r} for {nats(found, i)} nats per sequence"
     if kl < 0.0:
         return f"has gained {gain:.3g} of {found.measured_in!r} at a KL below 0, which has no place beside the limit."
-    if found.above[i] and kl == 0.0:
+    if found.above[i] and at_base:
         why = "its KL is not what is logged, or its reward scale or base are not the table's; see above for which"
         return f"{has}, more than chance gives a policy that is the base itself: {why}."
     if found.above[i] and not gain > found.limit_high[i]:
         return f"{has}, to a mean above the largest reward there is: another reward scale than the table's."
     if found.above[i]:
-        why = "another reward scale, base or unit than the table's, or a reward too rare for it; see above for which"
+        why = (
+            "another reward scale, base, prompts or unit than the table's, or a reward too rare for it; see above for "
+            "which"
+        )
         return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): {why}."
-    if kl == 0.0:
+    if at_base:
         return f"is at 0 nats, the base itself: its gain of {gain:.3g} of {found.measured_in!r} is noise."
     if found.gain_high[i] < 0.0:
         lost = f"has lost {-gain:.3g} of {found.measured_in!r} for {nats(found, i)} nats per sequence"

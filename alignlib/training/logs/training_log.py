@@ -22,9 +22,10 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.tables import check_range, open_table_file
 from alignlib.training.logs.columns import LARGEST
+from alignlib.training.logs.decimals import of_decimals
 from alignlib.training.logs.log_format import LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
-from alignlib.training.logs.units import of_decimals, per_sequence, without_rounding
+from alignlib.training.logs.units import per_sequence, without_rounding
 
 __all__ = ["TrainingLog", "joined_logs", "read_training_log"]
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
+from alignlib.training.logs.decimals import decimals_of_rows
 from alignlib.training.logs.lengths import all_alike, check_lengths, ends_of_lengths
 from alignlib.training.logs.log_format import LogRows
 
-__all__ = ["PerSequence", "decimals_of", "of_decimals", "per_sequence", "without_rounding"]
+__all__ = ["PerSequence", "per_sequence", "without_rounding"]
 
 _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in float32, of some units, have seven digits
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
 _COARSE = 0.1  # of the largest KL
-_SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
-_SURE = 4.0  # standard errors
+_SURE, _FEWEST = 4.0, 6  # standard errors, second differences
 _OF_SCALE = (
     "if the logged KL is a mean over tokens, say so (kl_unit='token'); responses with their log-probabilities tell more"
 )
@@ -94,7 +94,7 @@ def per_sequence(
         if alike.all():
             return PerSequence(product, None, None, (f"{said} All responses of a batch are equally long.",))
         wider = largest / least if rows.mean_over == "parts" else np.ones(rows.kl.size)
-        half = 0.5 * 10.0 ** -(_decimals(rows) or math.inf)  # what rounding may have taken
+        half = 0.5 * 10.0 ** -(decimals_of_rows(rows) or math.inf)  # what rounding may have taken
         least_kl, most_kl = np.where(rows.kl > 0.0, np.maximum(rows.kl - half, 0.0), rows.kl), rows.kl + half
         with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity
             low, high = least_kl * least / wider, np.where(most_kl == 0.0, 0.0, most_kl * largest * wider)
@@ -224,9 +224,7 @@ def _remedy(estimator: str, high: FloatArray) -> str:
 
 def _of_sequence(rows: LogRows) -> PerSequence:
     """Return KLs per sequence: where they were rounded to more than a tenth of the largest, with their ends."""
-    kl, shown = rows.kl, None
-    if kl.size >= _SEVERAL and (kl > 0.0).any() and np.isfinite(kl).all():
-        shown = decimals_of(kl, range(_DECIMALS + 1))
+    kl, shown = rows.kl, decimals_of_rows(rows)
     half = 0.0 if shown is None else 0.5 * 10.0**-shown
     if half <= _COARSE * float(np.abs(kl).max(initial=0.0)) or half == 0.0:
         return PerSequence(kl, None, None, ())
@@ -236,63 +234,6 @@ def _of_sequence(rows: LogRows) -> PerSequence:
     )
     least = np.where(kl < 0.0, kl, np.maximum(kl - half, 0.0))
     return PerSequence(kl, least, kl + half, (said,), "a log with more decimals of the KL tells more")
-
-
-def of_decimals(rows: LogRows, told: bool = True) -> list[str]:
-    """Say so where a KL per token was rounded to so few decimals that it matters, as consoles print it.
-
-    Parameters
-    ----------
-    rows : LogRows
-        Checkpoints as they were logged.
-    told : bool
-        Whether the log tells the KL per sequence, rather than ends of it.
-    """
-    kl, shown = rows.kl, _decimals(rows)
-    if shown is None or rows.length is None:
-        return []
-    half, i = 0.5 * 10.0**-shown, int(np.argmax(np.abs(kl)))
-    if half < _MATTERS * abs(kl[i]):
-        return []
-    so = (
-        f"so at step {rows.step[i]:g} the KL is {kl[i] * rows.length[i]:.2g} nats per sequence up to "
-        f"{half * rows.length[i]:.2g}"
-    )
-    if not told:
-        so = "which the ends of the KL per sequence, where there are any, hold"
-    said = (
-        f"No logged KL has more than {counted(shown, 'decimal')}. If they were rounded, each is known up to {half:g} "
-        f"nats per token, {so}; a trainer's files (JSON lines, wandb, TensorBoard) have more decimals than its console."
-    )
-    return [said]
-
-
-def _decimals(rows: LogRows) -> int | None:
-    """Return the decimals that a KL per token is printed with, or that none of several exceeds, if these are few."""
-    kl = rows.kl
-    if rows.kl_unit == "token" and rows.length is not None and rows.decimals is not None:
-        return rows.decimals if 1 <= rows.decimals <= _DECIMALS else None
-    if rows.kl_unit != "token" or rows.length is None or kl.size < _SEVERAL or not kl.any():
-        return None
-    return decimals_of(kl, range(1, _DECIMALS + 1))
-
-
-def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
-    """Return the decimals that no number exceeds, None where it is none of those tried.
-
-    Parameters
-    ----------
-    kl : array (k,)
-        Numbers as they were logged.
-    tried : iterable of int
-        Decimals, increasing.
-
-    Examples
-    --------
-    >>> decimals_of(np.array([0.0, 0.25, 0.5]), range(7)), decimals_of(np.array([1.0 / 3.0]), range(7))
-    (2, None)
-    """
-    return next((d for d in tried if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
 
 
 def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
@@ -356,7 +297,7 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
             "write longer responses, for the short ones then weigh as much as these: its sign tells nothing of the KL "
             "per sequence, which is never negative (k3 never is either, so this is not k3)."
         )
-    if kl.size > 2 and kl.mean() + _SURE * kl.std(ddof=1) / np.sqrt(kl.size) < 0.0:
+    if kl.size > 2 and kl.mean() + _of_chance(rows, kl) < 0.0:
         parts = " of a mean over all tokens" if rows.kl_unit == "token" else ""
         more = (
             ", or it is a mean over responses or parts of a batch of their own means" if parts and not of_means else ""
@@ -373,3 +314,14 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
         f"is, by chance, where the KL is small; k2 and k3 (as trl's GRPO logs it) never are, so then the key holds "
         f"something else or the sum lost its digits; {stay}"
     )
+
+
+def _of_chance(rows: LogRows, kl: FloatArray) -> float:
+    """Return how far below 0 chance may bring the mean of KLs, by their scatter around the runs' course if it shows."""
+    names = list(dict.fromkeys(rows.run.tolist()))
+    second = np.concatenate([np.diff(rows.kl[rows.run == name], 2) for name in names])
+    second, reach = second[np.isfinite(second)], _SURE * float(kl.std(ddof=1))
+    if second.size >= _FEWEST:
+        few = -float(scipy.special.stdtrit(second.size / 2.0, scipy.special.ndtr(-_SURE)))  # neighbours go together
+        reach = min(reach, few * math.sqrt(float(np.mean(second**2)) / 6.0))
+    return reach / math.sqrt(kl.size)

@@ -1,0 +1,79 @@
+"""How many decimals a log prints of its KL, and what is to be said where they are few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.names import counted
+from alignlib.training.logs.log_format import LogRows
+
+__all__ = ["decimals_of", "decimals_of_rows", "of_decimals"]
+
+_SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
+
+
+def of_decimals(rows: LogRows, told: bool = True) -> list[str]:
+    """Say so where the KL was rounded to so few decimals that it matters, as consoles print it.
+
+    Parameters
+    ----------
+    rows : LogRows
+        Checkpoints as they were logged.
+    told : bool
+        Whether the log tells the KL per sequence, rather than ends of it.
+    """
+    kl, shown = rows.kl, decimals_of_rows(rows)
+    if shown is None or (rows.length is None and not told):  # whose ends were said
+        return []
+    half, i = 0.5 * 10.0**-shown, int(np.argmax(np.abs(kl)))
+    if half < _MATTERS * abs(kl[i]):
+        return []
+    known = f"nats per {rows.kl_unit}"
+    if rows.length is not None:
+        so = (
+            f"so at step {rows.step[i]:g} the KL is {kl[i] * rows.length[i]:.2g} nats per sequence up to "
+            f"{half * rows.length[i]:.2g}"
+        )
+        known += f", {so if told else 'which the ends of the KL per sequence, where there are any, hold'}"
+    said = (
+        f"No logged KL has more than {counted(shown, 'decimal')}. If they were rounded, each is known up to {half:g} "
+        f"{known}; a trainer's files (JSON lines, wandb, TensorBoard) have more decimals than its console."
+    )
+    return [said]
+
+
+def decimals_of_rows(rows: LogRows) -> int | None:
+    """Return the decimals that a logged KL is printed with, or that none of several exceeds, if these are few.
+
+    Parameters
+    ----------
+    rows : LogRows
+        Checkpoints as they were logged.
+    """
+    kl, per_token = rows.kl, rows.length is not None
+    if rows.decimals is not None:
+        return rows.decimals if int(per_token) <= rows.decimals <= _DECIMALS else None
+    if kl.size < _SEVERAL or not (kl.any() if per_token else (kl > 0.0).any()) or not np.isfinite(kl).all():
+        return None
+    return decimals_of(kl, range(int(per_token), _DECIMALS + 1))
+
+
+def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
+    """Return the decimals that no number exceeds, None where it is none of those tried.
+
+    Parameters
+    ----------
+    kl : array (k,)
+        Numbers as they were logged.
+    tried : iterable of int
+        Decimals, increasing.
+
+    Examples
+    --------
+    >>> decimals_of(np.array([0.0, 0.25, 0.5]), range(7)), decimals_of(np.array([1.0 / 3.0]), range(7))
+    (2, None)
+    """
+    return next((d for d in tried if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)

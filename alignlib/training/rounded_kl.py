@@ -1,0 +1,83 @@
+"""A KL that a log prints with few decimals: known up to half of the last one, so a printed 0 is no base."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from alignlib._core.checks import BoolArray, FloatArray
+from alignlib.training.logs.decimals import decimals_of
+from alignlib.training.logs.training_log import TrainingLog
+
+__all__ = ["half_digit", "told_by_ends", "within_digits"]
+
+_DIGITS = 6  # decimals of a KL at most
+_COARSE = 0.1  # of a KL
+_NOTHING = 0.02  # of the run's largest KL
+_REMEDY = "a log with more decimals of the KL tells more"
+
+
+def half_digit(log: TrainingLog) -> FloatArray:
+    """Return by how much the KL of each checkpoint may be larger than logged, as far as its digits show, (k,).
+
+    Parameters
+    ----------
+    log : TrainingLog
+        Runs; where no KL has many decimals, all are taken for rounded to these.
+    """
+    logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
+    digits = decimals_of(logged, range(_DIGITS + 1)) if logged.size > 1 and logged.any() else None
+    if digits is None or log.kl_low is not None:  # whose ends hold it
+        return np.zeros(log.kl.size)
+    half = np.full(log.kl.size, 0.5 * 10.0**-digits)
+    return half if log.length is None else half * log.length
+
+
+def within_digits(log: TrainingLog) -> TrainingLog:
+    """Return a log with the ends of every KL that its digits leave; the same where they leave none.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        Runs.
+
+    Examples
+    --------
+    >>> from alignlib.training.example_run import example_run
+    >>> log = example_run(2, 3, np.random.default_rng(0), n_checkpoints=3)[0]
+    >>> kl = np.array([0.0, 0.2, 0.6])
+    >>> within_digits(replace(log, kl=kl, logged_kl=kl, length=None)).ends[1].round(3).tolist()
+    [0.05, 0.25, 0.65]
+    """
+    half = half_digit(log)
+    if not half.any():
+        return log
+    least = np.where(log.kl < 0.0, log.kl, np.maximum(log.kl - half, 0.0))
+    return replace(log, kl_low=least, kl_high=log.kl + half)
+
+
+def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | None = None) -> TrainingLog:
+    """Return points with the ends of those KLs alone that half a digit makes another KL, others as they are printed.
+
+    That is where it is much of the KL and not little of the run's, or where a point at 0 is surely none of the base.
+
+    Parameters
+    ----------
+    points : TrainingLog
+        Means of checkpoints.
+    within : TrainingLog
+        The same with the ends that digits leave.
+    moved : array of bool (k,), optional
+        Which have more reward than the base by more than chance.
+    """
+    if points.kl_low is not None or within.kl_low is None:
+        return points
+    kl, (low, high) = points.kl, within.ends
+    coarse = (kl >= 0.0) & (high - kl > np.maximum(_COARSE * kl, _NOTHING * float(kl.max())))
+    coarse |= (kl == 0.0) & (False if moved is None else moved)
+    if not coarse.any():
+        return points
+    return replace(
+        points, kl_low=np.where(coarse, low, kl), kl_high=np.where(coarse, high, kl), remedy=points.remedy or _REMEDY
+    )
