@@ -15,7 +15,7 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.strict_ends import NEIGHBOURS, RESPONSES
+from alignlib.training.strict_ends import NEIGHBOURS, RESPONSES, responses_of
 
 __all__ = ["ResponseScatter", "response_scatter"]
 
@@ -66,22 +66,25 @@ class ResponseScatter(SameFields):
         """
         return np.maximum(np.interp(reward, self.mean, self.deviation), _LEAST * self.base)
 
-    def of_a_step(self, reward: FloatArray, responses: FloatArray | None = None) -> FloatArray:
+    def of_a_step(self, reward: FloatArray, log: TrainingLog | None = None) -> FloatArray:
         """Return the deviation of a checkpoint of sixteen responses, all of one prompt as the log may not tell, (k,).
 
         Parameters
         ----------
         reward : array (k,)
             Mean rewards.
-        responses : array (k,), optional
-            How many it has, where these are known to be fewer.
+        log : TrainingLog, optional
+            The checkpoints, where it holds their prompts and responses.
         """
-        whole, many = self.at(reward), float(RESPONSES)
-        few = many if responses is None else np.clip(responses, 1.0, many)
+        whole, prompts = self.at(reward), np.ones(reward.size)
+        counted = None if log is None else responses_of(log)
+        many = np.full(reward.size, float(RESPONSES)) if counted is None else np.maximum(counted, 1.0)
+        if log is not None and log.per_prompt is not None:
+            prompts = np.maximum(np.bincount(log.per_prompt.checkpoint, minlength=reward.size), 1.0)
         if self.fixed:
-            return np.asarray(whole / np.sqrt(few))
+            return np.asarray(whole / np.sqrt(many))
         within = np.minimum(np.interp(reward, self.mean, self.within), whole)
-        return np.asarray(np.sqrt(whole**2 - within**2 + within**2 / few))
+        return np.asarray(np.sqrt((whole**2 - within**2) / prompts + within**2 / many))
 
     def between(self, reward: FloatArray) -> FloatArray:
         """Return the deviation of prompts' means where the mean of all is ``reward``, over that of the base, (k,).

@@ -45,10 +45,10 @@ def within_digits(log: TrainingLog) -> TrainingLog:
     Examples
     --------
     >>> from alignlib.training.example_run import example_run
-    >>> log = example_run(2, 3, np.random.default_rng(0), n_checkpoints=3)[0]
-    >>> kl = np.array([0.0, 0.2, 0.6])
+    >>> log = example_run(2, 3, np.random.default_rng(0), n_checkpoints=5)[0]
+    >>> kl = np.array([0.0, 0.2, 0.6, 0.8, 1.2])
     >>> within_digits(replace(log, kl=kl, logged_kl=kl, length=None)).ends[1].round(3).tolist()
-    [0.05, 0.25, 0.65]
+    [0.05, 0.25, 0.65, 0.85, 1.25]
     """
     half = half_digit(log)
     if not half.any():

@@ -145,7 +145,7 @@ def error_of_start(
         How much the run scatters, at the start as the base does.
     """
     centre, counted = np.full(gain.size, scatter.centre), responses_of(log)
-    few = scatter.of_a_step(centre, counted)
+    few = scatter.of_a_step(centre, log)
     noise = scatter.noise_at(centre) if scatter.noise is not None else few
     # Few checkpoints that scatter tell little of it; so many responses as any has scatter no more than this.
     noise = np.maximum(noise, np.minimum(noise * float(student_reach(_SURE, scatter.free)) / _SURE, few))
