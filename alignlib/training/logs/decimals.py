@@ -54,10 +54,12 @@ def decimals_of_rows(rows: LogRows) -> int | None:
         Checkpoints as they were logged.
     """
     kl, per_token = rows.kl, rows.length is not None
-    if rows.decimals is not None:
-        return rows.decimals if int(per_token) <= rows.decimals <= _DECIMALS else None
+    if per_token and rows.decimals is not None:
+        return rows.decimals if 1 <= rows.decimals <= _DECIMALS else None
     if kl.size < _SEVERAL or not (kl.any() if per_token else (kl > 0.0).any()) or not np.isfinite(kl).all():
         return None
+    if rows.decimals is not None:
+        return rows.decimals if rows.decimals <= _DECIMALS else None
     return decimals_of(kl, range(int(per_token), _DECIMALS + 1))
 
 
