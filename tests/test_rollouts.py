@@ -161,6 +161,19 @@ def test_rows_of_one_after_another_are_no_resume(
     assert any("2 processes ('rank')" in note for note in log.notes) == ("rank" in rows[0])
 
 
+@pytest.mark.parametrize("column", ["seed", "run_name"])
+def test_runs_in_one_table_are_kept_apart(tmp_path: Path, column: str) -> None:
+    """Of each the later rows count after a resume of its own."""
+    rows = [*_rows([0, 10, 20, 10], 0.0, **{column: 1}), *_rows([0, 10, 20], 4.0, **{column: 2})]
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    log = read_training_log(path, run="seed" if column == "seed" else None)
+    assert (log.run.tolist(), log.step.tolist()) == (["1"] * 2 + ["2"] * 3, [0, 10, 0, 10, 20])
+    np.testing.assert_allclose(log.reward, [0.5, 0.5, 4.5, 4.5, 4.5])
+    assert any("told apart by column 'run_name'" in note for note in log.notes) == (column == "run_name")
+    assert read_training_log(path, run=column, only="2").kl.size == 3
+
+
 def test_cut_responses_are_counted_among_those_taken_and_a_step_without_rewards_is_named(tmp_path: Path) -> None:
     with Rollouts(tmp_path) as rollouts:
         for step, reward in ((0, 0.5), (10, np.nan), (20, 0.7)):

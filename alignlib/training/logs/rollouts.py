@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,15 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib.tables import FolderError, TableFile, open_table_file, require_column, tables_in
+from alignlib.tables import FolderError, TableFile, open_table_file, tables_in
+from alignlib.training.logs.advantages import of_groups
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.per_prompt import per_prompt_means
+from alignlib.training.policy_kl.response_marks import of_cut
 from alignlib.training.policy_kl.response_names import (
     PROMPTS,
     REWARDS,
+    RUNS,
     STEPS,
     TEXTS,
     first_of,
@@ -27,16 +32,13 @@ from alignlib.training.policy_kl.response_names import (
 )
 from alignlib.training.policy_kl.responses import Responses
 from alignlib.training.policy_kl.run_again import latest_of
-from alignlib.training.policy_kl.sample_table import of_cut, read_responses
+from alignlib.training.policy_kl.sample_table import read_responses
 from alignlib.training.policy_kl.samples_of_table import KLColumns
 
 __all__ = ["find_rollouts", "read_rollouts"]
 
 _TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".gz", ".feather", ".arrow"}
 _OWN = ("log_prob", "base_log_prob"), ("token_log_prob", "base_token_log_prob")
-# Of what tells how rewards became advantages within the responses to a prompt.
-_FEWEST = 8  # groups, before rewards that average 0 by chance are out of the question
-_EXACT = 5e-3  # of the size: advantages are stored in float32 or less, and deviations have 1e-4 or so added
 
 
 def find_rollouts(path: Path) -> Path | None:
@@ -78,16 +80,42 @@ def read_rollouts(path: Path, query: LogQuery) -> LogRows:
     columns = KLColumns(kl=kl, kl_unit=query.kl_unit, step=step)
     if isinstance(query.length, str):
         columns = KLColumns(kl=columns.kl, kl_unit=query.kl_unit, step=columns.step, n_tokens=query.length)
-    if query.run is not None:
-        require_column(open_table_file(tables[0], unfinished=True), query.run, "run")
-    read = [read_responses(one, columns, reward) for one in tables]
+    read, told = _read(tables, columns, reward, query.run)
     lost = 0
     parts: list[Responses] = []
-    for one, kept in zip(read, latest_of(read), strict=True):
-        assert kept is not None
-        lost += int((~kept).sum())
-        parts.append(one.take(np.flatnonzero(kept)) if not kept.all() else one)
-    return _averaged(path, parts, reward, columns, query, lost)
+    for own in _by_run(read):
+        for one, kept in zip(own, latest_of(own), strict=True):
+            assert kept is not None
+            lost += int((~kept).sum())
+            parts.append(one.take(np.flatnonzero(kept)) if not kept.all() else one)
+    found = _averaged(path, parts, reward, columns, query, lost)
+    return replace(found, notes=(*found.notes, *told))
+
+
+def _read(
+    tables: Sequence[Path], columns: KLColumns, reward: str, run: str | None
+) -> tuple[list[Responses], list[str]]:
+    """Return the responses of each file, with their runs where a column names several, and what is said of that."""
+    if run is None:
+        name = first_of(RUNS, _names(tables[0]))
+        with contextlib.suppress(InputError):  # not in every file, or not in every row
+            read = [read_responses(one, columns, reward, name) for one in tables if name is not None]
+            several = {str(one) for part in read if part.run is not None for one in part.run.to_pylist()}
+            if len(several) > 1:
+                return read, [f"{counted(len(several), 'run')}, told apart by column {name!r}."]
+            if read:
+                return [replace(one, run=None) for one in read], []
+    return [read_responses(one, columns, reward, run) for one in tables], []
+
+
+def _by_run(read: list[Responses]) -> list[list[Responses]]:
+    """Return the responses of each run, file by file: a resume of one is none of another."""
+    named = [None if one.run is None else np.array([str(name) for name in one.run.to_pylist()]) for one in read]
+    found = []
+    for run in dict.fromkeys(name for one in named if one is not None for name in one.tolist()):
+        rows = [np.flatnonzero(one == run) for one in named if one is not None]
+        found.append([one.take(mine) for one, mine in zip(read, rows, strict=True) if mine.size])
+    return found or [read]
 
 
 def _averaged(
@@ -116,10 +144,13 @@ def _averaged(
     split = None if split is None else split[rows]
     step, kl, reward = step[rows], kl[rows], reward[rows]
     names = np.arange(step.size).astype(object) if prompt is None else prompt[rows]
-    run = np.full(step.size, path.stem, dtype=object) if split is None or not query.splits else split
+    own = _every(parts, "run")
+    run = np.full(step.size, path.stem, dtype=object) if own is None else own[rows]
+    if split is not None and query.splits:
+        run = split if own is None else np.array([*(f"{a} {b}" for a, b in zip(run, split, strict=True)), None])[:-1]
     place, at, of_run = _checkpoints(step, run)
     if prompt is not None:
-        notes += _of_groups(path, reward_name, reward, place, names, _advantages(parts, rows))
+        notes += of_groups(path, reward_name, reward, place, names, _advantages(parts, rows))
     held = per_prompt_means(place, names, kl, reward)
     count = np.bincount(held.checkpoint, minlength=at.size)
     return LogRows(
@@ -140,37 +171,6 @@ def _averaged(
 def _advantages(parts: Sequence[Responses], rows: IntArray) -> FloatArray | None:
     held = [one.advantage for one in parts if one.advantage is not None]
     return np.concatenate(held)[rows] if len(held) == len(parts) else None
-
-
-def _of_groups(
-    path: Path,
-    name: str,
-    reward: FloatArray,
-    place: IntArray,
-    prompt: npt.NDArray[np.object_],
-    advantage: FloatArray | None,
-) -> list[str]:
-    """Refuse rewards that are advantages within their group; say how advantages beside the rewards were made."""
-    codes: dict[tuple[int, object], int] = {}
-    pairs = zip(place.tolist(), prompt.tolist(), strict=True)
-    group = np.array([codes.setdefault(pair, len(codes)) for pair in pairs], dtype=np.int64)
-    if not np.isfinite(reward).all():
-        return []
-    made = _rewards_are(reward, group)
-    if made:
-        divided = " and deviation 1" if made == "group-scaled" else ""
-        raise InputError(
-            f"{path}: {name!r} has mean 0{divided} within the responses to every prompt of a step: these are "
-            f"advantages ({made}), which say nothing of the reward; name its column (reward).",
-            argument="reward",
-        )
-    how = "" if advantage is None else _advantages_are(advantage, reward, group)
-    said = {
-        "group-scaled": "less the mean of their prompt's responses and divided by their deviation",
-        "group-centred": "less the mean of their prompt's responses, not scaled",
-        "leave-one-out": "less the mean of the other responses to their prompt",
-    }.get(how)
-    return [f"Its advantages are rewards {said}: the normalisation is {how}."] if said else []
 
 
 def _checkpoints(
@@ -273,80 +273,3 @@ def _are_responses(names: Sequence[str]) -> bool:
 
 
 register(LogFormat("rollouts", find_rollouts, read_rollouts, place=-20))
-
-
-def _rewards_are(reward: FloatArray, group: IntArray) -> str:
-    """Return ``"group-scaled"``, ``"group-centred"`` or "": what rewards that are none were made by.
-
-    Rewards themselves do not average 0 in every group, and not with a deviation of 1.
-
-    Parameters
-    ----------
-    reward : array (n,)
-        Of each response.
-    group : array of int (n,)
-        The group of each.
-
-    Examples
-    --------
-    >>> made = np.tile([-1.0, 1.0], 8) / np.repeat([1.0, 2.0], 8)
-    >>> _rewards_are(made, np.arange(16) // 2), _rewards_are(made + 0.1, np.arange(16) // 2)
-    ('group-centred', '')
-    """
-    size, mean, deviation = _moments(reward, group)
-    several, varies = size > 1, deviation > 0.0
-    scale = float(deviation.max(initial=0.0))
-    if several.sum() < _FEWEST or not varies.any() or np.abs(mean[several]).max() > _EXACT * scale:
-        return ""
-    one = any(_near(deviation[varies] * ratio, 1.0) for ratio in (1.0, _without_bias(size[varies])))
-    return "group-scaled" if one else "group-centred"
-
-
-def _advantages_are(advantage: FloatArray, reward: FloatArray, group: IntArray) -> str:
-    """Return ``"group-scaled"``, ``"group-centred"``, ``"leave-one-out"`` or "": how advantages follow from rewards.
-
-    Parameters
-    ----------
-    advantage, reward : array (n,)
-        Of each response.
-    group : array of int (n,)
-        The group of each.
-
-    Examples
-    --------
-    >>> group, reward = np.arange(24) // 3, np.random.default_rng(0).random(24)
-    >>> apart = reward - reward.reshape(8, 3).mean(axis=1)[group]
-    >>> _advantages_are(apart, reward, group), _advantages_are(1.5 * apart, reward, group)
-    ('group-centred', 'leave-one-out')
-    """
-    size, mean, deviation = _moments(reward, group)
-    apart = reward - mean[group]
-    kept = np.isfinite(advantage) & (deviation[group] > 0.0)
-    if np.unique(group[kept]).size < _FEWEST:
-        return ""
-    own = {
-        "group-centred": np.ones(size.size),
-        "leave-one-out": size / np.maximum(size - 1.0, 1.0),
-        "group-scaled": 1.0 / np.where(deviation > 0.0, deviation, 1.0),
-    }
-    own["group-scaled "] = own["group-scaled"] / _without_bias(size)
-    for name, ratio in own.items():
-        expected = (ratio[group] * apart)[kept]
-        if np.abs(advantage[kept] - expected).max() <= _EXACT * np.abs(expected).max():
-            return name.strip()
-    return ""
-
-
-def _moments(reward: FloatArray, group: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return size, mean and deviation (dividing by the size) of each group."""
-    size = np.bincount(group).astype(np.float64)
-    mean = np.bincount(group, reward) / np.maximum(size, 1.0)
-    return size, mean, np.sqrt(np.bincount(group, (reward - mean[group]) ** 2) / np.maximum(size, 1.0))
-
-
-def _without_bias(size: FloatArray) -> FloatArray:
-    return np.sqrt(size / np.maximum(size - 1.0, 1.0))
-
-
-def _near(values: FloatArray, wanted: float) -> bool:
-    return bool(np.abs(values - wanted).max() <= _EXACT * max(wanted, 1e-300))

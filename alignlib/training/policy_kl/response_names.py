@@ -12,6 +12,7 @@ __all__ = [
     "PROCESSES",
     "PROMPTS",
     "REWARDS",
+    "RUNS",
     "SPLITS",
     "STEPS",
     "TEXTS",
@@ -38,6 +39,7 @@ REWARDS = ("reward", "score", "total_reward")
 STEPS = ("step", "global_step", "training_step", "iteration")
 ADVANTAGES = ("advantage", "advantages")
 SPLITS = ("split",)
+RUNS = ("run", "run_name", "run_id")
 PROCESSES = (
     "rank", "global_rank", "local_rank", "dp_rank", "world_rank", "process", "process_id", "process_index",
     "process_rank", "worker", "worker_id", "host", "node", "replica",

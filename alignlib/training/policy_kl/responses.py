@@ -37,6 +37,8 @@ class Responses(SameFields):
         Whether the response was cut at the largest length.
     process : array of int (n,), optional
         Which of several processes wrote the row.
+    run : Array (n,), optional
+        Name of the run, of a table of several.
     """
 
     samples: KLSamples
@@ -49,6 +51,7 @@ class Responses(SameFields):
     opened: FloatArray | None = None
     cut: BoolArray | None = None
     process: IntArray | None = None
+    run: pa.Array | None = None
 
     def take(self, rows: IntArray) -> Responses:
         """Return some of the rows, by their positions.
@@ -69,4 +72,5 @@ class Responses(SameFields):
             None if self.opened is None else self.opened[rows],
             None if self.cut is None else self.cut[rows],
             None if self.process is None else self.process[rows],
+            None if self.run is None else self.run.take(pa.array(rows)),
         )

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, require
+from alignlib._core.checks import BoolArray, FloatArray, as_number, require
 from alignlib._core.doors import guard
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.tables import (
-    EXACT_INTEGERS,
     TableFile,
     load,
     numbers,
@@ -24,16 +23,23 @@ from alignlib.tables import (
     tables_in,
 )
 from alignlib.training.policy_kl.response_columns import numbers_of, prompts_of
-from alignlib.training.policy_kl.response_names import ADVANTAGES, OPENED, PROCESSES, SPLITS, first_of
+from alignlib.training.policy_kl.response_marks import (
+    TRUNCATED,
+    advantages_of,
+    cut_of,
+    of_cut,
+    opened_again,
+    processes_of,
+)
+from alignlib.training.policy_kl.response_names import SPLITS
 from alignlib.training.policy_kl.responses import Responses
 from alignlib.training.policy_kl.run_again import latest_of
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
-__all__ = ["ScoredSamples", "of_cut", "read_kl_samples", "read_responses", "read_scored_samples"]
+__all__ = ["ScoredSamples", "read_kl_samples", "read_responses", "read_scored_samples"]
 
 _CUTS = ("temperature", "top_p", "top_k", "min_p")  # of the law that was sampled from, where it is not the model's
-_TRUNCATED = "truncated"  # column of `alignlib sample`: no end token within the largest length
 
 
 def read_kl_samples(
@@ -206,7 +212,7 @@ def _living(read: list[Responses], alive: list[BoolArray | None]) -> list[Respon
     return kept
 
 
-def read_responses(path: str | Path, names: KLColumns, reward: str | None = None) -> Responses:
+def read_responses(path: str | Path, names: KLColumns, reward: str | None = None, run: str | None = None) -> Responses:
     """Read one table of responses, with the column of rewards if it is named.
 
     Parameters
@@ -217,6 +223,8 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
         Its columns.
     reward : str, optional
         The column of rewards.
+    run : str, optional
+        The column that names the run.
 
     Raises
     ------
@@ -231,10 +239,11 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
             continue
         if name != field.default or name in have:
             require_column(file, name, field.name)
-    if _TRUNCATED in have:
-        require_column(file, _TRUNCATED, "table")
-    if reward is not None:
-        require_column(file, reward, "reward")
+    if TRUNCATED in have:
+        require_column(file, TRUNCATED, "table")
+    for option, wanted in (("reward", reward), ("run", run)):
+        if wanted is not None:
+            require_column(file, wanted, option)
     names, told = as_written(file, names)
     own = [name for name in (names.prompt, names.step, *SPLITS[:1]) if name in have]
     table = load(file, [*own, *([] if reward is None else [reward])], "one row per response") if own or reward else None
@@ -244,13 +253,14 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     split = None if table is None or SPLITS[0] not in have else prompts_of(file, SPLITS[0], table)
     rewards = None if table is None or reward is None else numbers_of(file, reward, table, missing=True)
     notes = (*told, *samples.notes)
-    advantage = None if reward is None else _advantages(file)
-    opened = _opened(file) if step is not None else None
-    process, said = _processes(file) if step is not None else (None, "")
+    advantage = None if reward is None else advantages_of(file)
+    opened = opened_again(file) if step is not None else None
+    process, said = processes_of(file) if step is not None else (None, "")
     notes = (*notes, said) if said else notes
     found = Responses(
-        replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage, opened, _cut(file), process
-    )
+        replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage, opened, cut_of(file), process,
+        None if run is None else prompts_of(file, run, load(file, [run], "one row per response")),
+    )  # fmt: skip
     if rewards is None or not np.isnan(rewards).any():
         return found
     scored = np.flatnonzero(~np.isnan(rewards))
@@ -265,38 +275,6 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
         note += f"; of step{'s' if len(gone) > 1 else ''} {some} none has one, and no checkpoint is made of it"
     note += "."
     return replace(found.take(scored), notes=(*notes, note))
-
-
-def _opened(file: TableFile) -> FloatArray | None:
-    """Return how often `Rollouts` had opened its file again when it wrote a row; rows of the first time do not say."""
-    if OPENED not in file.names:
-        return None
-    return np.nan_to_num(numbers_of(file, OPENED, load(file, [OPENED], "one row per response"), missing=True))
-
-
-def _processes(file: TableFile) -> tuple[IntArray | None, str]:
-    """Return which of several processes wrote each row, with a sentence; None where no column numbers them."""
-    for name in PROCESSES:
-        if name not in file.names:
-            continue
-        try:
-            held = numbers_of(file, name, load(file, [name], "one row per response"))
-        except InputError:  # names, say, of machines
-            continue
-        size = np.unique(held).size
-        if size > 1 and (held == np.rint(held)).all() and np.abs(held).max() < EXACT_INTEGERS:
-            return held.astype(np.int64), f"The responses were written by {size} processes ({name!r})."
-    return None, ""
-
-
-def _advantages(file: TableFile) -> FloatArray | None:
-    """Return the advantage of each response; lists by token, which some trainers keep, are left alone."""
-    name = first_of(ADVANTAGES, file.names)
-    if name is None:
-        return None
-    table = load(file, [name], "one row per response")
-    kind = table.column(name).type
-    return numbers_of(file, name, table) if pa.types.is_floating(kind) or pa.types.is_integer(kind) else None
 
 
 def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[pa.Array | None]) -> KLSamples:
@@ -324,33 +302,6 @@ def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[
             )
     notes += dict.fromkeys(note for part in parts for note in part.notes)
     return KLSamples.joined(parts, tuple(notes))
-
-
-def _cut(file: TableFile) -> BoolArray | None:
-    """Tell which responses were cut at the largest length."""
-    if _TRUNCATED not in file.names:
-        return None
-    table = load(file, [_TRUNCATED], "one row per response")
-    return np.asarray(numbers(file, _TRUNCATED, table.column(_TRUNCATED)) > 0.0)
-
-
-def of_cut(cut: Sequence[BoolArray | None]) -> list[str]:
-    """Say how many responses were cut at the largest length, of those that are taken.
-
-    Parameters
-    ----------
-    cut : sequence of array, optional
-        Whether each was, file by file; None where a file does not tell.
-    """
-    told = [one for one in cut if one is not None]
-    many = sum(int(one.sum()) for one in told)
-    if not many:
-        return []
-    said = (
-        f"{many} of {sum(one.size for one in told)} responses were cut at the largest length: the KL is that of "
-        "responses up to there, and longer ones have more."
-    )
-    return [said]
 
 
 def _with_notes(samples: KLSamples, file: TableFile) -> KLSamples:
