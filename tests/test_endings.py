@@ -21,14 +21,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alignbook.processes import Died, in_processes
+from alignbook.runner import execute_all
 from alignlib._core.errors import InputError
 from alignlib._core.files import check_new, whole_file, write_whole
 from alignlib._core.locks import host_key
+from alignlib._core.open_files import allow_open_files
 from alignlib._core.working import working_folder
 from alignlib.cli import _ending
 from alignlib.cli._ending import Stopped, _unraisable, refused
 from alignlib.cli._say import csv_for, json_for
 from alignlib.cli.main import main
+from alignlib.scale.engine import engine_for
 from tests.small_project import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and locks of POSIX")
@@ -567,6 +570,8 @@ ENDINGS = [
         2,
         "Error: No space left on device, perhaps on that of temporary files (TMPDIR=",
     ),
+    (OSError(errno.EFBIG, "File too large"), 2, "Error: File too large, perhaps a temporary one (TMPDIR="),
+    (OSError(errno.EFBIG, "File too large", "x"), 2, "Error: File too large (x); raise the limit of a file's size"),
 ]
 
 
@@ -578,6 +583,21 @@ def test_what_ends_a_command_from_outside(
     assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr.startswith(said)
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("most", [200, 32])
+def test_too_few_open_files_are_said_before_any_work(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    resource = pytest.importorskip("resource")
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (32, most))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, both: asked.append(both))
+    if most == 200:
+        allow_open_files(96)
+        assert asked == [(96, 200)]
+        return
+    for start in (lambda: allow_open_files(96), lambda: next(execute_all([], 2)), lambda: engine_for(2).__enter__()):
+        with pytest.raises(InputError, match=r"open at once, and 32 are allowed; raise that limit \(ulimit -n \d\d\)"):
+            start()
 
 
 def test_a_fault_of_ours_is_one_sentence_too(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ _REMEDIES = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions, or choose another place"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, or choose another disk"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n)"),
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose a disk that holds larger ones",
     errno.EISDIR: "name a file",
     errno.EEXIST: "choose another name",
     errno.ELOOP: "correct the link",
@@ -100,6 +101,8 @@ def refused(error: OSError) -> BadInput:
     place = place and f" ({place})"
     if not place and error.errno in (errno.ENOSPC, errno.EDQUOT):  # as a rule said of what lies where nobody named it
         place = f", perhaps on that of temporary files (TMPDIR={os.environ.get('TMPDIR', '/tmp')})"
+    if not place and error.errno == errno.EFBIG:
+        place = f", perhaps a temporary one (TMPDIR={os.environ.get('TMPDIR', '/tmp')})"
     remedy = _REMEDIES.get(error.errno or 0, "try again, or choose another place")
     return BadInput(f"{error.strerror or error}{place}; {remedy}.")
 

@@ -12,6 +12,7 @@ from multiprocessing import resource_tracker
 from typing import Any, Protocol
 
 from alignlib._core.errors import InputError
+from alignlib._core.open_files import allow_open_files
 from alignlib._core.stopping import in_the_end, undisturbed
 from alignlib._core.working import working_folder
 
@@ -27,6 +28,7 @@ _MEMORY = {
     "OPENBLAS_NUM_THREADS": 1,
     "MKL_NUM_THREADS": 1,
 }
+_FILES, _FILES_OF_ONE = 48, 16  # that are open at once, and more for each worker
 _SECONDS = 10.0  # to wait for an answer of a scheduler: the first one, and another where the connection is lost
 
 
@@ -258,6 +260,7 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
         "distributed.worker.profile.enabled": False,
         "distributed.nanny.pre-spawn-environ": _MEMORY,
     }
+    allow_open_files(_FILES + _FILES_OF_ONE * (workers or 1))
     with working_folder() as home, dask.config.set(quiet | {"temporary-directory": str(home)}):
         if scheduler is None:
             with ExitStack() as ending:

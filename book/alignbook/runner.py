@@ -28,9 +28,11 @@ from alignbook.parameters import Value
 from alignbook.processes import Died, in_processes
 from alignbook.project import Notebook, words
 from alignbook.watched_files import files_read, modules_read
+from alignlib._core.open_files import allow_open_files
 
 __all__ = ["Failure", "Job", "Run", "execute", "execute_all", "execute_elsewhere", "failed"]
 
+_FILES, _FILES_OF_ONE = 64, 8  # that a kernel opens, and that this process opens for each
 # One thread per kernel: the same sums in the same order, and as many kernels as cores. The folders keep a
 # user's own matplotlibrc and IPython start-up files out of the pages.
 _KERNEL_ENVIRONMENT = {
@@ -150,6 +152,7 @@ def execute(job: Job) -> Run:
 def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Generator[Run, None, None]:
     """Execute notebooks in parallel processes (as many as cores), yielding each as it ends."""
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    allow_open_files(_FILES + _FILES_OF_ONE * workers)
     started = time.time()
     with closing(in_processes(execute, jobs, workers, _prepare)) as found:
         for place, run in found:
