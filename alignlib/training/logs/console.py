@@ -29,7 +29,6 @@ _STEP = re.compile(r"\b(?:global[ _])?step[ :=]+(\d{1,15})\b", re.IGNORECASE)
 _COUNTED = re.compile(r"\b(rollout|step) (\d{1,15}):\s*$")  # slime's head of a line, by one of two counters
 _COUNTERS = {"rollout": "rollout/step", "step": "train/step"}
 _LONGEST_LINE = 100_000
-_FEW = {1, 2, 3, 4}  # decimals that may matter
 _OF_BLOCK = re.compile(r"={5,} Step (?P<step>\d{1,12})/\d+ ={5,}")  # NeMo-RL's head of a step
 _BULLET = re.compile(rf"^\s*•\s*(?P<key>[A-Za-z][\w .()-]{{1,60}}?):\s+(?P<value>{_NUMBER})\s*$", re.IGNORECASE)
 _IN_BLOCKS = {  # what NeMo-RL's logger calls what its console spells out
@@ -68,10 +67,10 @@ def read_console(path: Path, query: LogQuery) -> LogRows:
 
 
 def _decimals(text: str, key: str) -> int | None:
-    """Return with how many decimals the values of a key are printed, where they are few, and as many throughout."""
+    """Return with how many decimals the values of a key are printed, where they are as many throughout."""
     printed = re.findall(rf"(?<![\w/.]){re.escape(key)}['\"]?\s*:\s*['\"]?[-+]?\d+\.?(\d*)(?![\d.eE])", text)
     sizes = {len(digits) for digits in printed}
-    return sizes.pop() if len(printed) > 1 and sizes < _FEW and len(sizes) == 1 else None
+    return sizes.pop() if len(sizes) == 1 and len(printed) > 1 else None
 
 
 def _is_cut(text: str) -> bool:

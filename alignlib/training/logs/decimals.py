@@ -54,6 +54,8 @@ def decimals_of_rows(rows: LogRows) -> int | None:
         Checkpoints as they were logged.
     """
     kl, per_token = rows.kl, rows.length is not None
+    if rows.per_prompt is not None:  # means of responses, which nobody has rounded
+        return None
     if per_token and rows.decimals is not None:
         return rows.decimals if 1 <= rows.decimals <= _DECIMALS else None
     if kl.size < _SEVERAL or not (kl.any() if per_token else (kl > 0.0).any()) or not np.isfinite(kl).all():

@@ -224,13 +224,7 @@ def _remedy(estimator: str, high: FloatArray) -> str:
 
 def _of_sequence(rows: LogRows) -> PerSequence:
     """Return KLs per sequence: where they were rounded to more than a tenth of the largest, with their ends."""
-<<<<<<< HEAD
     kl, shown = rows.kl, decimals_of_rows(rows)
-=======
-    kl, shown = rows.kl, None
-    if rows.per_prompt is None and kl.size >= _SEVERAL and (kl > 0.0).any() and np.isfinite(kl).all():
-        shown = decimals_of(kl, range(_DECIMALS + 1))
->>>>>>> 3689db9f (Single responses of several runs in one table are kept apart; a run that goes on, turns and encodings on the page of trainers)
     half = 0.0 if shown is None else 0.5 * 10.0**-shown
     if half <= _COARSE * float(np.abs(kl).max(initial=0.0)) or half == 0.0:
         return PerSequence(kl, None, None, ())
@@ -242,64 +236,6 @@ def _of_sequence(rows: LogRows) -> PerSequence:
     return PerSequence(kl, least, kl + half, (said,), "a log with more decimals of the KL tells more")
 
 
-<<<<<<< HEAD
-=======
-def of_decimals(rows: LogRows, told: bool = True) -> list[str]:
-    """Say so where a KL per token was rounded to so few decimals that it matters, as consoles print it.
-
-    Parameters
-    ----------
-    rows : LogRows
-        Checkpoints as they were logged.
-    told : bool
-        Whether the log tells the KL per sequence, rather than ends of it.
-    """
-    kl, shown = rows.kl, _decimals(rows)
-    if shown is None or rows.length is None:
-        return []
-    half, i = 0.5 * 10.0**-shown, int(np.argmax(np.abs(kl)))
-    if half < _MATTERS * abs(kl[i]):
-        return []
-    so = (
-        f"so at step {rows.step[i]:g} the KL is {kl[i] * rows.length[i]:.2g} nats per sequence up to "
-        f"{half * rows.length[i]:.2g}"
-    )
-    if not told:
-        so = "which the ends of the KL per sequence, where there are any, hold"
-    said = (
-        f"No logged KL has more than {counted(shown, 'decimal')}. If they were rounded, each is known up to {half:g} "
-        f"nats per token, {so}; a trainer's files (JSON lines, wandb, TensorBoard) have more decimals than its console."
-    )
-    return [said]
-
-
-def _decimals(rows: LogRows) -> int | None:
-    """Return the decimals that a KL per token is printed with, or that none of several exceeds, if these are few."""
-    kl, none = rows.kl, rows.kl_unit != "token" or rows.length is None
-    if none or rows.decimals is not None or kl.size < _SEVERAL or not kl.any():
-        return None if none else rows.decimals
-    return decimals_of(kl, range(1, _DECIMALS + 1))
-
-
-def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
-    """Return the decimals that no number exceeds, None where it is none of those tried.
-
-    Parameters
-    ----------
-    kl : array (k,)
-        Numbers as they were logged.
-    tried : iterable of int
-        Decimals, increasing.
-
-    Examples
-    --------
-    >>> decimals_of(np.array([0.0, 0.25, 0.5]), range(7)), decimals_of(np.array([1.0 / 3.0]), range(7))
-    (2, None)
-    """
-    return next((d for d in tried if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
-
-
->>>>>>> 3689db9f (Single responses of several runs in one table are kept apart; a run that goes on, turns and encodings on the page of trainers)
 def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
     """Return the logged KL with negatives of rounding's size as 0, and what negative or vanishing values mean.
 
