@@ -22,7 +22,6 @@ __all__ = ["ContinuousLaw", "check_unit"]
 _LARGEST, _LEAST_SPAN = 1e305, 1e-300  # in size, as of the rewards of a `FiniteLaw`
 _LARGEST_LOG, _FURTHEST = 690.0, 90.0  # of a moment of the ratio; nats to which the ranks of `nodes` reach
 _REFINED = 2  # times that the place where outcomes are dropped becomes the end of a panel
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _OCTAVES = 160  # of the mass of a tail: down to 2^-160
 _SPLIT = 4  # parts of an octave, near the middle
 _FINE = 12  # octaves in parts
@@ -203,10 +202,11 @@ def _rank_nodes(breaks: tuple[float, ...] = ()) -> tuple[FloatArray, FloatArray,
     low = _with_breaks(edges, [b for b in breaks if 0.0 < b < 0.5])
     high = _with_breaks(edges, [1.0 - b for b in breaks if 0.5 <= b < 1.0])
     parts = []
+    nodes, weights = np.polynomial.legendre.leggauss(12)  # here: NumPy imports its polynomials when asked
     for ends in (low, high):
         half = 0.5 * np.diff(ends)
-        place = (ends[:-1] + half)[:, None] + half[:, None] * _NODES
-        parts.append((place.ravel(), (half[:, None] * _WEIGHTS).ravel()))
+        place = (ends[:-1] + half)[:, None] + half[:, None] * nodes
+        parts.append((place.ravel(), (half[:, None] * weights).ravel()))
     weight = np.concatenate([parts[0][1], parts[1][1][::-1]])
     return parts[0][0], parts[1][0][::-1], weight / weight.sum()
 

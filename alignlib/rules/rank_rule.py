@@ -31,7 +31,6 @@ _MOST_DRAWS = 1e6  # of rules whose density is compared with its distribution fu
 _UNCONVERGED = 1e-7  # of an integral: past it no digits are claimed
 _DECAYS = 0.01  # of an integrand over [0, 1], by the logarithm of the distance to an end: slower is divergent
 _FAR = -60.0  # e^-60 of the mass: what is left beyond cannot be seen next to the integral
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _Function = Callable[[FloatArray], FloatArray]
 
 _COMPLEX_STEP = 1e-30
@@ -151,8 +150,9 @@ class RankRule(Rule):
             out = np.log(rise / levels.mass)
             if small.any():
                 half = levels.mass[small, None] / 2
-                inside = np.exp(self.log_density(levels.below[small, None] + half * (1.0 + _NODES)))
-                out[small] = np.log(inside @ _WEIGHTS / 2)
+                nodes, weights = _nodes_and_weights()
+                inside = np.exp(self.log_density(levels.below[small, None] + half * (1.0 + nodes)))
+                out[small] = np.log(inside @ weights / 2)
         total = float(levels.mass @ np.exp(out))
         if not abs(total - 1.0) <= _CERTIFICATE:
             raise ArithmeticError(f"{self.name} lost accuracy: its law sums to {total!r} at {self.label}.")

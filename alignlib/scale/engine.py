@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -290,6 +289,8 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
 
 def _check_answers(scheduler: str) -> None:
     """Refuse an address before a client is made: one that fails in a protocol's own way is never closed."""
+    import asyncio
+
     from distributed import Security
     from distributed.comm.core import connect
 
