@@ -236,11 +236,11 @@ def _short(name: str) -> str:
 
 def _clear(place: Path, name: str) -> None:
     """Remove what killed processes of this machine left of a file."""
-    pattern = re.compile(PASSING.format(name=re.escape(_short(name))))
+    begins = f".{_short(name)}.alignlib-"
     with os.scandir(place) as entries:
-        found = [entry.path for entry in entries if entry.name.startswith(".") and pattern.fullmatch(entry.name)]
+        found = [entry.path for entry in entries if entry.name.startswith(begins)]
     for path in found:
-        match = pattern.fullmatch(os.path.basename(path))
+        match = re.fullmatch(PASSING.format(name=re.escape(_short(name))), os.path.basename(path))
         if match is not None and match["host"] == host_key() and is_left(path, int(match["pid"])):
             with contextlib.suppress(OSError):
                 os.unlink(path)

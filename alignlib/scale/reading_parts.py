@@ -179,13 +179,17 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
         samples = read_samples(
             file, question.prompt, question.read, sample=question.sample, wide=question.wide, named=True
         )
-        rewards = np.array(list(question.columns_of(samples.rewards).values()))
+        rewards = list(question.columns_of(samples.rewards).values())
         # What lacks a value is dropped, or refused when its turn comes, as is one that is too large.
-        finite = (np.abs(rewards) <= LARGEST_REWARD).all(axis=0)
+        finite = np.abs(rewards[0]) <= LARGEST_REWARD
+        for one in rewards[1:]:
+            finite &= np.abs(one) <= LARGEST_REWARD
         if finite.any():
-            ends = [(float(one.min()), float(one.max())) for one in rewards[:, finite]]
-            levels = len(np.unique(rewards[0, finite])) if question.combined else 0
-            return ends, samples.size, len(_runs(samples.identifiers.drop_null())[1]), levels
+            rewards = rewards if finite.all() else [one[finite] for one in rewards]
+            ends = [(float(one.min()), float(one.max())) for one in rewards]
+            levels = len(np.unique(rewards[0])) if question.combined else 0
+            names = samples.identifiers.drop_null() if samples.identifiers.null_count else samples.identifiers
+            return ends, samples.size, len(_runs(names)[1]), levels
     return None
 
 
