@@ -26,7 +26,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -52,7 +53,13 @@ SHOWN = [
     ("pools", 1e8, "read,alignlib"),
     ("pools", 2e8, "read,alignlib,workers,phases"),
 ]
-BESIDE = [("shuffled", 64e6, "read,alignlib"), ("prompts", 1e8, "read,alignlib"), ("four", 16e6, "read,alignlib")]
+BESIDE = [
+    ("shuffled", 64e6, "read,alignlib"),
+    ("prompts", 1e8, "read,alignlib"),
+    ("four", 16e6, "read,alignlib"),
+    ("four", 4e6, "memory"),
+    ("four", 8e6, "memory"),
+]
 # In memory: not beyond these rows.
 MOST = {"held": 10_000_000, "pandas": 10_000_000, "polars": 30_000_000}
 
@@ -129,6 +136,35 @@ def phases(folder: Path) -> dict[str, float]:
     return {name: round(end - begin, 3) for (_, begin), (name, end) in itertools.pairwise(marks)}
 
 
+def memory(folder: Path) -> dict[str, float]:
+    """Return the bytes that arrays take once a fit is made, and the most that they take while it is.
+
+    Blocks of samples take the same in all tables of many prompts, so that two of these tell what each prompt takes.
+    Pieces are read from the disk in every pass, as they are where they are many.
+    """
+    from alignlib.estimation import fit_frontier
+    from alignlib.scale import Question, open_parts
+
+    tracemalloc.start()
+    question = Question("prompt_id", ("reward",))
+    with open_parts(str(folder), question, str(folder) + "-kept", engine=OneByOne()) as table:
+        tracemalloc.reset_peak()
+        fit = fit_frontier(table)
+        fit.at(0.2, strict=False)
+        fit.share()
+        kept, most = tracemalloc.get_traced_memory()
+    return {"kept": kept, "most": most}
+
+
+class OneByOne:
+    """This process, as `alignlib.scale.engine.Here`, for which small pieces stay in memory."""
+
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1) -> Iterator[tuple[int, Any]]:
+        """Yield place and result one after another."""
+        for place, item in enumerate(items):
+            yield place, work(item)
+
+
 def read(folder: Path) -> None:
     """What no tool can avoid: read both columns and add them up."""
     import pyarrow.compute as pc
@@ -188,6 +224,7 @@ TOOLS: dict[str, Callable[[Path], dict[str, float] | None]] = {
     "pandas": pandas,
     "workers": workers,
     "phases": phases,
+    "memory": memory,
 }
 
 
@@ -243,7 +280,9 @@ def main() -> None:
         row: dict[str, Any] = {"cpu_s": round(own + children, 3), "peak_mib": peak}
         if asked.run == "workers":
             row["asking_s"] = round(own, 3)  # of the process that asks, which does not divide
-        print(json.dumps(row | ({"phases": spent, "kernels": kernels()} if spent else {})), file=sys.stderr)
+        if spent:
+            row |= spent if asked.run == "memory" else {"phases": spent, "kernels": kernels()}
+        print(json.dumps(row), file=sys.stderr)
         return
     sizes = [1e6] if asked.quick else [float(text) for text in asked.rows.split(",")]
     wanted = SHOWN if asked.idle else list(itertools.product(asked.shape.split(","), sizes, [asked.tools]))

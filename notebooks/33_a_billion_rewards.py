@@ -248,7 +248,8 @@ per_row = many["cpu_s"] / many["rows"]
 of_phases = {shape: largest(shape, "phases") for shape in ("prompts", "pools")}
 spent = of_phases["prompts"]["phases"]
 pools, of_pools, four = largest("pools", "alignlib"), of_phases["pools"]["phases"], largest("four", "alignlib")
-of_prompt = (many["peak_mib"] - some["peak_mib"]) * 2**20 / ((many["rows"] - some["rows"]) / 64)
+less, more = (by["four", "memory", rows] for rows in (4 * 10**6, 8 * 10**6))
+kept, of_prompt = ((more[one] - less[one]) / ((more["rows"] - less["rows"]) / 4) for one in ("kept", "most"))
 few, most = by["prompts", "workers", 10**6], largest("prompts", "workers")
 start = few["cpu_s"] - by["prompts", "alignlib", 10**6]["cpu_s"]
 later = by["prompts", "workers", 10**7]["cpu_s"] - some["cpu_s"]
@@ -286,8 +287,9 @@ for shape, said in (("prompts", "64"), ("pools", "10⁶")):
 # {{asking_prompt:.1f}} µs for each prompt), which do not divide: more than {{most_cores:.0f}} workers do not help, until prompts have more samples. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB, and {{named_9:.0f}} GB more where samples
 # have names.
 #
-# Memory does not grow with the samples of a prompt, and grows with the prompts: by about {{bytes_prompt:.0f}} bytes for each: its mean reward, kept twice, the pool of prompts that it is dealt into, and one byte that deals its samples into halves. The {{prompts_many:,.0f}} prompts of the largest table
-# take {{peak_many:,.0f}} MiB; those of $10^9$ rows would take {{memory_9:.1f}} GB and those of $10^{12}$ rows {{memory_12:,.0f}} GB, in the one process that asks. Where the prompts would need more than half of the free memory, the command says so.
+# Memory does not grow with the samples of a prompt, and grows with the prompts, beside what the pieces and blocks in work take. Of each, {{bytes_kept:.0f}} bytes are kept: eight for its mean reward, two for the pool of prompts that it is dealt into, and one that deals
+# its samples into halves. While the curve is made it takes {{bytes_prompt:.0f}}: the mean is there twice then (both are counted by Python's `tracemalloc`, as differences between tables of one and of two million prompts). The {{prompts_many:,.0f}} prompts of the largest table take
+# {{table_many:,.0f}} MiB so, of the {{peak_many:,.0f}} MiB of the whole process. Those of $10^9$ rows, 64 of each prompt, would take {{memory_9:.1f}} GB and those of $10^{12}$ rows {{memory_12:,.0f}} GB, in the one process that asks. Where the prompts would need more than half of the free memory, the command says so.
 #
 # With 4 samples of each prompt a row costs {{four_times:.0f}} times as much as with 64. The logarithms of the jackknives are taken once for each prompt and λ, however few its samples, and of four samples all parts of three are looked at too.
 #
@@ -334,7 +336,9 @@ claims.glue(
     four_times=four["cpu_s"] / four["rows"] / per_row,
     disk_9=2 * 8.0,
     named_9=8.0,
+    bytes_kept=kept,
     bytes_prompt=of_prompt,
+    table_many=many["rows"] / 64 * of_prompt / 2**20,
     memory_9=1e9 / 64 * of_prompt / 1e9,
     memory_12=1e12 / 64 * of_prompt / 1e9,
     prompts_many=many["rows"] / 64,
