@@ -830,6 +830,33 @@ def test_gains_of_a_run_whose_trainer_writes_no_kl_are_no_noise_at_the_base(made
     )
 
 
+LATER = np.linspace(0.1, 0.4, 15)  # nats
+
+
+@pytest.mark.parametrize(
+    ("scale", "level", "wrong"),
+    [
+        pytest.param(1.0, 0.0, False, id="as the table has them"),
+        pytest.param(100.0, 0.0, True, id="times a hundred, at the start below every sample"),
+        pytest.param(-5.0, 0.0, True, id="another sign, so that all checkpoints scatter as far as they lie apart"),
+        pytest.param(1.0, -6.0, True, id="less a constant"),
+    ],
+)
+def test_rewards_below_those_of_the_table_are_told_whatever_scatters(scale: float, level: float, wrong: bool) -> None:
+    """The law of the least samples hardly scatters, so that a run taken for it would have scattered by any amount."""
+    rng, size = np.random.default_rng(4), 128
+    kl = np.append(np.linspace(0.0, 0.08, 9), LATER)
+    sign = 1.0 if scale < 0.0 else -1.0  # penalties, or what the run takes for these
+    table = RewardTable.from_arrays(sign * rng.gamma(0.7, 1.0, (60, 32)))
+    own = sign * rng.gamma(0.7, np.exp(sign * np.sqrt(kl))[:, None], (kl.size, size))
+    log = means_of(kl.tolist(), (scale * own.mean(axis=1) + level).tolist())
+    try:
+        told = overlay(log, fit_frontier(table, n_boot=100)).doubted
+    except InputError as error:
+        told = "So it is another reward scale or base than the table's" in str(error)
+    assert told == wrong
+
+
 # -- steps of few prompts
 
 

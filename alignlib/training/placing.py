@@ -269,7 +269,7 @@ class _Start(SameFields):
         if noise is not None:  # beyond the support too
             scattered = max(noise, noise_of_distance(log, log.reward - at, _everywhere(limit.far)) or 0.0)
         scatter = response_scatter(log, fit, log.reward - at, allowed, scattered)
-        between = scatter.between(scatter.centre + np.minimum(log.reward - at, allowed))
+        between = scatter.between(scatter.due)
         prompts = StepPrompts.of(log, fit, log.reward - at - allowed, between, 1, known=paired is not None)
         apart = error_of_start(log, fit.table, fit.reward, log.reward - at, error, scatter)
         if check and by_table:

@@ -44,6 +44,9 @@ class ResponseScatter(SameFields):
         Degrees of freedom of the noise.
     fixed : bool
         Whether a few prompts are all that there are, so that each checkpoint has them all.
+    due : array (k,)
+        The mean of each checkpoint, the most that a policy has at its KL where it is more, and that of the base where
+        no policy has so little.
     """
 
     mean: FloatArray
@@ -55,6 +58,7 @@ class ResponseScatter(SameFields):
     typical_within: float
     free: float
     fixed: bool
+    due: FloatArray
 
     def at(self, reward: FloatArray) -> FloatArray:
         """Return the deviation of a response where their mean is ``reward``, (k,).
@@ -135,15 +139,16 @@ def response_scatter(
     fit : Fit
         Their limit.
     gain, allowed : array (k,)
-        Gain of each checkpoint, and the most that a policy gains at its KL: no more is due to a policy, nor any less
-        than the law tilted downwards has at that KL.
+        Gain of each checkpoint, and the most that a policy gains at its KL: no more is due to a policy. What is less
+        than the law tilted downwards has at that KL is of another scale, and scatters as the least do not.
     noise : float, optional
         Scatter of a checkpoint on average; None for short logs.
     """
     mean, whole, within, spent, base = _tilted(fit)
     centre = mean.size // 2
     least = np.interp(log.ends[1], spent[centre::-1], mean[centre::-1])
-    due = np.maximum(mean[centre] + np.minimum(gain, allowed), least)
+    due = mean[centre] + np.minimum(gain, allowed)
+    due = np.where(due < least, mean[centre], due)
     second = sum(max(int((log.run == name).sum()) - 2, 0) for name in log.runs)
     usual, free = [], []
     for kind in (whole, within):
@@ -152,7 +157,8 @@ def response_scatter(
         square = (own / top) ** 2 if own.any() else np.ones(own.size)  # of any unit
         usual.append(top * math.sqrt(float(square.mean())))
         free.append(second * float(square.sum() ** 2 / (square**2).sum()) / square.size / NEIGHBOURS)
-    return ResponseScatter(mean, whole, within, base, noise, usual[0], usual[1], max(min(free), 1.0), fit.fixed_prompts)
+    fewest = max(min(free), 1.0)
+    return ResponseScatter(mean, whole, within, base, noise, usual[0], usual[1], fewest, fit.fixed_prompts, due)
 
 
 def _tilted(fit: Fit) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:

@@ -29,6 +29,7 @@ __all__ = [
 NO_KL = 1e-6  # nats: none, in whatever unit
 NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
 _BESIDE = 2  # checkpoints
+_SEVERAL = 4  # checkpoints, whose mean tells more than the first
 _SURE, _DOUBT = 4.0, 2.6  # standard errors
 _NEVER, _SELDOM = 1e-4, 2.5e-3  # chance that prompts lie so far off, on one side of two, at one time of two
 _ROUGHLY = 2.0  # standard errors, at which Student's law is compared with the normal one
@@ -220,6 +221,16 @@ def _of_short_log(log: TrainingLog, i: int, base: float) -> list[str]:
     return [said]
 
 
+def _together(log: TrainingLog, near: IntArray, base: float, error: float) -> str:
+    """Say of checkpoints that scatter, so that none tells by itself, that their mean is not the table's."""
+    return (
+        f"The {near.size} checkpoints within {NEAR_BASE:g} nats of the base average {log.reward[near].mean():.4g}, and "
+        f"the base samples {base:.4g} (standard error of the difference {error:.2g}): together they differ by more "
+        "than chance. The run's base, prompts or reward may not be the table's, or its KL may be larger, in another "
+        "unit for instance."
+    )
+
+
 def _check_run(
     log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, errors: FloatArray, base: float,
     of_table: float, prompts: StepPrompts,
@@ -244,7 +255,14 @@ def _check_run(
         )
 
     if beyond <= _DOUBT * error:
-        return (_of_short_log(log, i, base) if log.noise() is None and beyond > _ROUGHLY * of_table else []), False
+        if log.noise() is None:
+            return (_of_short_log(log, i, base) if beyond > _ROUGHLY * of_table else []), False
+        own = math.sqrt(float(np.mean(errors[near] ** 2 - of_table**2)) / near.size)  # of their mean
+        error = math.hypot(of_table, own)
+        chance = max(_SURE * error, float(prompts.reach(np.isin(mine, near), _NEVER)[side]))
+        if near.size < _SEVERAL or float(excess.mean()) <= chance:
+            return [], False
+        return [_together(log, near, base, error)], True
     if not shown(_SELDOM):
         return _of_short_log(log, i, base), False
     allowed = allowed_here + _SURE * error
