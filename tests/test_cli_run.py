@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -78,6 +79,54 @@ def test_list_shows_every_notebook_with_its_parameters(project: Project) -> None
 
 def test_list_of_one(project: Project) -> None:
     assert alignlib("run", "sums", "--list").output.startswith("03_sums  Sums\n")
+
+
+HOSTILE = plain("print(n)", title="x \x1b]0;p\x07 \u202eabc").replace("# a number", "# a number\x1b[31m")
+
+
+def test_what_notebooks_say_reaches_no_terminal_raw(project: Project) -> None:
+    (project.folder / "05_x\x1b[31m.py").write_text(HOSTILE)
+    for arguments in (["run", "--list"], ["run", "5", "--help"], ["sync"]):
+        said = alignlib(*arguments)
+        assert said.exit_code == 0
+        assert not set(said.output) & {"\x1b", "\x07", "\u202e"}, arguments
+        assert "\\x1b" in said.output
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("05_x.py", "# café".encode("latin-1"), r"05_x\.py is not UTF-8 \(byte 5\); save it as UTF-8"),
+        ("01_roots.ipynb", b'{"cells": "\xff"}', r"01_roots\.ipynb is not UTF-8"),
+        ("05_x.py", None, r"05_x\.py is no file, but a pipe, a folder or a device; take it away"),
+        (
+            "05_x.py",
+            plain("1").replace("= 1", f"= {'-' * 50_000}1").encode(),
+            r"cell of 05_x\.py is no Python|a literal",
+        ),
+        ("pages.yml", b"- a", r"pages\.yml is no list of pages by name"),
+        ("pages.yml", b": : :", r"pages\.yml is no YAML that can be read"),
+        ("pages.yml", b"\xff", r"pages\.yml is not UTF-8"),
+        ("pages.yml", b"p:\n  n: 3", r"pages\.yml names no script for the page 'p'"),
+        ("pages.yml", b"p: [x, x]", r"pages\.yml names no script for the page 'p'"),
+        ("pages.yml", b"p: !!python/object/apply:os.system ['touch run']", r"pages\.yml is no YAML that can be read"),
+    ],
+    ids=range(10),
+)
+def test_a_notebook_that_cannot_be_read_is_named(project: Project, name: str, content: bytes | None, said: str) -> None:
+    path = project.folder / name
+    path.write_bytes(content) if content is not None else os.mkfifo(path)
+    result = alignlib("sync", "--check") if name.endswith(".ipynb") else alignlib("run", "--list")
+    assert result.exit_code == 2
+    assert re.search(said, result.stderr), result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Path("run").exists()
+
+
+def test_a_script_with_a_mark_of_its_editor_is_read(project: Project) -> None:
+    script = project.folder / "01_roots.py"
+    script.write_bytes(b"\xef\xbb\xbf" + script.read_bytes())
+    assert alignlib("run", "1", "--list").output.startswith("01_roots  Roots\n")
 
 
 @pytest.mark.parametrize("name", ["1", "01", "roots", "01_roots", "01_roots.py"])

@@ -7,6 +7,7 @@ import json
 import click
 
 from alignbook.extra import require_extra
+from alignlib._core.safe_text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._options import json_option
@@ -37,9 +38,9 @@ def command(as_json: bool) -> None:
         notebooks = json.loads(project.claims_file.read_text(encoding="utf-8"))
         click.echo(json_for(to_json("claims", {"notebooks": notebooks})), nl=False)
     else:
-        click.echo("\n".join(to_lines(book)))
+        click.echo(lines_for_terminal(to_lines(book)))
     missing = [notebook.name for notebook in project.notebooks() if notebook.name not in book]
     if missing:
-        click.echo(f"No record of {', '.join(missing)}; run `make book`.", err=True)
+        click.echo(for_terminal(f"No record of {', '.join(missing)}; run `make book`."), err=True)
     if missing or any(claim.must_hold and not claim.holds for _, found in book.values() for claim in found):
         raise SystemExit(1)

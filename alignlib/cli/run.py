@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alignbook.extra import require_extra
+from alignlib._core.safe_text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 from alignlib.cli._notebooks import (
@@ -105,7 +106,7 @@ def command(
         if spare is not None:
             raise BadInput(f"--list shows notebooks and runs none; leave {spare} out.")
         for notebook in [project.find(name)] if name else project.notebooks():
-            click.echo("\n".join(describe(notebook)))
+            click.echo(lines_for_terminal(describe(notebook)))
         return
     if name is None:
         raise BadInput("Say which notebook and where to: alignlib run NAME -o out.ipynb, or --list.")
@@ -150,12 +151,12 @@ def _say_parameters(notebook: Notebook) -> None:
         default: Any = parameter.default
         shown = ",".join(map(str, default)) or "none" if isinstance(default, list) else default
         typed = f"--{parameter.name.replace('_', '-')} {parameter.type.upper()}"
-        rows.append((typed, f"{parameter.meaning}{limits}  [default: {shown}]"))
+        rows.append((typed, for_terminal(f"{parameter.meaning}{limits}  [default: {shown}]")))
     formatter = click.HelpFormatter(width=min(click.get_current_context().terminal_width or 100, 100))
-    formatter.write_usage(f"alignlib run {notebook.name}", "[--PARAMETER VALUE]... -o OUT.ipynb [--html]")
+    formatter.write_usage(for_terminal(f"alignlib run {notebook.name}"), "[--PARAMETER VALUE]... -o OUT.ipynb [--html]")
     formatter.write_paragraph()
     with formatter.indentation():
-        formatter.write_text(notebook.title)
+        formatter.write_text(for_terminal(notebook.title))
     with formatter.section("Parameters"):
         formatter.write_dl(rows)
     click.echo(formatter.getvalue(), nl=False)

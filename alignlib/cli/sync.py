@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from alignbook.extra import require_extra
+from alignlib._core.safe_text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
@@ -28,7 +29,7 @@ def command(check: bool) -> None:
     scripts = find_clone().scripts()
     if check:
         said = [*alone(scripts), *(sentence for script in scripts if (sentence := disagreement(script)))]
-        click.echo("\n".join(said) or f"{len(scripts)} pairs agree.")
+        click.echo(lines_for_terminal(said or [f"{len(scripts)} pairs agree."]))
         raise SystemExit(bool(said))
     refused = alone(scripts)
     for script in scripts:
@@ -38,6 +39,6 @@ def command(check: bool) -> None:
             refused.append(str(error))
             continue
         if taken:
-            click.echo(f"Paired {script.stem}, from {taken}")
+            click.echo(for_terminal(f"Paired {script.stem}, from {taken}"))
     if refused:
         raise BadInput(" ".join(refused))

@@ -24,7 +24,7 @@ from nbformat import NotebookNode
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 
-__all__ = ["PairingError", "alone", "disagreement", "read_script", "render_pair", "sync"]
+__all__ = ["PairingError", "alone", "disagreement", "read_script", "read_source", "render_pair", "sync"]
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _KEPT = ("tags", "mystnb")
@@ -35,9 +35,25 @@ class PairingError(InputError):
     """A script and a notebook that cannot be brought into agreement without losing an edit."""
 
 
+def read_source(path: Path) -> str:
+    """Return the text of a script, its pair or a list of pages, without the mark that some editors write before it.
+
+    Raises
+    ------
+    InputError
+        For what is no file, and text that is not UTF-8.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file, but a pipe, a folder or a device; take it away.")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8.") from None
+
+
 def read_script(path: Path) -> NotebookNode:
     """Read a py:percent script as a notebook with content-derived cell ids and minimal metadata."""
-    return deepcopy(_parsed(path.read_text(encoding="utf-8")))  # the reader's own, which may be changed
+    return deepcopy(_parsed(read_source(path)))  # the reader's own, which may be changed
 
 
 @lru_cache(maxsize=128)  # asked for title, parameters and cells of each page, again and again: a copy costs a fiftieth
@@ -72,7 +88,7 @@ def disagreement(script: Path) -> str | None:
     pair = script.with_suffix(".ipynb")
     if not pair.is_file():
         return f"{script.name} has no paired {pair.name}; run `make sync`."
-    if pair.read_text(encoding="utf-8") != render_pair(script):
+    if read_source(pair) != render_pair(script):
         return f"{pair.name} does not agree with {script.name}; run `make sync`."
     return None
 
@@ -153,7 +169,7 @@ def _digest(notebook: NotebookNode) -> str:
 
 def _as_script(notebook: NotebookNode, script: Path) -> str:
     """The text of the script with the notebook's cells; cells that are unchanged keep the blank lines around them."""
-    former = jupytext.reads(script.read_text(encoding="utf-8"), fmt="py:percent")
+    former = jupytext.reads(read_source(script), fmt="py:percent")
     cells = [nbformat.from_dict({**cell, "metadata": dict(cell.metadata)}) for cell in notebook.cells]
     for cell in cells:
         cell.metadata.pop("lines_to_next_cell", None)

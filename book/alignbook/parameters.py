@@ -160,6 +160,8 @@ def parse_cell(source: str, where: str = "the parameters cell") -> dict[str, Par
         statements = ast.parse(source).body
     except SyntaxError as error:
         raise ParameterError(f"{where} is not Python: {error.msg} (line {error.lineno}); correct it.") from error
+    except (RecursionError, MemoryError, ValueError):  # of thousands of signs in a row, or a NUL
+        raise ParameterError(f"{where} is no Python that can be read; give plain values.") from None
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {t.start[0]: t.string.lstrip("# ").strip() for t in tokens if t.type == tokenize.COMMENT}
     found: dict[str, Parameter] = {}
@@ -245,7 +247,7 @@ def _declaration(statement: ast.stmt, comment: str, where: str) -> Parameter:
         raise ParameterError(f"{where}: {name} needs a default.")
     try:
         default = ast.literal_eval(statement.value)
-    except ValueError as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise ParameterError(f"{where}: the default of {name} must be a literal; got {line!r}.") from error
     try:
         meaning, limits = split_range(comment)

@@ -14,8 +14,9 @@ import yaml
 from nbformat import NotebookNode
 
 from alignbook.conditions import check_conditions
-from alignbook.pairing import read_script
+from alignbook.pairing import read_script, read_source
 from alignbook.parameters import Parameter, ParameterError, Value, parse_cell
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import unknown_name
 
 __all__ = ["Notebook", "Project", "another_clone", "find_clone", "own_project"]
@@ -147,10 +148,9 @@ class Project:
 
     def _listed(self, scripts: Mapping[str, Path]) -> Iterator[Notebook]:
         file = self.folder / "pages.yml"
-        entries = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        for page, entry in (entries or {}).items():
+        for page, entry in _pages(file).items():
             fixed = dict(entry)
-            script = fixed.pop("script")
+            script = str(fixed.pop("script"))
             if script not in scripts:
                 raise ParameterError(f"{file} makes the page {page} from {script!r}, but there is no {script}.py.")
             yield Notebook(scripts[script], page, fixed)
@@ -181,6 +181,22 @@ class Project:
             raise ParameterError(f"{name!r} could be any of {', '.join(names)}; say which.")
         topics = {n.name.split("_", 1)[-1]: n.name for n in notebooks}
         raise ParameterError(unknown_name("notebook", topics.get(stem, stem), names))
+
+
+def _pages(file: Path) -> dict[str, dict[str, Value]]:
+    """Return what ``notebooks/pages.yml`` lists, by page: its script and the parameters that it fixes."""
+    try:
+        entries = yaml.safe_load(read_source(file)) if file.exists() else None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise ParameterError(f"{file} is no YAML that can be read ({' '.join(str(error).split()):.200}).") from None
+    if not isinstance(entries or {}, dict):
+        raise ParameterError(f"{file} is no list of pages by name; give NAME: {{script: NN_topic, …}} for each.")
+    for page, entry in (entries or {}).items():
+        if not (isinstance(page, str) and isinstance(entry, dict) and isinstance(entry.get("script"), str)):
+            raise ParameterError(f"{file} names no script for the page {quoted(page)}; give script: NN_topic.")
+    return entries or {}
 
 
 def find_clone(start: Path | None = None) -> Project:
