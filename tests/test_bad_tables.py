@@ -86,7 +86,7 @@ def test_a_file_of_the_system_that_waits(tmp_path, monkeypatch):
     refuse(tmp_path / "log.csv", "is waited for, as a pipe is; write the table to a file first")
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.gz", "t.csv.zip"])
+@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.gz", "t.zip"])
 def test_unknown_extension_lists_the_known(tmp_path, name):
     refuse(
         text(tmp_path, GOOD, name),
@@ -96,6 +96,7 @@ def test_unknown_extension_lists_the_known(tmp_path, name):
         "with .gz",
         "convert",
     )
+    refuse(text(tmp_path, GOOD, "t.csv.zip"), "t.csv.zip is a table packed in a way that is not read here; unpack it")
     refuse(text(tmp_path, GOOD, "t.npz"), "unknown extension '.npz'", "save one array of it with numpy.save, as .npy")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import json
 import math
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -259,7 +261,7 @@ _ROWS = "".join(f"{k // 8},{k * k % 7}\n" for k in range(64))
 @pytest.mark.parametrize(
     ("name", "make", "said"),
     [
-        ("a.parquet", _no_text, "a.parquet is not a whole Parquet file (Column 0: In "),
+        ("a.parquet", _no_text, "a.parquet is not a whole Parquet file (column 'prompt_id': text that is not UTF-8)"),
         (
             "a.csv",
             f"prompt_id,reward\n{_ROWS}9,1\n",
@@ -288,6 +290,79 @@ def test_a_table_in_a_folder_is_read_or_refused_as_it_is_alone(
         found = command(where, "--reward", "reward", "--kl", "0.05", *kept)
         assert found.exit_code == (2 if said else 0), found.output
         assert said.replace("WHERE", str(where)) in found.stderr
+
+
+_TABLE = f"prompt_id,reward\n{_ROWS}"
+_LINES = "".join(json.dumps({"prompt_id": k // 8, "reward": k * k % 7}) + "\n" for k in range(64))
+
+
+def _parquet(columns: dict[str, Any]) -> bytes:
+    held = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), held)
+    return bytes(held.getvalue().to_pybytes())
+
+
+_WHOLE: dict[str, Any] = {"prompt_id": [k // 8 for k in range(64)], "reward": list(range(64))}
+_ODD: dict[str, str | bytes] = {
+    "no_line_end.csv": "<html>no</html>",
+    "wrong_header.csv": "a,b\n",
+    "header.csv": "prompt_id,reward",
+    "blank.csv": "\n\n\n",
+    "spaces.csv": "  ",
+    "blank.jsonl": "\n\n",
+    "zstd_of_blank_lines.csv": b"\x28\xb5\x2f\xfd\n\n\n",
+    "bzip2.csv": bz2.compress(_TABLE.encode()),
+    "named.csv.bz2": bz2.compress(_TABLE.encode()),
+    "named.parquet.zst": b"",
+    "not_zipped.csv.gz": _TABLE,
+    "zipped_twice.csv.gz": gzip.compress(gzip.compress(_TABLE.encode())),
+    "cut.csv": gzip.compress(_TABLE.encode())[:-20],
+    "zipped.jsonl": gzip.compress(_LINES.encode()),
+    "zipped.parquet": gzip.compress(_parquet(_WHOLE)),
+    "utf_16.csv.gz": gzip.compress(_TABLE.encode("utf-16")),
+    "utf_16.jsonl": _LINES.encode("utf-16"),
+    "utf_32.csv": _TABLE.encode("utf-32"),
+    "latin.csv": _TABLE.encode() + b"caf\xe9,1\ncaf\xe9,2\n",
+    "nul.csv": _TABLE + "9,\0\n",
+    "next_line.csv": _TABLE.replace("\n", "\x85"),
+    "empty.parquet": b"",
+    "text.parquet": _TABLE,
+    "no_rows.parquet": _parquet({"a": pa.array([], pa.int64())}),
+    "no_columns.parquet": _parquet({}),
+    "large.parquet": _parquet(_WHOLE | {"reward": [1.7e308, -1.7e308] * 32}),
+    "small.parquet": _parquet(_WHOLE | {"reward": [k * 1e-200 for k in range(64)]}),
+    "one.csv": _TABLE + "x,1\n",
+    "a[1].csv": _TABLE,
+}
+
+
+@pytest.mark.parametrize("name", _ODD)
+def test_a_folder_of_one_file_says_what_the_file_says(tmp_path: Path, name: str) -> None:
+    content, path = _ODD[name], tmp_path / "t" / name
+    path.parent.mkdir()
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    alone, *others = (
+        command(where, "--reward", "reward", "--kl", "0.05", "--json")
+        for where in (path, path.parent, f"file://{path}", f"{path.parent}/*")
+    )
+    assert alone.exit_code in (0, 2)
+    for found in others:
+        assert found.exit_code == alone.exit_code, found.output
+        if alone.exit_code:  # which prompts have too few samples is said of all files together
+            said = re.sub(r"(prompts of )\S+", r"\1TABLE", found.stderr.replace("file://", ""))
+            assert said == re.sub(r"(prompts of )\S+", r"\1TABLE", alone.stderr)
+        else:
+            mean = [json.loads(one.stdout)["reward"]["base_reward"] for one in (alone, found)]
+            assert mean[1] == pytest.approx(mean[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("where", ["{}", "file://{}", "{}/*"])
+def test_a_packed_table_beside_others_is_not_left_out_in_silence(tmp_path: Path, where: str) -> None:
+    (tmp_path / "a.csv").write_text(_TABLE, encoding="utf-8")
+    (tmp_path / "b.csv.xz").write_bytes(b"")
+    found = command(where.format(tmp_path), "--reward", "reward")
+    assert found.exit_code == 2
+    assert "b.csv.xz is a table packed in a way that is not read here" in found.stderr
 
 
 def test_parts_are_opened_here_whatever_they_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

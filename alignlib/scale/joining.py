@@ -160,7 +160,8 @@ def _joined(
     done = _summarised(store, parts, engine, tell)
     notes = looked_at(done, skip_corrupt)
     files = tuple(file for one in done for file in one.files)
-    require(bool(files), f"{location} has a header but no rows; give samples of each prompt.", "table")
+    empty = done[0].path if len(done) == 1 else location
+    require(bool(files), f"{empty} has a header but no rows; give samples of each prompt.", "table")
     heads: dict[int, Head] = {}
     small, prompts, firsts, repeated = 0, 0, dict[int, str](), dict[int, Again]()
     named = tuple(file for one in done for file in one.named)

@@ -77,9 +77,8 @@ def looked_at(done: Sequence[Done], skip_corrupt: bool) -> list[str]:
     corrupt = [one for one in done if one.corrupt]
     if corrupt and not skip_corrupt:
         more = f" (and {len(corrupt) - 1} more of {len(done)} parts)" if len(corrupt) > 1 else ""
-        raise InputError(
-            f"{corrupt[0].corrupt.rstrip('.')}{more}, or pass skip_corrupt=True to go on without it.", argument="table"
-        )
+        without = ", or pass skip_corrupt=True to go on without it" if len(done) > 1 else ""
+        raise InputError(f"{corrupt[0].corrupt.rstrip('.')}{more}{without}.", argument="table")
     if corrupt:
         notes.append(
             f"{len(corrupt)} of {counted(len(done), 'part')} could not be read and are left out, the first "

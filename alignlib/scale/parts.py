@@ -21,6 +21,7 @@ from alignlib.tables import (
     FolderError,
     check_no_log,
     check_no_log_above,
+    check_packed,
     data_files,
     files_in,
     is_file,
@@ -142,14 +143,14 @@ def list_parts(location: str) -> list[Part]:
     elif os.path.isdir(location):
         paths = files_in(location, is_table_name)
     elif glob.has_magic(location) and not os.path.isfile(location):
-        paths = [path for path in _matching(location) if is_file(path, is_table_name)]
+        paths = [path for path in _matching(location) if is_file(path, _is_meant)]
     else:
         paths = [location]
     if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
         paths = [f".{os.sep}{path}" if _URL.match(path) else path for path in paths]
     if _URL.match(location):
         check_no_log(location, paths)
-    paths = [path for path in paths if is_table_name(path)]
+    paths = [path for path in paths if _is_meant(path)]
     picked = glob.has_magic(location) and not os.path.isdir(location)
     alone = len(paths) == 1 and location.endswith(paths[0] if not _URL.match(location) else os.path.basename(paths[0]))
     tables = paths if alone else data_files(paths, picked=picked, content=_content)
@@ -160,6 +161,12 @@ def list_parts(location: str) -> list[Part]:
             argument="table",
         )
     return [_stat(path) for path in tables]
+
+
+def _is_meant(path: str) -> bool:
+    """Whether a file is called like a table; one that is packed in a way that is not read is refused."""
+    check_packed(path, is_table_name)
+    return is_table_name(path)
 
 
 def _as_pattern(path: str) -> str:
@@ -244,7 +251,7 @@ def _fsspec(path: str) -> Any:
 def _listed(location: str) -> list[str]:
     fs, inside = _fsspec(location)
     with _reached(location):
-        if glob.has_magic(inside):
+        if glob.has_magic(inside) and not fs.isfile(inside):
             found = fs.glob(inside)
         elif fs.isdir(inside):
             found = fs.find(inside)

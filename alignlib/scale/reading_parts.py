@@ -210,7 +210,7 @@ def _pieces(part: Part, question: Question) -> Iterator[TableFile]:
 
 
 def first_file(parts: Sequence[Part]) -> TableFile:
-    """Return the first piece of the first part that can be read and has rows, which tells what columns there are.
+    """Return the first piece that can be read and has rows, or else the first part: they tell what columns there are.
 
     Parameters
     ----------
@@ -233,14 +233,22 @@ def first_file(parts: Sequence[Part]) -> TableFile:
     ('prompt_id', 'reward')
     """
     problem: InputError | None = None
+    seen: list[TableFile] = []
+
+    def look(file: TableFile) -> list[str]:
+        seen.append(file)
+        return list(file.names[:1])
+
     for part in parts:
         try:
             with opened(part) as source:
-                for file in open_pieces(part.path, lambda file: list(file.names[:1]), source):
+                for file in open_pieces(part.path, look, source):
                     _check_no_summary(file)
                     return file
         except InputError as error:
             problem = problem or error
+    if problem is None and seen:
+        return seen[0]  # none has rows, which is said once it is known that the columns are there
     raise problem or InputError(f"{parts[0].path} has a header but no rows; give samples of each prompt.")
 
 

@@ -27,7 +27,7 @@ from alignlib.tables.columns import combines, expand, is_pattern, require_column
 from alignlib.tables.counted_samples import CountedBins, CountedFurther, CountedGroups, CountedSamples
 from alignlib.tables.data_files import FolderError, data_files, wrong_shards
 from alignlib.tables.example_table import example_scores, example_table
-from alignlib.tables.folder_files import check_no_log, check_no_log_above, files_in, is_file, walked
+from alignlib.tables.folder_files import check_no_log, check_no_log_above, check_packed, files_in, is_file, walked
 from alignlib.tables.joined import with_reward
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.layouts import read_samples
@@ -68,6 +68,7 @@ __all__ = [
     "check_fits",
     "check_no_log",
     "check_no_log_above",
+    "check_packed",
     "check_range",
     "combines",
     "data_files",

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from alignlib._core.errors import InputError, quoted
 from alignlib.tables.data_files import FolderError
 
-__all__ = ["check_no_log", "check_no_log_above", "files_in", "is_file", "walked"]
+__all__ = ["check_no_log", "check_no_log_above", "check_packed", "files_in", "is_file", "walked"]
 
 _LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Apache Hudi", ".hoodie_partition_metadata": "Apache Hudi"}
-_PACKED = (".bz2", ".xz", ".lzma", ".zst", ".lz4", ".br", ".z", ".zip", ".7z", ".rar")  # which are not read
+_PACKED = (".bz2", ".xz", ".lzma", ".zst", ".lz4", ".lz", ".br", ".z", ".zip", ".7z", ".rar")  # which are not read
 _METADATA, _OF_ICEBERG = "metadata", ".metadata.json"
 
 
@@ -111,7 +111,8 @@ def files_in(folder: str, is_table: Callable[[str], bool], *, below: bool = True
         check_no_log(folder, [os.path.normpath(os.path.join(inside, name)) for name in (*folders, *names)])
         hidden = any(piece[0] in "._" for piece in inside.split(os.sep) if piece != ".")
         shown = [] if hidden else [os.path.join(place, name) for name in names if name[0] not in "._"]
-        _check_packed(shown, is_table)
+        for path in shown:
+            check_packed(path, is_table)
         found += [path for path in shown if is_table(path) and is_file(path, is_table)]
         if not below:
             check_no_log(folder, [f"{_METADATA}/{name}" for name in _names(os.path.join(folder, _METADATA))])
@@ -120,15 +121,32 @@ def files_in(folder: str, is_table: Callable[[str], bool], *, below: bool = True
     return found
 
 
-def _check_packed(paths: Iterable[str], is_table: Callable[[str], bool]) -> None:
-    """Refuse a table that is packed in a way that is not read: its rows would be missing."""
-    for path in paths:
-        stem, suffix = os.path.splitext(path)
-        if suffix.lower() in _PACKED and is_table(stem):
-            raise FolderError(
-                f"{path} is a table packed in a way that is not read here; unpack it, or take it away.",
-                argument="path",
-            )
+def check_packed(path: str, is_table: Callable[[str], bool]) -> None:
+    """Refuse a table that is packed in a way that is not read: among others its rows would be missing.
+
+    Parameters
+    ----------
+    path : str
+        A name.
+    is_table : callable
+        Whether a name is that of a table.
+
+    Raises
+    ------
+    FolderError
+        For that of a table behind which stands how it is packed.
+
+    Examples
+    --------
+    >>> check_packed("a.csv.gz", lambda path: path.endswith(".csv"))
+    """
+    stem, suffix = os.path.splitext(path)
+    if suffix.lower() in _PACKED and is_table(stem):
+        raise FolderError(
+            f"{path} is a table packed in a way that is not read here; unpack it, pack it with gzip (.gz), or leave it "
+            "out.",
+            argument="path",
+        )
 
 
 def _names(folder: str) -> list[str]:

@@ -23,7 +23,6 @@ __all__ = ["open_pieces", "row_groups"]
 
 _ROWS = 1 << 20
 _BYTES = 1 << 26
-_OTHER_ENDS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")  # of lines, elsewhere
 _CUT = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 
 
@@ -36,14 +35,15 @@ def open_pieces(
     """Yield the pieces of a file as tables of their own, in the order of their rows.
 
     Parquet comes by a million rows, CSV and JSON lines by 64 MiB of text, cut at the end of a line; other formats, and
-    what is zipped, in one piece. A file without rows has no pieces.
+    what is zipped, in one piece. A file without rows has no pieces; its columns are shown to ``needed`` all the same.
 
     Parameters
     ----------
     path : str
         The file, or what messages call it.
     needed : callable
-        Says of a table which of its columns will be loaded: Parquet reads no others.
+        Says of a table which of its columns will be loaded: Parquet reads no others. It is asked of a table without
+        rows, too, and may refuse it.
     source : file, optional
         Where its content is, by default the file of that name.
     groups : range, optional
@@ -66,10 +66,10 @@ def open_pieces(
     [2]
     """
     suffix = Path(path).suffix.lower()
-    if suffix == ".parquet":
+    if suffix == ".parquet" and not _to_unpack(path, source):
         yield from _parquet(path, needed, source, groups)
     elif suffix in _CUT:
-        yield from _text(path, suffix, source)
+        yield from _text(path, suffix, source, needed)
     else:
         yield open_table_file(path) if source is None else open_content(path, source)
 
@@ -134,7 +134,7 @@ def _parquet(
             reading = _by_value(given, text) if large else contextlib.nullcontext(opened)
             with reading as read:
                 batches = read.iter_batches(rows, row_groups=list(some), columns=columns, use_threads=False)
-                tables = (_written_out(path, _valid(some), schema) for some in _gathered(batches))
+                tables = (_written_out(path, _valid(path, some), schema) for some in _gathered(batches))
                 yield from _numbered(path, names, nested, tables, row)
     except (InputError, MemoryError):  # of what is asked of a file that is whole, and of one that is too large
         raise
@@ -163,10 +163,23 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch
         yield held
 
 
-def _valid(batches: list[pa.RecordBatch]) -> pa.Table:
+def _to_unpack(path: str, source: IO[bytes] | None) -> bool:
+    """Whether a Parquet file is empty or packed as a whole, and so read at once."""
+    try:
+        with _source(path, source) as file:
+            start = file.read(2)
+            file.seek(0)
+    except OSError:  # said when it is read
+        return False
+    return not start or is_packed(start)
+
+
+def _valid(path: str, batches: list[pa.RecordBatch]) -> pa.Table:
     """Return what was decoded, which no reader has looked at yet: text may be no UTF-8."""
+    from alignlib.tables.formats.parquet import check_decoded
+
     table = pa.Table.from_batches(batches)
-    table.validate(full=True)
+    check_decoded(path, table)
     return table
 
 
@@ -207,7 +220,9 @@ def _written_out(path: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def _text(path: str, suffix: str, source: IO[bytes] | None) -> Iterator[TableFile]:
+def _text(
+    path: str, suffix: str, source: IO[bytes] | None, needed: Callable[[TableFile], list[str]]
+) -> Iterator[TableFile]:
     """Cut text after lines, not within quotes; every piece of a CSV file gets its header."""
     open_one = known_formats()[suffix].open
     lines = suffix in (".jsonl", ".ndjson")
@@ -226,20 +241,19 @@ def _text(path: str, suffix: str, source: IO[bytes] | None) -> Iterator[TableFil
         yield open_one(path, pa.py_buffer(data))
         return
     if not lines and start == 0:
-        whole = open_one(path, pa.py_buffer(data))
-        if any(_OTHER_ENDS.search(name) for name in whole.names):
-            yield whole  # whose columns are said
-        return
-    row = 1 if lines else 2
+        start = len(data)
+    row, some = (1 if lines else 2), False
     while start < len(data):
         end = len(data) if len(data) - start <= _BYTES else _end_of_line(data, start, quotes=not lines)
         body = bytes(data[start:end])
         if body.strip():
             alone = start == (0 if lines else len(header)) and end == len(data)
-            name = path if alone else f"{path} (the lines from {row} on)"
+            name, some = path if alone else f"{path} (the lines from {row} on)", True
             yield open_one(name, pa.py_buffer(header + body))
         row += body.count(b"\n")
         start = end
+    if not some:  # what it is called and holds instead of rows is looked at as in any other
+        needed(open_one(path, pa.py_buffer(data)))
 
 
 def _end_of_line(data: Any, start: int, *, quotes: bool) -> int:

@@ -21,7 +21,7 @@ from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import as_address
 from alignlib.tables.data_files import FolderError, check_one_set, data_files, without_descriptions, wrong_shards
-from alignlib.tables.folder_files import files_in
+from alignlib.tables.folder_files import check_packed, files_in
 from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.memory_limit import MOST_BYTES, check_fits, most_bytes, shown_bytes
@@ -83,6 +83,7 @@ def open_table_file(path: str | Path, *, unfinished: bool = False) -> TableFile:
     check_file(path)
     found = _format_of(path)
     if found is None:
+        check_packed(str(path), is_table_name)
         known = f"a table is {', '.join(known_formats())}, or one of these with .gz"
         remedy = "save one array of it with numpy.save, as .npy" if path.suffix == ".npz" else "convert it or rename it"
         raise InputError(
@@ -129,7 +130,7 @@ def open_content(path: str, content: IO[bytes]) -> TableFile:
     found = _format_of(Path(path))
     if found is None:
         raise InputError(f"{path} has the unknown extension {Path(path).suffix!r}; name {', '.join(known_formats())}.")
-    return _opened(found, path, _read_through(path, content))
+    return _opened(found, path, _read_through(path, content, zipped=path.lower().endswith(".gz")))
 
 
 def is_table_name(path: str | Path) -> bool:
@@ -210,13 +211,17 @@ def _open_standard_input() -> TableFile:
 
 
 def _read_through(
-    name: str, content: IO[bytes], first: Callable[[str, bytes], None] = lambda name, start: None
+    name: str,
+    content: IO[bytes],
+    first: Callable[[str, bytes], None] = lambda name, start: None,
+    *,
+    zipped: bool = False,
 ) -> pa.Buffer:
-    """Return all that is there, unzipped."""
+    """Return all that is there, unzipped where it is, or must be, zipped."""
     try:
         data = _unzipped(name, content, None, first)
-        if data[:2].to_pybytes() == _GZIP_MAGIC:
-            with pa.BufferReader(data) as zipped, gzip.open(zipped, "rb") as unzipped:
+        if data[:2].to_pybytes() == _GZIP_MAGIC or (zipped and data.size):
+            with pa.BufferReader(data) as packed, gzip.open(packed, "rb") as unzipped:
                 data = _unzipped(name, unzipped, data.size, first)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _no_gzip(name, error) from error

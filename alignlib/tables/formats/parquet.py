@@ -13,7 +13,7 @@ from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.parquet_sizes import announced_values, check_alone
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
-__all__ = ["DIFFERENCES", "as_differences", "open_parquet"]
+__all__ = ["DIFFERENCES", "as_differences", "check_decoded", "open_parquet"]
 
 _VALUE = 8  # bytes in memory, at least
 DIFFERENCES = 256  # rows that are read at once of texts written as differences: each may be as long as a page
@@ -70,7 +70,7 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
                     raise
                 table = one_by_one(columns)
             table = table.select(columns)
-            table.validate(full=True)
+            check_decoded(path, table)
             for name in text:
                 if pa.types.is_dictionary(table.column(name).type):
                     check_dictionary(path, name, table.column(name))
@@ -82,6 +82,31 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
             raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
     return TableFile(path, (*schema.names, *nested), read, nested=nested)
+
+
+def check_decoded(path: str, table: pa.Table) -> None:
+    """Refuse values that Arrow decoded and are none: it takes any bytes for text until asked.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    table : Table
+        What was decoded.
+
+    Raises
+    ------
+    InputError
+        With the first column that has such.
+    """
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            why = "text that is not UTF-8" if "UTF8" in str(error) else short(error)
+            raise InputError(
+                f"{path} is not a whole Parquet file (column {name!r}: {why}); copy or write it again."
+            ) from error
 
 
 def as_differences(error: OSError) -> bool:
