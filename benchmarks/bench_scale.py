@@ -5,7 +5,7 @@ Parquet under ``build/scale`` (``--build``) and deleted. Every measurement is a 
 seconds (user and system, with start and imports) and the largest resident memory. ``--quick`` takes 10⁶ rows.
 ``--record`` puts what is measured into ``benchmarks/recorded/scale.json``, which the book shows: times differ from run
 to run, pages must not. ``--idle --record`` measures all that the book shows (`SHOWN`: up to 2·10⁸ rows of both shapes),
-some nine minutes on two cores that do nothing else, and keeps how long each took: only there does this tell how much
+some ten minutes on two cores that do nothing else, and keeps how long each took: only there does this tell how much
 sooner two workers end. What is shown for its CPU time and memory alone (`BESIDE`) is measured two at a time.
 
 A process inherits the largest memory of the one that it is forked from, so that each is started by a small shell.
