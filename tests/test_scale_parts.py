@@ -332,6 +332,8 @@ _ODD: dict[str, str | bytes] = {
     "large.parquet": _parquet(_WHOLE | {"reward": [1.7e308, -1.7e308] * 32}),
     "small.parquet": _parquet(_WHOLE | {"reward": [k * 1e-200 for k in range(64)]}),
     "one.csv": _TABLE + "x,1\n",
+    "commas.csv": _TABLE.replace(",", ";").replace(";1\n", ";1,5\n"),
+    "spaces_in.csv": _TABLE.replace("\n0,", "\n 0 ,").replace("\n1,", "\nNone,"),
     "a[1].csv": _TABLE,
 }
 
@@ -352,8 +354,18 @@ def test_a_folder_of_one_file_says_what_the_file_says(tmp_path: Path, name: str)
             said = re.sub(r"(prompts of )\S+", r"\1TABLE", found.stderr.replace("file://", ""))
             assert said == re.sub(r"(prompts of )\S+", r"\1TABLE", alone.stderr)
         else:
-            mean = [json.loads(one.stdout)["reward"]["base_reward"] for one in (alone, found)]
-            assert mean[1] == pytest.approx(mean[0], rel=1e-12)
+            mine, its = (json.loads(one.stdout.replace("file://", "")) for one in (alone, found))
+            assert its["reward"]["base_reward"] == pytest.approx(mine["reward"]["base_reward"], rel=1e-12)
+            assert set(mine["table"]["notes"]) <= set(its["table"]["notes"])
+
+
+def test_what_is_said_of_cells_of_several_parts_is_said_once(tmp_path: Path) -> None:
+    for k in range(3):
+        rows = "".join(f"{j};{j},{k + 1}\n{j};{k},5\n" for j in range(8))
+        (tmp_path / f"{k}.csv").write_text(f"prompt_id;reward\n{rows}", encoding="utf-8")
+    found = json.loads(command(tmp_path, "--reward", "reward", "--kl", "0.05", "--json").stdout)["table"]["notes"]
+    assert f"{tmp_path}/0.csv is separated by semicolons. So it is in 2 more of 3 parts." in found
+    assert sum("decimal commas" in note for note in found) == 1
 
 
 @pytest.mark.parametrize("where", ["{}", "file://{}", "{}/*"])

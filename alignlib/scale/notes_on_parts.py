@@ -8,6 +8,7 @@ samples have the same rewards in two parts has a chance that is known, and many 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,6 +88,7 @@ def looked_at(done: Sequence[Done], skip_corrupt: bool) -> list[str]:
     empty = [one for one in done if not one.corrupt and not one.samples]
     if empty:
         notes.append(f"{len(empty)} of {counted(len(done), 'part')} have no rows, the first {empty[0].path}.")
+    notes.extend(_of_cells(done))
     notes.extend(_of_kinds(done))
     seen: dict[str, str] = {}
     for one in done:
@@ -106,6 +108,22 @@ def looked_at(done: Sequence[Done], skip_corrupt: bool) -> list[str]:
             f"the first {dropped[0].path}."
         )
     return notes
+
+
+def _of_cells(done: Sequence[Done]) -> list[str]:
+    """Say once what was said of the cells of several parts, with the first of them."""
+    first: dict[str, str] = {}
+    paths: dict[str, set[str]] = {}
+    for one in done:
+        for note in one.notes:
+            same = re.split(r", such as |: ", note.replace(one.path, ""))[0]  # but for examples
+            first.setdefault(same, note)
+            paths.setdefault(same, set()).add(one.path)
+    more = {same: len(held) - 1 for same, held in paths.items()}
+    return [
+        note + (f" So it is in {more[same]} more of {len(done)} parts." if more[same] else "")
+        for same, note in first.items()
+    ]
 
 
 def _of_kinds(done: Sequence[Done]) -> list[str]:

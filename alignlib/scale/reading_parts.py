@@ -123,6 +123,8 @@ class Reading:
         as 7.0, or nothing that is known.
     truths : bool
         Whether rewards are truth values.
+    notes : tuple of str
+        Sentences on how cells were read.
     """
 
     summary: Summary
@@ -130,6 +132,7 @@ class Reading:
     responses: Responses | None = None
     kind: str = ""
     truths: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def summaries(part: Part, question: Question) -> Iterator[Reading]:
@@ -150,7 +153,8 @@ def summaries(part: Part, question: Question) -> Iterator[Reading]:
         Where it can, and does not hold what is asked: the sentence names it.
     """
     for file in _pieces(part, question):
-        yield _of_piece(file, question)
+        found = _of_piece(file, question)
+        yield replace(found, notes=tuple(one.replace(file.path, part.path) for one in file.notes))
 
 
 def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, float]], int, int, int] | None:

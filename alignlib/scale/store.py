@@ -32,7 +32,7 @@ from alignlib.scale.summary_file import from_batch, to_batch
 __all__ = ["Again", "Done", "Store", "load_piece", "only"]
 
 _FLUSHED = 1 << 20  # samples of a part that wait in memory
-_VERSION = 5  # of what is kept; other versions are done anew
+_VERSION = 6  # of what is kept; other versions are done anew
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Done:
         BLAKE2 of each file, those of ``files`` first.
     corrupt : str
         What was said where it could not be read.
+    notes : tuple of str
+        Sentences on how its cells were read.
     """
 
     path: str
@@ -71,6 +73,7 @@ class Done:
     named: tuple[str, ...] = ()
     sums: tuple[str, ...] = ()
     corrupt: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of_slices(cls, several: Sequence[Done]) -> Done:
@@ -96,6 +99,7 @@ class Done:
             kinds=tuple(sorted({kind for one in several for kind in one.kinds})),
             truths=any(one.truths for one in several),
             named=tuple(file for one in several for file in one.named),
+            notes=tuple(dict.fromkeys(note for one in several for note in one.notes)),
         )
 
 
@@ -234,6 +238,7 @@ class Store:
                     samples=done.samples + read.summary.n_samples,
                     dropped=done.dropped + read.dropped,
                     truths=done.truths or read.truths,
+                    notes=tuple(dict.fromkeys([*done.notes, *read.notes])),
                 )
                 if not read.summary.n_samples:
                     continue
