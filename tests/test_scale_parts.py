@@ -794,7 +794,14 @@ def test_pass_at_k_of_parts(tmp_path: Path) -> None:
     for one, other in zip(found["rows"], plain["rows"], strict=True):
         assert one == pytest.approx(other, abs=1e-12)
     assert found["n_samples"] == plain["n_samples"] == N * PER
-    for typed, said in ((("--answer", "a"), "--answer goes with"), (("--correct", "half"), "must be 1 or 0")):
+    (tmp_path / "parts" / "other.csv").write_text("prompt_id,other\n1,1\n")
+    for typed, said in (
+        (("--answer", "a"), "--answer goes with"),
+        ((), "other.csv has no column 'correct' (--correct)"),
+    ):
+        assert said in command(tmp_path / "parts", *kept, *typed, name="passk").stderr
+    (tmp_path / "parts" / "other.csv").unlink()
+    for typed, said in ((("--correct", "half"), "must be 1 or 0"),):
         assert said in command(tmp_path / "parts", *kept, *typed, name="passk").stderr
 
 

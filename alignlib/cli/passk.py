@@ -9,7 +9,7 @@ import click
 
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import option
+from alignlib.cli._command import naming, option
 from alignlib.cli._options import DISTINCT, FILE, form_options, level_option, prompt_option, seed_option
 from alignlib.cli._picture import check_picture, picture_options, save_picture_of, wrote
 from alignlib.cli._scale import Scale, location, scale_options
@@ -90,7 +90,7 @@ def command(
         from alignlib.scale import Question, checked_answers
 
         asked = Question(None if pool else prompt, (correct,), sample=sample, drop_missing=drop_missing)
-        with scale.opened(table, lambda _: asked, 0, force) as rewards:
+        with naming(reward="--correct"), scale.opened(table, lambda _: asked, 0, force) as rewards:
             found = estimate_pass_at_k(checked_answers(rewards, correct), k, level=level, rng=seed)
     else:
         answers = AnswerTable.read(
