@@ -248,11 +248,14 @@ def test_what_is_wrong_with_a_part_is_said_by_name(folder: Path, make: Any, said
         opened(folder)
 
 
+# Text that is not UTF-8, which Arrow does not look at.
+_NO_TEXT = pa.Array.from_buffers(
+    pa.string(), 64, [None, pa.py_buffer(np.arange(0, 129, 2, dtype=np.int32)), pa.py_buffer(b"p\xff" * 64)]
+)
+
+
 def _no_text(path: Path) -> None:
-    """Write Parquet whose text is not UTF-8, which Arrow does not look at."""
-    offsets, data = pa.py_buffer(np.arange(0, 17, 2, dtype=np.int32)), pa.py_buffer(b"p\xff" * 8)
-    names = pa.Array.from_buffers(pa.string(), 8, [None, offsets, data])
-    pq.write_table(pa.table({"prompt_id": names, "reward": np.arange(8.0)}), path)
+    pq.write_table(pa.table({"prompt_id": _NO_TEXT, "reward": np.arange(64.0)}), path)
 
 
 _ROWS = "".join(f"{k // 8},{k * k % 7}\n" for k in range(64))
@@ -331,6 +334,7 @@ _ODD: dict[str, str | bytes] = {
     "no_columns.parquet": _parquet({}),
     "large.parquet": _parquet(_WHOLE | {"reward": [1.7e308, -1.7e308] * 32}),
     "small.parquet": _parquet(_WHOLE | {"reward": [k * 1e-200 for k in range(64)]}),
+    "not_asked_for.parquet": _parquet({"note": _NO_TEXT} | _WHOLE),
     "one.csv": _TABLE + "x,1\n",
     "commas.csv": _TABLE.replace(",", ";").replace(";1\n", ";1,5\n"),
     "spaces_in.csv": _TABLE.replace("\n0,", "\n 0 ,").replace("\n1,", "\nNone,"),
@@ -366,6 +370,13 @@ def test_what_is_said_of_cells_of_several_parts_is_said_once(tmp_path: Path) -> 
     found = json.loads(command(tmp_path, "--reward", "reward", "--kl", "0.05", "--json").stdout)["table"]["notes"]
     assert f"{tmp_path}/0.csv is separated by semicolons. So it is in 2 more of 3 parts." in found
     assert sum("decimal commas" in note for note in found) == 1
+
+
+def test_a_folder_whose_samples_all_lack_a_reward_is_not_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("prompt_id,reward\n1,\n1,\n", encoding="utf-8")
+    found = command(tmp_path, "--reward", "reward", "--drop-missing")
+    assert found.exit_code == 2
+    assert f"2 of 2 samples of {tmp_path}/a.csv lack a prompt or a finite value. Nothing would be left" in found.stderr
 
 
 @pytest.mark.parametrize("where", ["{}", "file://{}", "{}/*"])

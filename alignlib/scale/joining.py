@@ -161,6 +161,13 @@ def _joined(
     notes = looked_at(done, skip_corrupt)
     files = tuple(file for one in done for file in one.files)
     empty = done[0].path if len(done) == 1 else location
+    lost = sum(one.dropped for one in done)
+    require(
+        bool(files) or not lost,
+        f"{lost} of {lost} samples of {empty} lack a prompt or a finite value. Nothing would be left without them; "
+        "fill them in.",
+        "table",
+    )
     require(bool(files), f"{empty} has a header but no rows; give samples of each prompt.", "table")
     heads: dict[int, Head] = {}
     small, prompts, firsts, repeated = 0, 0, dict[int, str](), dict[int, Again]()
