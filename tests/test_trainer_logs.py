@@ -521,6 +521,9 @@ def test_lengths_that_cannot_be_are_refused(tmp_path: Path, lengths: tuple[float
             "trl",
             "that is impossible of a mean over all tokens, for their mean over the run is below 0",
         ),
+        ([0.0, -0.005, -0.02, -0.045], "trl", "that is impossible of a mean over all tokens"),  # a sign turned
+        # Of an honest run whose likelier responses no batch holds, all others are a little less likely.
+        ([-1e-4, -1.1e-4, -1e-4], "trl", "or what became likelier is too rare for its batches"),
         ([0.1, -0.01, 0.2], "NeMo-RL", "impossible by k3, which is never negative"),
         ([0.0, 0.0, 0.0], "trl", "Every logged KL is exactly 0. Either the policy is still its base"),
     ],

@@ -356,7 +356,7 @@ class PointsOfRun(SameFields):
                 "samples), or log-probabilities of another law would look so."
             )
         excess = float((self.gain_low - self.limit_high)[above].max())
-        return [*scaled, start.evidence(factors, times, excess, bool(scaled)) + needs]
+        return [*scaled, start.evidence(factors, times, excess, bool(scaled), rare=bounded is None) + needs]
 
 
 def _range(log: TrainingLog, fit: Fit) -> list[str]:

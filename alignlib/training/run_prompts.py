@@ -179,12 +179,19 @@ def _other_rewards(log: TrainingLog, table: RewardTable, reward: str, means: Flo
         rest = np.add.reduceat(np.where(chosen, 0.0, mixed), start) / (sizes - own)
         seen[i] = _compared(part + rng.choice((-1.0, 1.0), at.size) * moved, rest)
     found, usual = _compared(held.reward[mine], means[at]), seen.mean(axis=0)
-    scatter = seen.std(axis=0)
-    if few_levels(table, reward) is not None:  # whose quartiles may all be alike in the table, and not in a run
-        both = 1.0 / np.maximum(held.count[mine], 1.0) + 1.0 / sizes
-        within = math.sqrt(float((deviation**2 * sizes / (sizes - 1.0) * both).mean()) / at.size)
-        scatter[1:] = np.maximum(scatter[1:], np.array([1.0, _OF_SPREAD]) * within)
+    scatter, resolved = seen.std(axis=0), 0.0
+    levels = few_levels(table, reward)
+    if levels is not None:  # of which most prompts may have one only in the table, and not in a run
+        size, many = float(np.ptp(levels.level)), np.maximum(held.count[mine], 1.0)
+        resolved = size / float(np.minimum(many, sizes).mean())  # one response of a prompt
+        missed = size**2 / (float(sizes.sum()) + 2.0)  # one more of all, of another level
+        square = deviation**2 * sizes / (sizes - 1.0) + missed
+        within = math.sqrt(float((square * (1.0 / many + 1.0 / sizes)).mean()) / at.size)
+        # Among few prompts that are not tied one more or less turns the order of ranks.
+        untied = at.size - int(np.unique(means[at], return_counts=True)[1].max())
+        scatter = np.maximum(scatter, [1.0 / max(untied, 1), within, _OF_SPREAD * within])
     far = np.maximum(_FAR * scatter, np.ptp(seen, axis=0))
+    far[2] = max(float(far[2]), resolved)
     less = found[0] < usual[0] - max(float(far[0]), _FAR * _LEAST_SPREAD)
     shifted = wider = False
     spent = max(float(log.kl[first]), 0.0)

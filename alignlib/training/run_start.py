@@ -103,8 +103,12 @@ class RunStart:
             half=float(half_digit(log)[i]),
         )
 
-    def evidence(self, factors: tuple[float, float] | None, times: float, excess: float, scaled: bool) -> str:
+    def evidence(
+        self, factors: tuple[float, float] | None, times: float, excess: float, scaled: bool, *, rare: bool = True
+    ) -> str:
         """Say for which explanation it speaks.
+
+        What moves no mean cannot show there: rewards stretched about it, prompts that vary more, or rare rewards.
 
         Parameters
         ----------
@@ -116,6 +120,8 @@ class RunStart:
             By how much these lie above it at least: the least constant that would.
         scaled : bool
             Whether the scale is known to be another.
+        rare : bool
+            Whether a reward may be too rare for the samples.
         """
         if not self.of_samples:
             return "Gains are not measured from the mean of the base samples, so the start does not tell which."
@@ -143,24 +149,26 @@ class RunStart:
             return f"{has}, where {reach:.2g} more or less may be chance: too much to tell which."
         has = f"{has}, which agree within {reach:.2g}"
         none = factors is None or self._excludes(factors, reach)
-        # A mean that agrees is that of other prompts as well, on which more can be gained.
-        vary = "" if self.same_prompts else ", or prompts whose rewards vary more than the table's"
+        # A mean that agrees is that of other prompts as well, on which more is gained, and of a base of rare rewards.
+        unseen = ["rewards stretched about that mean"]
+        unseen += [] if self.same_prompts else ["prompts whose rewards vary more than the table's"]
+        unseen += ["a reward too rare for the table"] if rare else []
         if scaled and none:
-            return (
-                f"{has}: neither a constant nor a factor alone; a KL far larger than logged{vary}, or rewards "
-                "stretched about that mean, would look so."
-            )
+            looks = ", ".join(["neither a constant nor a factor alone; a KL far larger than logged", *unseen[:-1]])
+            return f"{has}: {looks} or {unseen[-1]} would look so."
         if scaled:
-            return f"{has}: no constant was added; a factor of the reward{vary and vary + ','} need not show there."
+            less = "".join(f", nor need {one}" for one in unseen[1:])
+            return f"{has}: no constant was added; a factor of the reward need not show there{less}."
         if none or factors is None:
             return (
-                f"{has}: this speaks for the table's reward and base, and against the KL, unless rewards were "
-                f"stretched about that mean{vary}."
+                f"{has}: this speaks for the table's reward and base, and against the KL, unless it is "
+                f"{' or '.join(unseen)}."
             )
         which = f"{factors[0]:.3g} or more" if math.isinf(factors[1]) else f"{factors[1]:.3g} or less"
+        need = "".join([f"A factor of the reward, {which},", *(f" or {one}," for one in unseen[1:])])
         return (
-            f"{has}: another base, or a constant added to the reward, would show there. A factor of the reward, "
-            f"{which}, need not show: it is that or the KL{vary}."
+            f"{has}: another base, or a constant added to the reward, would show there. {need} need not show: "
+            f"it is {'one of these' if unseen[1:] else 'that'} or the KL."
         )
 
     def _excludes(self, factors: tuple[float, float], reach: float) -> bool:

@@ -21,6 +21,7 @@ _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in floa
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
 _COARSE = 0.1  # of the largest KL
 _SURE, _FEWEST = 4.0, 6  # standard errors, second differences
+_RESPONSES, _BY_CHANCE = 4.0, 1e-3  # of a batch at least; of an honest run
 _OF_SCALE = (
     "if the logged KL is a mean over tokens, say so (kl_unit='token'); responses with their log-probabilities tell more"
 )
@@ -297,13 +298,17 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
             "write longer responses, for the short ones then weigh as much as these: its sign tells nothing of the KL "
             "per sequence, which is never negative (k3 never is either, so this is not k3)."
         )
-    if kl.size > 2 and kl.mean() + _of_chance(rows, kl) < 0.0:
+    no_policy = _of_no_policy(rows, kl)
+    if no_policy or (kl.size > 2 and kl.mean() + _of_chance(rows, kl) < 0.0):
         parts = " of a mean over all tokens" if rows.kl_unit == "token" else ""
         more = (
             ", or it is a mean over responses or parts of a batch of their own means" if parts and not of_means else ""
         )
+        if not no_policy:  # likelier responses that no batch holds make all others less likely
+            more += ", or what became likelier is too rare for its batches"
+        word = "impossible" if no_policy else "hardly chance"
         return (
-            f"that is impossible{parts}, for their mean over the run is below 0 by more than chance. The "
+            f"that is {word}{parts}, for their mean over the run is below 0 by more than chance. The "
             "log-probabilities are not of the policy that sampled (another temperature, top-k or top-p, precision or "
             f"engine), or the sign is turned{more}; {stay}"
         )
@@ -314,6 +319,17 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
         f"is, by chance, where the KL is small; k2 and k3 (as trl's GRPO logs it) never are, so then the key holds "
         f"something else or the sum lost its digits; {stay}"
     )
+
+
+def _of_no_policy(rows: LogRows, kl: FloatArray) -> bool:
+    """Say whether log-ratios add up to less than those of any policy's responses do, but once in a thousand runs.
+
+    Whatever policy sampled, the probability of a response under the base over that under it averages 1. So the product
+    of all of a run does, and exceeds a thousand in one run of a thousand at most (Markov), however the KL goes.
+    """
+    tokens = rows.kl_unit == "token" and rows.length is not None and rows.mean_over in ("tokens", "")
+    length = float(np.min(rows.length)) if tokens and rows.length is not None else 1.0
+    return bool(_RESPONSES * length * float(kl.sum()) < math.log(_BY_CHANCE))
 
 
 def _of_chance(rows: LogRows, kl: FloatArray) -> float:
