@@ -321,6 +321,33 @@ def test_lists_by_the_names_of_trainers_padding_left_out(
     np.testing.assert_allclose([log.kl[0], log.reward[0]], [0.8125, 1.5])
 
 
+@pytest.mark.parametrize(
+    ("masks", "told"),
+    [
+        ({"key_padding_mask": "pad"}, "'key_padding_mask' is 0, as what it names is padding."),
+        ({"padding": "pad", "a_mask": "keep"}, "'padding' is 0 and 'a_mask' is 1, as what it names is padding."),
+        ({"pad_mask": "keep"}, "'pad_mask' is 1."),
+        ({"a_mask": "keep", "b_mask": "keep"}, "'a_mask' is 1 and 'b_mask' is 1."),
+        ({"a_mask": "keep", "b_mask": "pad"}, ""),
+    ],
+)
+def test_a_mask_of_the_padding_says_which_tokens_are_left_out(tmp_path: Path, masks: dict[str, str], told: str) -> None:
+    """Masks that say the same are one; a row without padding, or zeros on one side, show which way one is meant."""
+    rows = {"keep": [[1, 1, 0], [1, 1, 1]], "pad": [[0, 0, 1], [0, 0, 0]]}
+    held = [
+        {"step": 3, "uid": name, "logps": mine, "ref_logps": ref, "score": 1.0}
+        | {mask: rows[kind][i] for mask, kind in masks.items()}
+        for i, (name, mine, ref) in enumerate(
+            [("x", [-1.0, -2.0, -7.5], [-1.5, -2.5, -9.0]), ("y", [-0.5] * 3, [-1.0] * 3)]
+        )
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in held), encoding="utf-8")
+    samples = read_kl_samples(path)
+    np.testing.assert_allclose(samples.log_ratio, [1.0 if told else 2.5, 1.5])
+    assert any(note == f"The tokens are those where {told}" for note in samples.notes) == bool(told)
+
+
 def test_a_kl_per_token_is_multiplied_response_by_response(tmp_path: Path) -> None:
     """Of 50 tokens at 1 nat and 1,000 at 0.05 nats the mean is 50, where mean times mean says 276."""
     path = tmp_path / "rows.csv"

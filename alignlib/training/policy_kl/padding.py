@@ -27,7 +27,8 @@ def tokens_of_responses(
 ) -> Tokens:
     """Tell which tokens of lists are a response's, and which are padding, tools' or the prompt's.
 
-    A mask tells it, by the name of a known trainer's or any other list of zeros and ones that is called one; else the
+    A mask tells it, by the name of a known trainer's or any other list of zeros and ones that is called one; where its
+    name is of padding, as torch's ``key_padding_mask``, the tokens are those that it leaves out. Else tells it the
     number of tokens, past which lists go on with zeros or nothing; else such ends themselves, where zeros stand nowhere
     else.
 
@@ -56,11 +57,9 @@ def tokens_of_responses(
     InputError
         If a mask has other lengths than the lists, or leaves nothing of a response.
     """
-    mask, held, notes = _mask(file, name, offsets)
-    if held is not None:
-        chosen: BoolArray | None = held != 0.0
-    else:
-        empty = np.logical_and.reduce([(one == 0.0) | np.isnan(one) for one in values])
+    empty = np.logical_and.reduce([(one == 0.0) | np.isnan(one) for one in values])
+    mask, chosen, notes = _mask(file, name, offsets, empty)
+    if chosen is None:
         if n_tokens in file.names:
             count = token_counts(file, n_tokens, load(file, [n_tokens], _ROWS))
             chosen, said = _up_to(file, name, n_tokens, count, empty, offsets)
@@ -76,16 +75,18 @@ def tokens_of_responses(
     return chosen, notes
 
 
-def _mask(file: TableFile, name: str, offsets: IntArray) -> tuple[str, FloatArray | None, list[str]]:
-    """Return the mask of the lists, with a sentence where it is no known trainer's."""
+def _mask(file: TableFile, name: str, offsets: IntArray, empty: BoolArray) -> tuple[str, BoolArray | None, list[str]]:
+    """Return the mask of the lists, with a sentence where it is no known trainer's; masks that say the same are one."""
     known = first_of(MASKS, file.names)
     if known is not None:
         held, same = token_lists(file, known, load(file, [known], _ROWS))
         same_lengths(file, name, known, offsets, same)
-        return known, held, []
-    found: dict[str, FloatArray] = {}
+        return known, held != 0.0, []
+    found: dict[str, BoolArray] = {}
+    of_padding: set[str] = set()
     for other in file.names:
-        if "mask" not in other.lower() or "prompt" in other.lower() or other in file.nested:
+        low = other.lower()
+        if not ("mask" in low or "padding" in low) or "prompt" in low or other in file.nested:
             continue
         table = load(file, [other], _ROWS)
         try:
@@ -95,12 +96,44 @@ def _mask(file: TableFile, name: str, offsets: IntArray) -> tuple[str, FloatArra
         except InputError:  # of something else
             continue
         if np.array_equal(offsets, same) and np.isin(held, (0.0, 1.0)).all():
-            found[other] = held
-    if len(found) == 1:
-        ((other, held),) = found.items()
-        return other, held, [f"The tokens are those where {other!r} is 1."]
+            found[other] = held != 0.0
+            if "pad" in low and _marks_padding(found[other], offsets, empty):
+                found[other] = ~found[other]
+                of_padding.add(other)
+    if not found:
+        return "", None, []
+    first = next(iter(found))
+    if all(np.array_equal(found[first], one) for one in found.values()):
+        told = " and ".join(f"{one!r} is {0 if one in of_padding else 1}" for one in found)
+        why = ", as what it names is padding" if of_padding else ""
+        return first, found[first], [f"The tokens are those where {told}{why}."]
     said = f"The lists {', '.join(map(repr, found))} look like masks; none is taken, for which is not told: leave one."
-    return "", None, [said] if found else []
+    return "", None, [said]
+
+
+def _marks_padding(ones: BoolArray, offsets: IntArray, empty: BoolArray) -> bool:
+    """Whether the ones of a mask called after padding stand on the padding: unless what it leaves shows the contrary.
+
+    Parameters
+    ----------
+    ones : array of bool (tokens,)
+        Where the mask is 1.
+    offsets : array of int (rows + 1,)
+        Where each list begins.
+    empty : array of bool (tokens,)
+        Where policy and base are zero, or nothing.
+
+    Examples
+    --------
+    >>> _marks_padding(np.array([False, False, True]), np.array([0, 3]), np.array([False, False, True]))
+    True
+    >>> _marks_padding(np.array([True, True, False]), np.array([0, 3]), np.array([False, False, True]))
+    False
+    """
+    if empty[~ones].all() and not empty[ones].all():
+        return False
+    leaves = np.add.reduceat(~ones, offsets[:-1]).all()
+    return bool(leaves or not np.add.reduceat(ones, offsets[:-1]).all())
 
 
 def _up_to(file: TableFile, name: str, n_tokens: str, count: FloatArray, empty: BoolArray, offsets: IntArray) -> Tokens:
