@@ -325,7 +325,7 @@ _ODD: dict[str, str | bytes] = {
     "utf_16.csv.gz": gzip.compress(_TABLE.encode("utf-16")),
     "utf_16.jsonl": _LINES.encode("utf-16"),
     "utf_32.csv": _TABLE.encode("utf-32"),
-    "latin.csv": _TABLE.encode() + b"caf\xe9,1\ncaf\xe9,2\n",
+    "latin.csv": _TABLE.encode() + b"\xe9,1\n\xe9,2\n",
     "nul.csv": _TABLE + "9,\0\n",
     "next_line.csv": _TABLE.replace("\n", "\x85"),
     "empty.parquet": b"",
