@@ -96,7 +96,7 @@ def counted_rules(
         "to keep every sample.",
         "rules",
     )
-    ranks = _Ranks(samples)
+    ranks = _ranks_of(samples)
     found = np.zeros((7, len(rules)))
     found[5] = 0.5
     drawn = {j: rule.n for j, rule in enumerate(rules) if isinstance(rule, BestOfN) and rule.n != 1.0}
@@ -135,7 +135,7 @@ def chances_in_bins(samples: CountedSamples, best_of: float) -> tuple[FloatArray
     >>> [one.tolist() for one in chances_in_bins(samples, 2)]
     [[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     """
-    kept = _Chances(_Ranks(samples), np.array([best_of]))
+    kept = _Chances(_ranks_of(samples), np.array([best_of]))
     below = kept.below
     least = np.divide(best_of * kept.before, below, out=np.zeros_like(below), where=below > 0.0)
     return kept.mass, least, best_of * kept.reached / kept.upto
@@ -144,7 +144,7 @@ def chances_in_bins(samples: CountedSamples, best_of: float) -> tuple[FloatArray
 class _Ranks:
     """The ranks of the samples of bins, of n: those ``below`` each bin, and those ``upto`` its end.
 
-    What every rule takes of the bins is here, once.
+    What every rule takes of the bins is here, once; ``reached`` has the chances of whole N that were asked for.
     """
 
     def __init__(self, samples: CountedSamples) -> None:
@@ -157,6 +157,7 @@ class _Ranks:
         self.tied, self.all_known = bool(bins.tied.any()), bool(self.known.all())
         share = self.upto / self.n
         self.log_share, self._chances = np.log(share), [share]
+        self.reached = dict[float, FloatArray]()
         others = np.maximum(count - 2.0, 0.0)
         self.excess = ((bins.least + (count > 1.0) * bins.most + others * bins.mean) / count) - self.base
         self.ends = bins.most - self.base, bins.least - self.base, bins.mean - self.base
@@ -175,6 +176,14 @@ class _Ranks:
             k = len(self._chances)
             self._chances.append(self._chances[-1] * np.maximum(self.upto - k, 0.0) / (self.n - k))
         return self._chances[best_of - 1]
+
+
+def _ranks_of(samples: CountedSamples) -> _Ranks:
+    """Return the ranks of samples, made once."""
+    known = samples.made.get("ranks")
+    if not isinstance(known, _Ranks):
+        known = samples.made["ranks"] = _Ranks(samples)
+    return known
 
 
 class _Chances:
@@ -201,18 +210,26 @@ class _Chances:
         n, last = self.ranks.n, self.first + self.some
         found = np.empty(len(self.place))
         series = (self.best_of > FEWEST) & (self.upto[last - 1] >= SERIES * self.best_of) & self.whole
+        before = self.ranks.reached if self.whole else {}
+        known = np.array([one in before for one in self.best_of.tolist()], dtype=np.bool_)
+        series &= ~known
+        its = [slice(*ends) for ends in zip(self.first.tolist(), last.tolist(), strict=True)]
         for j in np.flatnonzero(~series).tolist():
-            its, best_of = slice(self.first[j], last[j]), float(self.best_of[j])
-            if best_of <= _ONE_BY_ONE and self.whole:
-                found[its] = self.ranks.all_of_few(round(best_of))[: self.some[j]]
+            best_of = float(self.best_of[j])
+            if known[j]:
+                found[its[j]] = before[best_of]
+            elif best_of <= _ONE_BY_ONE and self.whole:
+                found[its[j]] = self.ranks.all_of_few(round(best_of))[: self.some[j]]
             else:
-                found[its] = all_among(best_of, self.upto[its], n)
+                found[its[j]] = all_among(best_of, self.upto[its[j]], n)
         if series.any():
             where = np.repeat(series, self.some)
             place = self.place[where]
             found[where] = by_series(
                 self.best_of[series], self.some[series], self.upto[where], self.ranks.log_share[place], n
             )
+        if self.whole:
+            self.ranks.reached |= {float(self.best_of[j]): found[its[j]] for j in np.flatnonzero(~known).tolist()}
         return found
 
     def of(self, of_bins: FloatArray) -> FloatArray:

@@ -16,10 +16,15 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.jackknife import LogPartitionEstimate, of_numbers
-from alignlib.estimation.jackknife_in_bins import NOTHING_MORE, jackknife_of_counts, log_sums, log_sums_of_small
+from alignlib.estimation.jackknife_in_bins import (
+    NOTHING_MORE,
+    jackknife_of_counts,
+    log_sums_of_several,
+    log_sums_of_small,
+)
 from alignlib.tables import CountedSamples
 
 __all__ = ["CurveInBins", "curve_in_bins"]
@@ -62,6 +67,10 @@ class _Means(SameFields):
     variance: FloatArray
     reach: FloatArray
 
+    def over(self, unit: float) -> _Means:
+        """Return them in another unit."""
+        return _Means(self.value / unit, self.count, self.variance / unit**2, self.reach / unit)
+
 
 def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: float) -> CurveInBins:
     """Estimate ``log mean e^{λ(r - base)/unit}`` as `jackknife_of_counts` does, with what bins leave open.
@@ -85,7 +94,7 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     >>> bool(abs(found.plug_in[0, 0] - np.log((np.e + 1.0) / 2.0)) < 1e-15)
     True
     """
-    its, top = _means(samples, unit), float(samples.bins.most[0])
+    its, top = _means_of(samples).over(unit), float(samples.bins.most[0])
     n, reach = float(its.count.sum()), float(its.reach.max(initial=0.0))
     spread = its.count * its.variance
     summed = np.array([its.count, its.count * its.value, spread, spread * its.value, spread * its.reach])
@@ -124,7 +133,15 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     return CurveInBins(LogPartitionEstimate(*found[:, :, None]), below, above, square)
 
 
-def _means(samples: CountedSamples, unit: float) -> _Means:
+def _means_of(samples: CountedSamples) -> _Means:
+    """Return the means of samples, made once."""
+    known = samples.made.get("means")
+    if not isinstance(known, _Means):
+        known = samples.made["means"] = _means(samples)
+    return known
+
+
+def _means(samples: CountedSamples) -> _Means:
     """Return the samples of two or three of a bin as they are, and of more their mean."""
     bins = samples.bins
     n, others = bins.count, np.maximum(bins.count - 2.0, 0.0)
@@ -142,10 +159,10 @@ def _means(samples: CountedSamples, unit: float) -> _Means:
     dense = one & ~(tied | few)[place]
     far = np.maximum(bins.most - mean, mean - bins.least)
     return _Means(
-        (value.reshape(-1)[kept] - bins.most[0]) / unit,
+        value.reshape(-1)[kept] - bins.most[0],
         count.reshape(-1)[kept].astype(np.float64),
-        np.where(dense, (squares / n / unit**2)[place], 0.0),
-        np.where(dense, (far / unit)[place], 0.0),
+        np.where(dense, (squares / n)[place], 0.0),
+        np.where(dense, far[place], 0.0),
     )
 
 
@@ -169,17 +186,32 @@ def _sums_of(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return sums over samples of ``log(1 - p) + p``, of ``log(1 - q q')`` over pairs, and of ``p²``, each (L,)."""
     size = weight.shape[1]
+    found = np.empty((3, lam.size))
+    few = _first(largest > _SMALL_SHARE)
+    if few:
+        found[:, :few] = _sums_of_small(weight[:few], its, summed[:3:2, :size], lam[:few], largest[:few])
+    if few < lam.size:
+        one = weight[few:] * (1.0 + 0.5 * np.square(lam[few:, None]) * its.variance[:size])
+        found[:, few:] = log_sums_of_several(one, its.count[:size], largest[few:])
+    return found[0], found[1], found[2]
+
+
+def _sums_of_small(
+    weight: FloatArray, its: _Means, summed: FloatArray, lam: FloatArray, largest: FloatArray
+) -> FloatArray:
+    """Return the same where no sample weighs much, shape (3, L), by power sums, of which most are nothing."""
     power = np.square(weight)
-    of_power = summed[:3:2, :size] @ power.T
+    of_power = summed @ power.T
     s = np.zeros((7, lam.size))
     s[1], s[2] = 1.0, (of_power[0] + 2.0 * np.square(lam) * of_power[1]) * np.square(largest)
+    number = its.count[: weight.shape[1]]
     for k in range(3, 7):
-        if float(largest.max()) ** (k - 1) < NOTHING_MORE:  # no more than that of all of them
-            break
-        power *= weight
-        s[k] = (power @ its.count[:size]) * largest**k
-    singles, pairs = log_sums_of_small(tuple(s))
-    for j in np.flatnonzero(largest > _SMALL_SHARE).tolist():
-        one, number = weight[j] * (1.0 + 0.5 * lam[j] ** 2 * its.variance[:size]), its.count[:size]
-        singles[j], pairs[j], s[2, j] = log_sums(one, number, one * number, float(largest[j]))
-    return singles, pairs, s[2]
+        start = _first(largest ** (k - 1) >= NOTHING_MORE)  # which is no less than that of all samples
+        power[start:] *= weight[start:]
+        s[k, start:] = (power[start:] @ number) * largest[start:] ** k
+    return np.array([*log_sums_of_small(tuple(s)), s[2]])
+
+
+def _first(holds: BoolArray) -> int:
+    """Return the place from which on it may hold, or the number of places."""
+    return int(holds.argmax()) if holds.any() else holds.size

@@ -12,13 +12,22 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.tilted_weights import Weights
 from alignlib.estimation.jackknife import LogPartitionEstimate, of_numbers
 
-__all__ = ["NOTHING_MORE", "SMALL_SHARE", "jackknife_of_counts", "log_sums", "log_sums_of_small"]
+__all__ = [
+    "NOTHING_MORE",
+    "SMALL_SHARE",
+    "jackknife_of_counts",
+    "log_sums",
+    "log_sums_of_several",
+    "log_sums_of_small",
+]
 
 _TERMS = 400  # of many samples a few do
 _ENOUGH, _NOTHING = 1e-15, 1e-40
 NOTHING_MORE = 1e-18  # of power sums
 SMALL_SHARE = 1e-3  # weights of one sample: their sixth powers are no more
 _LARGE = 0.5  # odds p/(1 - p) of one sample
+_LARGEST = 2.0 / 3.0  # weight of one sample: odds of 2, of which small ones leave no seventh power
+_FEWEST_TERMS = 0.1  # odds, so that there is room for six power sums
 
 
 def jackknife_of_counts(value: FloatArray, count: FloatArray, lam: FloatArray) -> LogPartitionEstimate:
@@ -92,6 +101,68 @@ def log_sums(weight: FloatArray, number: FloatArray, times: FloatArray, largest:
     singles = -sum(s[k] / k for k in range(2, 7)) + _singles(p, number[:large])
     pairs = _pairs(p, number[:large], _powers_of_odds(s))
     return singles, pairs, s[2] + float(number[:large] @ np.square(p))
+
+
+def log_sums_of_several(weight: FloatArray, number: FloatArray, largest: FloatArray) -> FloatArray:
+    """Return `log_sums` of several weights of the same samples at once, shape (3, L).
+
+    Parameters
+    ----------
+    weight : array (L, k)
+        Weights of each.
+    number : array (k,)
+        Numbers of samples.
+    largest : array (L,)
+        1 over the sum of ``number·weight`` of each.
+
+    Examples
+    --------
+    >>> weight, number = np.array([[1.0, 0.5], [1.0, 0.9]]), np.array([3.0, 4.0])
+    >>> found = log_sums_of_several(weight, number, 1.0 / (weight @ number))
+    >>> bool(np.allclose(found[:, 0], log_sums(weight[0], number, weight[0] * number, 0.2), rtol=1e-13, atol=0.0))
+    True
+    """
+    found = np.zeros((3, largest.size))
+    p = weight * largest[:, None]
+    second = p[:, 0] if number[0] > 1.0 else p[:, 1] if len(number) > 1 else np.zeros(largest.size)
+    alone = (p[:, 0] > _LARGEST) | (second > _LARGE / (1.0 + _LARGE))
+    for j in np.flatnonzero(alone).tolist():
+        found[:, j] = log_sums(weight[j], number, number * weight[j], float(largest[j]))
+    p = p[~alone]
+    is_small = p < SMALL_SHARE
+    some = int(np.flatnonzero((~is_small).any(axis=0)).max(initial=0)) + 1
+    first, of_first = np.where(is_small[:, :some], 0.0, p[:, :some]), number[:some]
+    rest = np.where(is_small, p, 0.0)
+    s, power = [np.zeros(len(p))], rest
+    for _ in range(1, 7):
+        s.append(power @ number)
+        power = power * rest
+    singles = (np.log1p(-first) + first) @ of_first - (s[2] / 2.0 + s[3] / 3.0 + s[4] / 4.0 + s[5] / 5.0 + s[6] / 6.0)
+    found[:, ~alone] = singles, _pairs_of_several(first, of_first, s), s[2] + np.square(first) @ of_first
+    return found
+
+
+def _pairs_of_several(p: FloatArray, count: FloatArray, s: Sequence[FloatArray]) -> FloatArray:
+    """Return `_pairs` of each row of p with the power sums of further p, which are small.
+
+    One sample, the first, is kept apart; the others have small odds.
+    """
+    more, odds = _powers_of_odds(s), p / (1.0 - p)
+    largest, others = odds[:, 0], np.append(max(count[0] - 1.0, 0.0), count[1:])
+    total = np.log1p(-np.minimum(largest[:, None] * odds, 1.0 - 1e-16)) @ others
+    total -= sum(largest**k * one / k for k, one in enumerate(more, start=1))
+    top = float(odds[:, 0 if others[0] else 1 :].max(initial=_FEWEST_TERMS))
+    terms = math.ceil(0.5 * math.log(_ENOUGH) / math.log(top)) + 1
+    power, done = np.empty((2 * terms, *odds.shape)), 1
+    power[0] = odds
+    while done < 2 * terms:
+        at_once = min(done, 2 * terms - done)
+        np.multiply(power[:at_once], power[done - 1], out=power[done : done + at_once])
+        done += at_once
+    sums = power @ others
+    sums[: len(more)] += more
+    of_k = (np.square(sums[:terms]) - sums[1::2]) / (2.0 * np.arange(1.0, terms + 1.0)[:, None])
+    return np.asarray(total - of_k.sum(axis=0))
 
 
 Sum = TypeVar("Sum", float, FloatArray)

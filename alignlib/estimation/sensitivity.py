@@ -11,7 +11,6 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import FEWEST_PROMPTS
 from alignlib.estimation.jackknife import jackknife_log_partition
-from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
 from alignlib.tables import CountedSamples, RewardTable
 
 __all__ = ["Sensitivity", "sensitivity"]
@@ -124,9 +123,12 @@ def _of_block(rewards: FloatArray, *, lam: float) -> tuple[FloatArray, tuple[flo
 
 def _of_counted(samples: CountedSamples, *, lam: float) -> tuple[float, tuple[float, float]]:
     """Return the same of one prompt whose samples are in bins."""
-    value = samples.value - samples.mean
-    found = jackknife_of_counts(value, samples.count, np.array([lam]))
-    return float(found.kl[0, 0]), _raised(float(value[0]), float(found.plug_in[0, 0]), samples.size, lam)
+    below, gain = samples.value - samples.value[0], float(samples.value[0]) - samples.mean
+    weight = samples.count * np.exp(lam * below)
+    total = float(weight.sum())
+    log_mean = math.log(total / float(samples.count.sum()))
+    kl = max(lam * float(weight @ below) / total - log_mean, 0.0)
+    return kl, _raised(gain, log_mean + lam * gain, samples.size, lam)
 
 
 def _raised(gain: float, before: float, n: int, lam: float) -> tuple[float, float]:

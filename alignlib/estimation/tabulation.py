@@ -206,5 +206,8 @@ def _of_counted(samples: CountedSamples, base: float, unit: float, *, lam: Float
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:
     """Add ``values`` (L, prompts) to the cells (cells, L) of their prompts."""
+    if len(index) == 1:
+        total[index[0]] += values[:, 0]
+        return
     place = index.astype(np.int64) * total.shape[1] + np.arange(total.shape[1])[:, None]
     total += np.bincount(place.reshape(-1), values.reshape(-1), total.size).reshape(total.shape)

@@ -19,7 +19,7 @@ from alignlib.tables import CountedSamples
 __all__ = ["Held", "PassOverBins", "PassOverBlocks", "Piece", "blocks_of"]
 
 Piece = Callable[[], Summary]  # loads a part of the summary; it pickles where other processes are to load it
-_MOST_KNOWN = 256  # prompts in bins of a piece whose samples are kept as estimates take them, some 300 kB each
+_MOST_KNOWN = 256  # prompts in bins of a piece that are kept with what estimates make of them, some 500 kB each
 _LEAST_OF_A_PROMPT = 64  # samples, for which a block has room: many prompts of few want a number for each λ too
 
 

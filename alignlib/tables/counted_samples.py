@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -135,17 +136,22 @@ class CountedSamples(SameFields):
     further: Mapping[str, CountedFurther] = field(default_factory=dict)
     groups: CountedGroups | None = None
 
-    @property
+    @cached_property
+    def made(self) -> dict[str, object]:
+        """What estimates made of them, by name: what several ask for is made once."""
+        return {}
+
+    @cached_property
     def size(self) -> int:
         """Number of samples."""
         return round(float(self.count.sum()))
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean reward."""
         return float(self.count @ self.value / self.count.sum())
 
-    @property
+    @cached_property
     def widest(self) -> float:
         """The largest distance of two samples of a bin."""
         return float((self.bins.most - self.bins.least).max())
