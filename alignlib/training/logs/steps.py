@@ -7,12 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.names import counted as count
+from alignlib.training.logs.resumes import resolved
 
 __all__ = ["in_order", "latest", "means_of", "no_order", "one_a_step", "ran_back"]
 
 _MOST_RESUMES = 0.1  # of the rows: steps that fall more often are not in order at all
+_MOST_AGAIN = 0.5  # of the steps: more that stand several times in a row were not all run again
+_MOST_STARTS = 4  # of one step in a row: more are not of a run that was killed within it
 
 
 def in_order(
@@ -81,19 +84,21 @@ def in_order(
     step = step.copy()
     for name in dict.fromkeys(run[rows].tolist()):
         mine = rows[run[rows] == name]
-        mine, more, said = one_a_step(step, mine, held, sparse=sparse, weights=weights)
+        apart = _later_between(step, np.flatnonzero((run == name) & np.isfinite(step)), mine)
+        mine, part, more, said = one_a_step(step, mine, held, sparse=sparse, weights=weights, apart=apart)
         joined += more
         notes += said
-        falls = np.flatnonzero(np.diff(step[mine]) <= 0.0) + 1
+        falls = np.flatnonzero((np.diff(part) != 0) | (np.diff(step[mine]) < 0.0)) + 1
         if no_order(step[mine]):
             kept.append(mine[np.argsort(step[mine], kind="stable")])
             notes.append("The rows are in no order; they were sorted by step.")
             continue
         alive = latest(step[mine])
-        again = np.diff(step[mine], append=np.inf) == 0.0  # written twice, which is no way back
+        again = np.append(_same(step[mine], part), False)  # written twice, which is no way back
+        _complete(mine, again, held)
         replaced += int((~alive & ~again).sum())
         twice += int(again.sum())
-        resumes += [float(step[mine][place]) for place in falls if step[mine][place] < step[mine][place - 1]]
+        resumes += [float(step[mine][place]) for place in falls if step[mine][place] <= step[mine][place - 1]]
         kept.append(mine[alive])
     order = np.concatenate(kept) if kept else rows
     if joined:
@@ -115,11 +120,12 @@ def one_a_step(
     *,
     sparse: bool,
     weights: Mapping[str, str] | None = None,
-) -> tuple[npt.NDArray[np.intp], int, list[str]]:
+    apart: BoolArray | None = None,
+) -> tuple[npt.NDArray[np.intp], IntArray, int, list[str]]:
     """Turn a log around that is written backwards, and join or average what belongs to one step, in ``held``.
 
     Steps whose counter began anew while the run went on are counted on, in ``step``. Steps that still fall or stand
-    afterwards are of a resume.
+    afterwards are of a resume: which start of training rows belong to is told before any is left out.
 
     Parameters
     ----------
@@ -133,22 +139,30 @@ def one_a_step(
         Whether rows that hold neither KL nor reward are left out.
     weights : mapping of str to str, optional
         By which of the values another is weighted where rows are averaged.
+    apart : array of bool (m,), optional
+        Rows that are of a later start of training than the row before, as what stood between shows.
 
     Returns
     -------
     mine : array of int
         The rows that are left.
+    part : array of int
+        The start of training of each.
     joined : int
         How many were joined with another.
     notes : list of str
         What was done.
     """
     mine, notes = _forward(step, mine)
-    mine, joined = _join(step, mine, held)
+    mine, joined = _join(step, mine, held, apart)
+    mine, part, corrected = _starts(step, mine, held, apart)
+    if corrected:
+        notes.append(f"{count(corrected, 'row')} with other values of earlier steps alone: the later ones were taken.")
     if sparse:
-        mine = mine[~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine])]
-    mine, averaged = _average(step, mine, held, weights)
-    return mine, joined, [*notes, *averaged, *_count_on(step, mine, held["kl"])]
+        kept = ~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine])
+        mine, part = mine[kept], part[kept]
+    mine, part, averaged = _average(step, mine, part, held, weights)
+    return mine, part, joined, [*notes, *averaged, *_count_on(step, mine, held["kl"])]
 
 
 def no_order(step: FloatArray) -> bool:
@@ -253,14 +267,32 @@ def _count_on(step: FloatArray, mine: npt.NDArray[np.intp], kl: FloatArray) -> l
     return said
 
 
+def _later_between(step: FloatArray, every: npt.NDArray[np.intp], mine: npt.NDArray[np.intp]) -> BoolArray:
+    """Tell which rows follow one of their own step with a later step between, which shows that the run went on.
+
+    Parameters
+    ----------
+    step : array (m,)
+        Step of each row.
+    every, mine : array of int
+        Rows of one run, and those of them that hold what is read.
+    """
+    found = np.zeros(step.size, dtype=bool)
+    place = np.searchsorted(every, mine)
+    for before, now in zip(place[:-1].tolist(), place[1:].tolist(), strict=True):
+        if now > before + 1 and step[every[before]] == step[every[now]]:
+            found[every[now]] = bool((step[every[before + 1 : now]] > step[every[now]]).any())
+    return found
+
+
 def _join(
-    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray]
+    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray], apart: BoolArray | None
 ) -> tuple[npt.NDArray[np.intp], int]:
     """Join neighbouring rows of one step where no value stands twice, in ``held``; return the rows that are left."""
     left: list[int] = []
     for row in mine.tolist():
         last = left[-1] if left else None
-        if last is not None and step[last] == step[row]:
+        if last is not None and step[last] == step[row] and (apart is None or not apart[row]):
             both = [one for one in held.values() if not np.isnan(one[last]) and not np.isnan(one[row])]
             if all(one[last] == one[row] for one in both):
                 for one in held.values():
@@ -270,14 +302,59 @@ def _join(
     return np.array(left, dtype=np.intp), mine.size - len(left)
 
 
+def _starts(
+    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray], apart: BoolArray | None
+) -> tuple[npt.NDArray[np.intp], IntArray, int]:
+    """Let corrections replace what they correct, in ``held``; return the other rows, and the start of each."""
+    names = [frozenset(name for name, one in held.items() if not np.isnan(one[row])) for row in mine.tolist()]
+    found = resolved(step[mine].tolist(), names)
+    kept, latest_at = np.ones(mine.size, dtype=bool), dict[int, int]()
+    known: dict[int, set[str]] = {}
+    for i, (row, one) in enumerate(zip(mine.tolist(), found, strict=True)):
+        target, before = latest_at.get(one.place), known.setdefault(one.place, set())
+        stands = target is None or (step[mine[target:i]] == step[row]).all() or not names[i] & before
+        before |= names[i]
+        if target is None or stands:
+            latest_at[one.place] = i
+            continue
+        kept[i] = False
+        for name in names[i]:
+            held[name][mine[target]] = held[name][row]
+    more = np.zeros(mine.size, dtype=np.int64) if apart is None else np.cumsum(apart[mine])
+    part = np.array([one.part for one in found], dtype=np.int64) + more
+    return mine[kept], part[kept], int((~kept).sum())
+
+
+def _same(step: FloatArray, part: IntArray) -> BoolArray:
+    """Tell which rows have the step of the next, in one start of training."""
+    return np.asarray((np.diff(step) == 0.0) & (np.diff(part) == 0))
+
+
+def _complete(mine: npt.NDArray[np.intp], again: BoolArray, held: dict[str, FloatArray]) -> None:
+    """Fill in, in ``held``, what a later row of a step lacks by what the one before has.
+
+    The later one is a correction of a single value; or the run was killed and went on within a step whose metrics stand
+    in lines of their own, and those that are the same number in both are of the first row.
+    """
+    for place in np.flatnonzero(again).tolist():
+        row, later = mine[place], mine[place + 1]
+        for one in held.values():
+            one[later] = one[row] if np.isnan(one[later]) else one[later]
+
+
 def _average(
-    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray], weights: Mapping[str, str] | None
-) -> tuple[npt.NDArray[np.intp], list[str]]:
+    step: FloatArray,
+    mine: npt.NDArray[np.intp],
+    part: IntArray,
+    held: dict[str, FloatArray],
+    weights: Mapping[str, str] | None,
+) -> tuple[npt.NDArray[np.intp], IntArray, list[str]]:
     """Average neighbouring rows of one step where many are, in ``held``; return the rows that are left, and a note."""
-    same = np.diff(step[mine]) == 0.0
-    if same.sum() <= max(1.0, _MOST_RESUMES * mine.size):
-        return mine, []
+    same = _same(step[mine], part)
     group = np.cumsum(np.append(True, ~same)) - 1
+    often = np.bincount(group[: mine.size])
+    if (often > 1).sum() <= max(1.0, _MOST_AGAIN * often.size) and often.max(initial=0) <= _MOST_STARTS:
+        return mine, part, []
     last = mine[np.append(~same, True)]
     for name, mean in means_of(group, {name: one[mine] for name, one in held.items()}, weights).items():
         held[name][last] = mean
@@ -285,7 +362,7 @@ def _average(
         f"Averaged: {count(mine.size, 'row')} to {last.size}, for many have the step of the one before. If these are "
         "several runs or seeds, name the column that tells them apart (run)."
     )
-    return last, [said]
+    return last, part[np.append(~same, True)], [said]
 
 
 def means_of(

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
-from alignlib.training.logs.steps import latest, no_order
+from alignlib.training.logs.resumes import resolved
+from alignlib.training.logs.steps import no_order
 
 __all__ = ["Value", "each_by_itself", "logged_again", "rows_of_values"]
 
@@ -27,9 +29,9 @@ Row: TypeAlias = dict[str, object]
 def rows_of_values(written: Sequence[Value]) -> tuple[list[Row], Counter[str]]:
     """Return the rows of a run, each with its step, those of a resumed run behind what it wrote before.
 
-    Where times are known, whatever is written after most metrics have run back belongs to what was resumed, for some
-    are written at fewer steps and need not run back themselves. Where a single one runs back, it was corrected. Where
-    times are not known, each metric is resolved by itself. Steps that many values share are several rows.
+    What is written for an earlier step is of a resume where the steps go on from there, and else a correction, which
+    replaces what stood there alone (`resumes`). Where neither times nor their order are known, each metric is resolved
+    by itself. Steps that many values share are several rows.
 
     Parameters
     ----------
@@ -53,18 +55,7 @@ def rows_of_values(written: Sequence[Value]) -> tuple[list[Row], Counter[str]]:
     times = {time for time, *_ in written}
     if len(times) < 2 or None in times:
         return _without_times(written)
-    again: Counter[str] = Counter()
-    parts = _parts(sorted(written, key=lambda one: one[0] or 0.0), again)  # stable: a metric's own order at one time
-    whole = parts[:1]
-    for part in parts[1:]:
-        if _is_correction(part, whole[-1]):
-            for step, row in part.items():
-                held = whole[-1].setdefault(step, {"step": step})
-                again.update(set(row) & set(held) - {"step"})
-                held.update(row)
-        else:
-            whole.append(part)
-    return [part[step] for part in whole for step in sorted(part)], again
+    return _in_time(_by_time(written))
 
 
 def logged_again(again: Mapping[str, int], names: Sequence[str]) -> list[str]:
@@ -122,8 +113,8 @@ def each_by_itself(
         mine = np.flatnonzero((run == name) & np.isfinite(step)).tolist()
         written = [
             (None, float(step[row]), what, float(one[row]))
-            for what, one in values.items()
             for row in mine
+            for what, one in values.items()
             if not np.isnan(one[row])
         ]
         own = _without_times(written)[0]
@@ -135,24 +126,38 @@ def each_by_itself(
     return np.array([row["step"] for row in rows], dtype=np.float64), np.array([*runs, None], dtype=object)[:-1], held
 
 
-def _parts(written: Sequence[Value], again: Counter[str]) -> list[dict[float, Row]]:
-    """Return rows by step, in parts that begin where a metric runs back."""
-    parts, last = [dict[float, Row]()], dict[str, float]()
+def _by_time(written: Sequence[Value]) -> list[Value]:
+    """Return values in the order of time; of one time, in which each metric's steps rise, in the order of steps."""
+    ordered = sorted(written, key=lambda one: one[0] or 0.0)  # stable: a metric's own order at one time
+    found = list[Value]()
+    for _, alike in groupby(ordered, key=lambda one: one[0]):
+        same = list(alike)
+        last, rising = dict[str, float](), True
+        for _, step, name, _ in same:
+            rising &= step > last.get(name, -np.inf)
+            last[name] = step
+        found += sorted(same, key=lambda one: one[1]) if rising else same
+    return found
+
+
+def _in_time(written: Sequence[Value]) -> tuple[list[Row], Counter[str]]:
+    """Return rows by step of values that stand in the order of time, and which values were replaced."""
     several = _many(written)
-    repeated: Row = {}  # of the step that was logged last, which may turn out to be the first of a resume
+    pieces, at = list[Row](), list[float]()
     for _, step, name, value in written:
-        before = last.get(name)
-        if before is not None and (step < before or (step == before and several)):
-            seed = repeated if repeated.get("step") == step else {"step": step}
-            again.subtract(set(seed) - {"step"})
-            parts.append({step: dict(seed)})
-            last = dict.fromkeys(set(seed) - {"step"}, step)
-        elif step == before:
-            again[name] += 1
-            repeated = {**(repeated if repeated.get("step") == step else {}), "step": step, name: value}
-        last[name] = step
-        parts[-1].setdefault(step, {"step": step})[name] = value
-    return parts
+        if not pieces or at[-1] != step or name in pieces[-1]:
+            pieces.append({"step": step})
+            at.append(step)
+        pieces[-1][name] = value
+    found = resolved(at, [frozenset(piece) - {"step"} for piece in pieces])
+    again: Counter[str] = Counter()
+    rows: dict[tuple[int, float, int], Row] = {}
+    for i, (piece, one) in enumerate(zip(pieces, found, strict=True)):
+        process = i if several and i and at[i] == at[i - 1] else one.place
+        held = rows.setdefault((one.part, at[i], process), {"step": at[i]})
+        again.update(set(piece) & set(held) - {"step"})
+        held.update(piece)
+    return [rows[key] for key in sorted(rows)], again
 
 
 def _many(written: Sequence[Value]) -> bool:
@@ -166,35 +171,35 @@ def _many(written: Sequence[Value]) -> bool:
     return any(len(at) > max(1.0, 0.5 * len(steps[name])) for name, at in same.items())
 
 
-def _is_correction(part: Mapping[float, Row], before: Mapping[float, Row]) -> bool:
-    """Whether fewer metrics run back than were written, and did not, at the steps of those that do."""
-    first: dict[str, float] = {}
-    for step, row in part.items():
-        for name in row:
-            first[name] = min(step, first.get(name, step))
-    last = {name: step for step, row in sorted(before.items()) for name in row}
-    back = {name for name, step in first.items() if step <= last.get(name, -np.inf)} - {"step"}
-    steps = [step for step, row in part.items() if back & set(row)]
-    low, high = min(steps, default=np.inf), max(steps, default=-np.inf)
-    others = {name for step, row in before.items() if low <= step <= high for name in row} - back - {"step"}
-    return len(back) < len(others)
-
-
 def _without_times(written: Sequence[Value]) -> tuple[list[Row], Counter[str]]:
-    """Return rows by step of metrics each of which is in its own order, and of those alone."""
+    """Return rows by step of values without times: in their order, or where it is that of the metrics, each by itself.
+
+    A single metric that goes back where most others never do was corrected.
+    """
+    names = [name for name, _ in groupby(written, key=lambda one: one[2])]
+    if len(set(names)) < len(names):
+        return _in_time(written)
     again: Counter[str] = Counter()
     rows: dict[tuple[float, int], Row] = {}
     several = _many(written)
-    held: dict[str, list[tuple[float, object]]] = {}
-    for _, at, name, value in written:
-        held.setdefault(name, []).append((at, value))
-    for name, mine in held.items():
-        step = np.array([at for at, _ in mine])
-        alive = np.ones(step.size, dtype=bool) if several or no_order(step) else latest(step)
-        again[name] += int((~alive).sum())
-        turn: Counter[float] = Counter()
-        for (at, value), kept in zip(mine, alive.tolist(), strict=True):
-            if kept:
-                rows.setdefault((at, turn[at]), {"step": at})[name] = value
-                turn[at] += 1
+    held = {name: [(at, value) for _, at, _, value in own] for name, own in groupby(written, key=lambda one: one[2])}
+    back = {name: _least_back([at for at, _ in own]) for name, own in held.items()}
+    for name, own in held.items():
+        others = [least for other, least in back.items() if other != name]
+        kept: dict[float, list[object]] = {}
+        sorted_otherwise = several or no_order(np.array([at for at, _ in own]))
+        for at, value in own:
+            if not sorted_otherwise and kept and at <= max(kept):
+                corrected = 2 * sum(least > at for least in others) > len(others)
+                gone = [step for step in kept if step == at or (step > at and not corrected)]
+                again[name] += sum(len(kept.pop(step)) for step in gone)
+            kept.setdefault(at, []).append(value)
+        for at, values in kept.items():
+            for turn, value in enumerate(values):
+                rows.setdefault((at, turn), {"step": at})[name] = value
     return [rows[key] for key in sorted(rows)], again
+
+
+def _least_back(steps: Sequence[float]) -> float:
+    """Return the least step to which steps fall; infinity where they do not."""
+    return min((now for before, now in pairwise(steps) if now < before), default=np.inf)
