@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy
@@ -28,7 +28,7 @@ __all__ = ["looked_at", "repeated_responses", "written_twice"]
 _SURPRISE = 5.0  # standard deviations above what chance gives
 
 
-def written_twice(first: Summary, location: str, parts: Sequence[tuple[str, Summary]]) -> list[str]:
+def written_twice(first: Summary, location: str, parts_of: Callable[[], Sequence[tuple[str, Summary]]]) -> list[str]:
     """Say where rows of the first piece come two or more times, as of a part that was written twice, or half of one.
 
     Parameters
@@ -37,8 +37,8 @@ def written_twice(first: Summary, location: str, parts: Sequence[tuple[str, Summ
         The first piece.
     location : str
         Where the parts lie.
-    parts : sequence of (str, Summary)
-        What each part holds of some prompts.
+    parts_of : callable
+        Returns the path of each part, and what it holds of some prompts.
     """
     held = ~first.binned
     if not held.any():
@@ -47,6 +47,7 @@ def written_twice(first: Summary, location: str, parts: Sequence[tuple[str, Summ
     once, _, some = without_repeats(sizes, columns, location)
     times = int(sizes[0]) // int(once[0])
     if times == 1:
+        parts = parts_of()
         several = len(parts) > 1
         if some:
             return [" ".join(filter(None, [some, _shared_rows(parts) if several else ""]))]

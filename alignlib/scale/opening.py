@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,7 @@ def open_parts(
         if len(listed) > 1 and (said := wrong_shards([part.path for part in listed])):  # of a pattern
             notes.append(f"{said}; what the pattern names is read.")
         if question.sample is None:
-            notes += written_twice(plain.first(), location, plain.stores[-1].first_range(done))
+            notes += written_twice(plain.first(), location, partial(plain.stores[-1].first_range, done))
         dropped = sum(one.dropped for one in done)
         table = SummaryTable(
             pieces,
