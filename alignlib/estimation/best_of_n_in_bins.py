@@ -12,7 +12,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence
-from alignlib.estimation.draws_among import FEWEST, NOTHING, SERIES, all_among, by_series
+from alignlib.estimation.draws_among import FEWEST, NOTHING, SERIES, all_among, by_series, stirling
 from alignlib.rules import BestOfN, Rule, SampleLevels
 from alignlib.tables import CountedSamples
 
@@ -156,7 +156,7 @@ class _Ranks:
         self.known = bins.least == bins.most
         self.tied, self.all_known = bool(bins.tied.any()), bool(self.known.all())
         share = self.upto / self.n
-        self.log_share, self._chances = np.log(share), [share]
+        self.log_share, self.of_upto, self._chances = np.log(share), stirling(self.upto), [share]
         self.reached = dict[float, FloatArray]()
         others = np.maximum(count - 2.0, 0.0)
         self.excess = ((bins.least + (count > 1.0) * bins.most + others * bins.mean) / count) - self.base
@@ -226,7 +226,12 @@ class _Chances:
             where = np.repeat(series, self.some)
             place = self.place[where]
             found[where] = by_series(
-                self.best_of[series], self.some[series], self.upto[where], self.ranks.log_share[place], n
+                self.best_of[series],
+                self.some[series],
+                self.upto[where],
+                self.ranks.log_share[place],
+                self.ranks.of_upto[place],
+                n,
             )
         if self.whole:
             self.ranks.reached |= {float(self.best_of[j]): found[its[j]] for j in np.flatnonzero(~known).tolist()}

@@ -7,7 +7,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray, IntArray
 
-__all__ = ["FEWEST", "NOTHING", "SERIES", "all_among", "by_series"]
+__all__ = ["FEWEST", "NOTHING", "SERIES", "all_among", "by_series", "stirling"]
 
 NOTHING = -200.0  # log of a chance that is none; far smaller ones take long
 SERIES = 3.0  # samples for each draw, for the series
@@ -34,7 +34,7 @@ def all_among(best_of: float, upto: FloatArray, n: int) -> FloatArray:
         left = f * (np.maximum(upto - 1.0, 0.0) / (n - 1.0)) ** best_of + (1.0 - f) * less**best_of
         return np.asarray(n * f**best_of - (n - 1.0) * left)
     if best_of > FEWEST and upto.size and SERIES * best_of <= float(upto.min()):
-        return by_series(np.array([best_of]), np.array([len(upto)]), upto, np.log(upto / n), n)
+        return by_series(np.array([best_of]), np.array([len(upto)]), upto, np.log(upto / n), stirling(upto), n)
     if best_of <= 64:
         share = np.ones_like(upto)
         for k in range(round(best_of)):
@@ -50,7 +50,9 @@ def all_among(best_of: float, upto: FloatArray, n: int) -> FloatArray:
     return np.where(upto >= best_of, np.exp(log_share), 0.0)
 
 
-def by_series(best_of: FloatArray, some: IntArray, upto: FloatArray, log_share: FloatArray, n: int) -> FloatArray:
+def by_series(
+    best_of: FloatArray, some: IntArray, upto: FloatArray, log_share: FloatArray, of_upto: FloatArray, n: int
+) -> FloatArray:
     """Return the same for several N at ranks of their own, ``(u/n)^N Π (1 - k/u)/(1 - k/n)``.
 
     The logarithm of each product, ``Σ_{k<N} log(1 - k/u)``, is an integral with Euler and Maclaurin's corrections.
@@ -65,30 +67,46 @@ def by_series(best_of: FloatArray, some: IntArray, upto: FloatArray, log_share: 
         Numbers of samples: those of the first N, those of the second, and so on.
     log_share : array (k,)
         ``log(upto/n)``.
+    of_upto : array (k,)
+        ``stirling(upto)``.
     n : int
         Samples of all.
     """
-    number = np.repeat(best_of, some)
+    number, of_all = np.repeat(best_of, some), np.float64(n)
     found = number * log_share
     found += _log_product(number, upto)
-    found -= np.repeat(_log_product(best_of, np.float64(n)), some)
+    found += of_upto
+    found -= np.repeat(_log_product(best_of, of_all) + stirling(of_all), some)
     np.maximum(found, NOTHING, out=found)
     return np.asarray(np.exp(found, out=found))
 
 
 def _log_product(best_of: FloatArray, upto: FloatArray | np.float64) -> FloatArray:
-    """Return ``Σ_{k<N} log(1 - k/u)``, the logarithm of a ratio of factorials, by Stirling's series."""
+    """Return ``Σ_{k<N} log(1 - k/u)``, the logarithm of a ratio of factorials, less ``stirling(upto)``."""
     left = upto - best_of
     found = np.log1p(-best_of / upto)
     found *= -0.5 - left
     found -= best_of
-    found += _stirling(upto)
-    found -= _stirling(left)
+    found -= stirling(left)
     return found
 
 
-def _stirling(number: FloatArray | np.float64) -> FloatArray:
-    """Return ``log Γ(x + 1)`` less ``(x + 1/2) log x - x + log √(2π)``, for x from 18 on, where it is below 1/216."""
+def stirling(number: FloatArray | np.float64) -> FloatArray:
+    """Return ``log Γ(x + 1)`` less ``(x + 1/2) log x - x + log √(2π)``, for x from 18 on, where it is below 1/216.
+
+    Parameters
+    ----------
+    number : array (k,)
+        The x.
+
+    Examples
+    --------
+    >>> import math
+    >>> x = 20.0
+    >>> exact = math.lgamma(x + 1.0) - ((x + 0.5) * math.log(x) - x + 0.5 * math.log(2.0 * math.pi))
+    >>> bool(abs(stirling(np.float64(x)) - exact) < 1e-13)
+    True
+    """
     inverse = 1.0 / number
     square = inverse * inverse
     return np.asarray(inverse * (1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square / 1680.0))))
