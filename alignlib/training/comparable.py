@@ -90,12 +90,16 @@ def common_kls(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | Non
 
 
 def _passed(log: TrainingLog) -> tuple[float, float]:
-    """Return the ends of the KLs that a run has surely passed."""
+    """Return the ends of the KLs that a run has passed by a standard error of its course.
+
+    That the noise of means may go on from one checkpoint to the next, beyond what they show, is in the intervals at
+    these KLs: taken into the ends, it would refuse runs of a dozen checkpoints for noise that no one has seen.
+    """
     kept = log.keep(log.kl >= 0.0)
     course = None if log.kl_low is not None else kl_course(kept)
     if course is None:
         return float(kept.ends[1].min()), float(kept.ends[0].max())
-    error = np.sqrt(course.variance)  # the largest of noisy KLs is so by chance
+    error = np.sqrt(course.alone)  # the largest of noisy KLs is so by chance
     return float((course.kl + error).min()), float((course.kl - error).max())
 
 

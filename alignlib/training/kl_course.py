@@ -34,13 +34,17 @@ class Course(SameFields):
     kl : array (k,)
         In nats, none negative.
     variance : array (k,)
-        Of each, by the scatter of the logged ones and how far that goes on from one to the next.
+        Of each: over prompts where the log holds them; else by the scatter of the logged ones and how far that may go
+        on from one to the next.
+    alone : array (k,)
+        The same if the scatter of no two were alike, which a dozen checkpoints cannot show.
     scatter : float
         Standard deviation of a logged KL around its course, as a part of itself.
     """
 
     kl: FloatArray
     variance: FloatArray
+    alone: FloatArray
     scatter: float
 
 
@@ -90,13 +94,22 @@ def kl_course(log: TrainingLog) -> Course | None:
     powers = ((place - place[:, None]) / width)[:, :, None] ** np.arange(3)
     hat = np.linalg.pinv(weight[:, :, None] * powers)[:, 0] * weight
     smooth = np.maximum(hat @ kl, 0.0)
+    back = np.empty_like(order)
+    back[order] = np.arange(order.size)
+    if (of_prompts := _over_prompts(log, hat[:, back])) is not None:
+        return Course(smooth[back], of_prompts[back], of_prompts[back], part)
     own = hat * level / level[:, None]
     law, wide = noise_memory(own, (kl - hat @ kl) / level, kl > _TOLD * kl.max())
     tied = max(part**2, wide) * np.einsum("ij,jk,ik->i", own, law, own)
-    variance = np.maximum(tied * smooth**2, hat**2 @ (part * smooth) ** 2)
-    back = np.empty_like(order)
-    back[order] = np.arange(order.size)
-    return Course(smooth[back], variance[back], part)
+    alone = hat**2 @ (part * smooth) ** 2
+    variance = np.maximum(tied * smooth**2, alone)
+    return Course(smooth[back], variance[back], alone[back], part)
+
+
+def _over_prompts(log: TrainingLog, hat: FloatArray) -> FloatArray | None:
+    """Return the variance over prompts of sums of checkpoints' KLs; None where the log does not tell it."""
+    error = np.array([np.inf]) if log.per_prompt is None else log.per_prompt.errors_of_kl(hat)
+    return error**2 if np.isfinite(error).all() else None
 
 
 def _rough(kl: FloatArray) -> FloatArray:

@@ -78,6 +78,34 @@ class PerPrompt(SameFields):
                 found.append(np.where(count > 1, np.sqrt(square / (count - 1.0) / count), np.nan))
         return found[0], found[1]
 
+    def errors_of_kl(self, weights: FloatArray) -> FloatArray:
+        """Return the standard errors over prompts of weighted sums of the checkpoints' mean KLs, (sums,).
+
+        A prompt that is at several checkpoints counts once, by all that it has there: what it has in common at these
+        does not cancel. Infinite where a checkpoint has a single prompt, from which nothing is known.
+
+        Parameters
+        ----------
+        weights : array (sums, checkpoints)
+            Of each checkpoint in each sum.
+
+        Examples
+        --------
+        >>> held = PerPrompt(np.array([0, 0, 1, 1]), np.array(["a", "b", "a", "b"], dtype=object),
+        ...     np.array([0.0, 2.0, 1.0, 3.0]), np.zeros(4), np.ones(4))
+        >>> held.errors_of_kl(np.array([[1.0, 0.0], [0.5, 0.5], [-1.0, 1.0]])).round(12).tolist()
+        [1.0, 1.0, 0.0]
+        """
+        size = weights.shape[1]
+        count = np.bincount(self.checkpoint, minlength=size).astype(np.float64)
+        away = self.kl - (np.bincount(self.checkpoint, self.kl, size) / np.maximum(count, 1.0))[self.checkpoint]
+        scale = 1.0 / np.sqrt(np.maximum(count * (count - 1.0), 1.0))
+        names, code = np.unique(self.prompt.astype(str), return_inverse=True)
+        parts = np.zeros((size, names.size))
+        np.add.at(parts, (self.checkpoint, code), away * scale[self.checkpoint])
+        found = np.sqrt(((weights @ parts) ** 2).sum(axis=1))
+        return np.where((weights[:, count < 2.0] != 0.0).any(axis=1), np.inf, found)
+
 
 def per_prompt_means(
     checkpoint: IntArray,
