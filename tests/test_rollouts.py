@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -533,3 +534,40 @@ def test_a_kl_by_token_is_summed_where_its_mask_holds(tmp_path: Path) -> None:
     found = read_kl_samples(path)
     assert found.n_tokens is not None
     assert (found.log_ratio.tolist(), found.n_tokens.tolist()) == ([0.5] * 3, [1.0] * 3)
+
+
+ORDERS: dict[
+    str, Callable[[dict[str, float]], object]
+] = {  # how rows of a resumed run stand, by start of training, writer, and time
+    "time": lambda row: (row["time"],),
+    "starts, one writer after the other": lambda row: (row["start"], row["rank"], row["split"], row["time"]),
+    "starts, one split after the other": lambda row: (row["start"], row["split"], row["time"]),
+    "writers": lambda row: (row["rank"], row["split"], row["time"]),
+    "splits": lambda row: (row["split"], row["time"]),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("starts", "ranks"), [((1, 2), 2), ((1, 2, 3), 1), ((1, 3, 2, 2), 3)])
+def test_a_resume_is_told_by_each_writers_own_steps(
+    tmp_path: Path, order: str, starts: tuple[int, ...], ranks: int
+) -> None:
+    """Each start goes on three steps; what it writes of a step and beyond replaces what earlier ones had written."""
+    rows, expected = list[dict[str, float]](), dict[float, float]()
+    for start, first in enumerate(starts):
+        expected = {step: reward for step, reward in expected.items() if step < first}
+        for step in range(first, first + 3):
+            expected[step] = step + 0.125 * start
+            rows += [
+                {"step": step, "rank": rank, "split": split, "start": start, "reward": expected[step], "kl": 0.5}
+                for split in (0, 1)
+                for rank in range(ranks)
+            ]
+    made = sorted(({**row, "time": time} for time, row in enumerate(rows)), key=ORDERS[order])
+    shown = [{**row, "prompt_id": "p", "split": ("test", "train")[int(row["split"])]} for row in made]
+    names = {"step", "prompt_id", "reward", "kl", "split"} | ({"rank"} if ranks > 1 else set())
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({k: row[k] for k in row if k in names}) + "\n" for row in shown))
+    log = read_training_log(path, kl_unit="sequence")
+    assert dict(zip(log.step.tolist(), log.reward.tolist(), strict=True)) == expected
+    assert any("are left out, the later ones taken" in note for note in log.notes)

@@ -13,6 +13,7 @@ from alignlib.training.policy_kl.responses import Responses
 __all__ = ["latest", "latest_of"]
 
 _MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
+_FEW = 3  # falls that may be resumes in a short log, unless each begins at the first step, as of prompts or seeds
 
 
 def latest(step: FloatArray) -> BoolArray:
@@ -30,8 +31,9 @@ def latest(step: FloatArray) -> BoolArray:
     """
     first = np.flatnonzero(np.diff(step, prepend=np.nan) != 0.0)  # of each block of one step
     blocks = step[first]
-    falls = int((np.diff(blocks) < 0.0).sum())
-    if falls > max(1.0, _MOST_RESUMES * blocks.size):  # sorted otherwise, by prompt say: all rows count
+    back = blocks[1:][np.diff(blocks) < 0.0]
+    few = 1 if back.size and (back <= blocks[0]).all() else _FEW
+    if back.size > max(few, _MOST_RESUMES * blocks.size):  # sorted otherwise, by prompt say: all rows count
         return np.ones(step.size, dtype=bool)
     least = np.append(np.minimum.accumulate(blocks[::-1])[::-1][1:], np.inf)
     return np.asarray(np.repeat(blocks < least, np.diff(np.append(first, step.size))))
@@ -111,16 +113,17 @@ def _latest(one: Responses) -> BoolArray | None:
     """Tell which rows of one process are not written anew after a resume; None without steps.
 
     Steps that run back show one; of a resume at the very step last written `Rollouts` tells, which was opened again
-    then: of a prompt's responses of a step those of the last time count. Steps that run back where a table sorted by
-    split or by prompt goes on to the next, and those of processes by turns none of which goes back, show none.
+    then: of a prompt's responses of a step those of the last time count. The steps of each process and split tell, not
+    those of the table, which run back where the next of them follows.
     """
     if one.step is None:
         return None
-    kept = np.ones(one.step.size, dtype=bool)
-    for rows in _sorted_apart(one):
+    kept, starts = np.ones(one.step.size, dtype=bool), _starts(one)
+    for rows in _writers(one):
         kept[rows] = latest(one.step[rows])
-    if one.process is not None and not kept.all() and not _goes_back(one.step, one.process):
-        kept[:] = True
+    if starts is not None:
+        later = np.append(np.minimum.accumulate(starts[1][::-1])[::-1][1:], np.inf)
+        kept &= one.step < later[starts[0]]
     if one.opened is None:
         return kept
     names = [[] if held is None else held.to_pylist() for held in (one.split, one.prompt)]
@@ -132,11 +135,18 @@ def _latest(one: Responses) -> BoolArray | None:
     return np.asarray(kept & (one.opened == np.array([last[key] for key in keys])))
 
 
-def _sorted_apart(one: Responses) -> Iterator[IntArray]:
-    """Give the rows of each split of a table that is sorted by it, and of each prompt likewise."""
+def _writers(one: Responses) -> Iterator[IntArray]:
+    """Give the rows of each process and split, and of each prompt where those of one are sorted by it.
+
+    Each has its own order of time, wherever the rows of others stand.
+    """
     assert one.step is not None
-    split = [] if one.split is None else _blocks(_codes(one.split.to_pylist()))
-    for rows in split or [np.arange(one.step.size)]:
+    every = np.arange(one.step.size)
+    split = np.zeros_like(every) if one.split is None else _codes(one.split.to_pylist())
+    process = np.zeros_like(every) if one.process is None else np.unique(one.process, return_inverse=True)[1]
+    writer = process * (split.max(initial=0) + 1) + split
+    for name in dict.fromkeys(writer.tolist()):
+        rows = np.flatnonzero(writer == name)
         prompt = [] if one.prompt is None else _blocks(_codes(one.prompt.take(rows).to_pylist()))
         step = one.step[rows]
         starts = np.array([int(block[0]) for block in prompt[1:]], dtype=np.int64)
@@ -147,14 +157,46 @@ def _sorted_apart(one: Responses) -> Iterator[IntArray]:
             yield rows
 
 
+def _starts(one: Responses) -> tuple[IntArray, FloatArray] | None:
+    """Return the start of training of each row, and the least step of each; None where no writer's steps go back.
+
+    Writers that go back one after the other do so at one resume. One that never does, whose rows stand in several
+    places, is at each place where the others are.
+    """
+    assert one.step is not None
+    back: list[tuple[int, int, float]] = []
+    writers = list(_writers(one))
+    for number, rows in enumerate(writers):
+        if not latest(one.step[rows]).all():
+            falls = np.flatnonzero(np.diff(one.step[rows]) < 0.0) + 1
+            back += [(int(rows[place]), number, float(one.step[rows[place]])) for place in falls.tolist()]
+    if not back:
+        return None
+    begun, least, came = [0], [float(one.step[0])], set[int]()
+    own: dict[int, list[tuple[int, int]]] = {}  # of each writer the rows at which it goes back, and the starts
+    for row, number, step in sorted(back):
+        if len(begun) == 1 or number in came:
+            begun.append(row)
+            least.append(step)
+            came = set()
+        came.add(number)
+        least[-1] = min(least[-1], step)
+        own.setdefault(number, []).append((row, len(begun) - 1))
+    start = np.zeros(one.step.size, dtype=np.int64)
+    for number, rows in enumerate(writers):
+        if number in own:
+            at, which = np.array(own[number]).T
+            start[rows] = np.append(0, which)[np.searchsorted(at, rows, side="right")]
+        elif rows[-1] - rows[0] + 1 > rows.size:
+            start[rows] = np.searchsorted(np.array(begun[1:]), rows, side="right")
+        else:
+            start[rows] = len(begun) - 1  # in one place: nothing tells when it was written
+    return start, np.array(least)
+
+
 def _codes(values: Sequence[object]) -> IntArray:
     number: dict[object, int] = {}
     return np.array([number.setdefault(one, len(number)) for one in values], dtype=np.int64)
-
-
-def _goes_back(step: FloatArray, process: IntArray) -> bool:
-    """Whether the steps of some process run back."""
-    return any(bool((np.diff(step[process == one]) < 0.0).any()) for one in np.unique(process).tolist())
 
 
 def _begun(one: Responses, kept: BoolArray | None) -> tuple[IntArray, FloatArray] | None:
@@ -164,6 +206,8 @@ def _begun(one: Responses, kept: BoolArray | None) -> tuple[IntArray, FloatArray
     """
     if one.step is None or kept is None or one.step.size == 0:
         return None
+    if one.opened is None and (one.split is not None or one.process is not None):
+        return _starts(one) or (np.zeros(one.step.size, dtype=np.int64), one.step[:1])
     again = np.diff(one.step, prepend=one.step[0]) < 0.0
     if again.any() and kept.all():
         return None
