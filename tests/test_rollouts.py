@@ -548,7 +548,7 @@ ORDERS: dict[
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize(("starts", "ranks"), [((1, 2), 2), ((1, 2, 3), 1), ((1, 3, 2, 2), 3)])
+@pytest.mark.parametrize(("starts", "ranks"), [((1, 2), 2), ((1, 2, 3), 1), ((1, 3, 2, 2), 3), ((1, 3, 5), 2)])
 def test_a_resume_is_told_by_each_writers_own_steps(
     tmp_path: Path, order: str, starts: tuple[int, ...], ranks: int
 ) -> None:
@@ -562,9 +562,12 @@ def test_a_resume_is_told_by_each_writers_own_steps(
                 {"step": step, "rank": rank, "split": split, "start": start, "reward": expected[step], "kl": 0.5}
                 for split in (0, 1)
                 for rank in range(ranks)
+                for _ in "pq"
             ]
     made = sorted(({**row, "time": time} for time, row in enumerate(rows)), key=ORDERS[order])
-    shown = [{**row, "prompt_id": "p", "split": ("test", "train")[int(row["split"])]} for row in made]
+    shown = [
+        {**row, "prompt_id": "pq"[int(row["time"]) % 2], "split": ("test", "train")[int(row["split"])]} for row in made
+    ]
     names = {"step", "prompt_id", "reward", "kl", "split"} | ({"rank"} if ranks > 1 else set())
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps({k: row[k] for k in row if k in names}) + "\n" for row in shown))

@@ -121,6 +121,8 @@ def _latest(one: Responses) -> BoolArray | None:
     kept, starts = np.ones(one.step.size, dtype=bool), _starts(one)
     for rows in _writers(one):
         kept[rows] = latest(one.step[rows])
+        if one.opened is None and one.prompt is not None:
+            kept[rows] &= _written_last(one.step[rows], _codes(one.prompt.take(rows).to_pylist()))
     if starts is not None:
         later = np.append(np.minimum.accumulate(starts[1][::-1])[::-1][1:], np.inf)
         kept &= one.step < later[starts[0]]
@@ -133,6 +135,30 @@ def _latest(one: Responses) -> BoolArray | None:
     for key, opened in zip(keys, one.opened.tolist(), strict=True):
         last[key] = max(opened, last.get(key, 0.0))
     return np.asarray(kept & (one.opened == np.array([last[key] for key in keys])))
+
+
+def _written_last(step: FloatArray, prompt: IntArray) -> BoolArray:
+    """Tell which rows are no earlier ones of a step that holds more than most do, its prompts over again.
+
+    A run that went on at the very step that it wrote last leaves these, and its steps do not fall.
+
+    Examples
+    --------
+    >>> _written_last(np.array([1.0, 1, 2, 2, 2, 2, 3, 3]), np.array([0, 1, 0, 1, 0, 1, 0, 1])).tolist()
+    [True, True, False, False, True, True, True, True]
+    """
+    first = np.flatnonzero(np.diff(step, prepend=np.nan) != 0.0)
+    size = np.diff(np.append(first, step.size))
+    usual = int(np.median(size)) if size.size else 0
+    kept = np.ones(step.size, dtype=bool)
+    if size.size < _FEW or 2 * (size == usual).sum() <= size.size:
+        return kept
+    for start, many in zip(first[size > usual].tolist(), size[size > usual].tolist(), strict=True):
+        earlier = many - usual
+        again = prompt[start + earlier : start + many][np.arange(earlier) % usual]
+        if np.array_equal(prompt[start : start + earlier], again):
+            kept[start : start + earlier] = np.unique(again).size < 2  # of one prompt it may be drawn more often
+    return kept
 
 
 def _writers(one: Responses) -> Iterator[IntArray]:
