@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 from alignbook import rerun
 from alignbook.page import write_page
 from alignbook.project import Project
+from alignlib import InputError
 from alignlib._core.claims import claimed
 from alignlib.answers.output.render import schema
 from alignlib.cli.main import main
@@ -300,6 +301,16 @@ def test_an_output_that_another_command_makes_is_not_made_twice(
         assert f"Another process is at work on {Path(output).resolve()}; wait for it" in result.stderr
     assert sorted(Path().iterdir()) == [path for path in before if path.suffix != ".alignlib-claim"]
     assert [path.name for path in Path().glob(".*.alignlib-claim")] == []
+
+
+def test_outputs_of_other_names_are_others(tmp_path: Path) -> None:
+    names = ["a" * 125 + end for end in (".svg", ".parquet")] + ["é" * 120 + end for end in "12"]
+    names += [os.fsdecode(b"\xfe.svg"), os.fsdecode(b"\xff.svg")]  # as a disk of Linux may name them
+    with claimed(*(tmp_path / name for name in names)):
+        for name in names:
+            with pytest.raises(InputError, match="at work"), claimed(tmp_path / name):
+                pass
+    assert list(tmp_path.iterdir()) == []
 
 
 FILLS = plain(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +50,7 @@ def claimed(*paths: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one(target: Path) -> Iterator[None]:
-    name = os.fsencode(target.name)[:120].decode("utf-8", "ignore")
-    claim = target.parent / _CLAIM.format(name=name)
+    claim = target.parent / _CLAIM.format(name=_short(target.name))
     handle = _taken(claim, target)
     try:
         yield
@@ -58,6 +58,13 @@ def _one(target: Path) -> Iterator[None]:
         if handle is not None:
             claim.unlink(missing_ok=True)
             os.close(handle)
+
+
+def _short(name: str) -> str:
+    """A name that leaves room behind it, and is no other's: what is cut off, or is no text, is told by a digest."""
+    whole = os.fsencode(name)
+    begin = whole[:100].decode("utf-8", "ignore")
+    return begin if begin.encode() == whole else f"{begin}-{hashlib.sha256(whole).hexdigest()[:16]}"
 
 
 def _taken(claim: Path, target: Path) -> int | None:
