@@ -138,14 +138,7 @@ def list_parts(location: str) -> list[Part]:
     ...     [Path(part.path).name for part in list_parts(folder)]
     ['a.csv', 'b.csv']
     """
-    if _URL.match(location):
-        paths = _listed(location)
-    elif os.path.isdir(location):
-        paths = files_in(location, is_table_name)
-    elif glob.has_magic(location) and not os.path.isfile(location):
-        paths = [path for path in _matching(location) if is_file(path, _is_meant)]
-    else:
-        paths = [location]
+    paths = _listed(location) if _URL.match(location) else _on_this_machine(location)
     if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
         paths = [f".{os.sep}{path}" if _URL.match(path) else path for path in paths]
     if _URL.match(location):
@@ -161,6 +154,15 @@ def list_parts(location: str) -> list[Part]:
             argument="table",
         )
     return [_stat(path) for path in tables]
+
+
+def _on_this_machine(location: str) -> list[str]:
+    """Return the files of a folder or of a pattern, or the one that is neither."""
+    if os.path.isdir(location):
+        return files_in(location, is_table_name)
+    if glob.has_magic(location) and not os.path.isfile(location):
+        return [path for path in _matching(location) if is_file(path, _is_meant)]
+    return [location]
 
 
 def _is_meant(path: str) -> bool:
@@ -186,10 +188,10 @@ def _content(path: str) -> bytes | None:
 
 
 def _matching(pattern: str) -> list[str]:
-    """Return what a pattern means; below ``**`` no link to a folder is followed, which may lead round in circles."""
+    """Return what a pattern means, what lies in a folder once: links to it may lead there on several ways, or round."""
     pieces = Path(pattern).parts
     if "**" not in pieces:
-        return glob.glob(pattern, recursive=True)
+        return _once(glob.glob(pattern))
     first = next(k for k, piece in enumerate(pieces) if glob.has_magic(piece))
     below = [piece if piece == "**" else re.sub(r"\*\*+", "*", piece) for piece in pieces[first:]]
     root = str(Path(*pieces[:first]))
@@ -201,9 +203,18 @@ def _matching(pattern: str) -> list[str]:
         else:
             each = (glob.glob(os.path.join(glob.escape(one), piece), include_hidden=seen) for one in found)
             found = [path for some in each for path in some]
-        found = list(dict.fromkeys(found))  # ** twice leads to one folder on several ways
+        found = _once(found)  # ** twice leads to one folder on several ways
     paths = map(Path, found)
     return [str(path) for path in paths if seen or not any(p[0] == "." for p in path.relative_to(root).parts)]
+
+
+def _once(paths: list[str]) -> list[str]:
+    """Leave out what a link to its folder leads to again."""
+    found = dict[str, str]()
+    for path in sorted(paths, key=lambda path: os.path.islink(os.path.dirname(path))):
+        folder, name = os.path.split(path)
+        found.setdefault(os.path.join(os.path.realpath(folder), name), path)
+    return list(found.values())
 
 
 def _stat(path: str) -> Part:
@@ -250,6 +261,13 @@ def _fsspec(path: str) -> Any:
 
 def _listed(location: str) -> list[str]:
     fs, inside = _fsspec(location)
+    from fsspec.implementations.local import LocalFileSystem  # there, where `_fsspec` found the package
+
+    if isinstance(fs, LocalFileSystem):  # its links and pipes are told as without file://
+        here = _on_this_machine(inside)
+        return [
+            str(fs.unstrip_protocol(path)) for path in here if not os.path.lexists(path) or is_file(path, _is_meant)
+        ]
     with _reached(location):
         if glob.has_magic(inside) and not fs.isfile(inside):
             found = fs.glob(inside)

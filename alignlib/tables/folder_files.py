@@ -23,6 +23,8 @@ def walked(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
     folder : str
         The folder.
 
+    Links to folders are followed, to each folder once.
+
     Returns
     -------
     iterator
@@ -32,6 +34,8 @@ def walked(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
     ------
     OSError
         Where a folder cannot be read.
+    InputError
+        Where a link leads to a folder above all of them.
 
     Examples
     --------
@@ -43,11 +47,37 @@ def walked(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError, ProcessLookupError)):
             raise error
 
-    return os.walk(folder, onerror=told)
+    roots, seen = [folder], set[str]()
+    for root in roots:  # links to folders come after all that lies there itself, which is then not read twice
+        if root != folder:
+            _check_link(root, folder)
+        for place, folders, names in os.walk(root, onerror=told):
+            here = os.path.realpath(place)
+            if here in seen:
+                folders.clear()
+                continue
+            seen.add(here)
+            paths = (os.path.join(place, name) for name in sorted(folders) if name[0] not in "._")
+            roots += [path for path in paths if os.path.islink(path)]
+            yield place, folders, names
+
+
+def _check_link(link: str, folder: str) -> None:
+    target = os.path.realpath(link)
+    whole = os.path.realpath(folder)
+    if target != whole and os.path.commonpath([target, whole]) == target:
+        raise InputError(
+            f"{link} is a link to {quoted(target)}, which holds {folder} itself; take it away, or name the files that "
+            "you mean.",
+            argument="table",
+        )
+    check_no_log_above(link, target, os.path.exists, _names)
 
 
 def is_file(path: str, is_table: Callable[[str], bool]) -> bool:
     """Tell whether a name is that of a file; one of a table that leads nowhere must not be left out in silence.
+
+    Nor must a link without an end that may have been one to a folder: its name has no suffix, or is a partition's.
 
     Parameters
     ----------
@@ -59,7 +89,7 @@ def is_file(path: str, is_table: Callable[[str], bool]) -> bool:
     Raises
     ------
     InputError
-        For a table's name that is a link without an end, a pipe or a device.
+        For a table's name that is a link without an end, a pipe or a device, or a link without an end to a folder.
 
     Examples
     --------
@@ -68,12 +98,12 @@ def is_file(path: str, is_table: Callable[[str], bool]) -> bool:
     """
     if os.path.isfile(path):
         return True
-    if os.path.isdir(path) or not is_table(path):
+    dead = os.path.islink(path) and not os.path.exists(path)
+    name = os.path.basename(path)
+    perhaps_folder = dead and ("=" in name or not os.path.splitext(name)[1])
+    if os.path.isdir(path) or not (perhaps_folder or is_table(path)):
         return False
-    if os.path.islink(path) and not os.path.exists(path):
-        why = f"a link to {quoted(os.readlink(path))}, which is not there"
-    else:
-        why = "no file, but a pipe or a device"
+    why = f"a link to {quoted(os.readlink(path))}, which is not there" if dead else "no file, but a pipe or a device"
     raise InputError(f"{path} is {why}; fetch what it stands for, or take it away.", argument="table")
 
 
@@ -113,11 +143,12 @@ def files_in(folder: str, is_table: Callable[[str], bool], *, below: bool = True
         shown = [] if hidden else [os.path.join(place, name) for name in names if name[0] not in "._"]
         for path in shown:
             check_packed(path, is_table)
-        found += [path for path in shown if is_table(path) and is_file(path, is_table)]
+        found += [path for path in shown if is_file(path, is_table) and is_table(path)]
         if not below:
             check_no_log(folder, [f"{_METADATA}/{name}" for name in _names(os.path.join(folder, _METADATA))])
             break
-    check_no_log_above(folder, os.path.abspath(folder), os.path.exists, _names)
+    for whole in {os.path.abspath(folder), os.path.realpath(folder)}:
+        check_no_log_above(folder, whole, os.path.exists, _names)
     return found
 
 
