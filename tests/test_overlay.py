@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from alignlib import plotting
 from alignlib._core.errors import InputError
@@ -125,6 +126,19 @@ def test_intervals_of_a_dozen_means_hold_what_so_few_tell_of_their_noise() -> No
         result = overlay(replace(log, reward=reward), fit, check=False)
         held.append(result.gain_low[-1] <= gain[-1] <= result.gain_high[-1])
     assert np.mean(held) >= 0.85  # by the normal law and the noise of the whole run .76
+
+
+def test_intervals_of_gains_hold_the_noise_of_rewards_whose_kl_is_of_the_same_responses() -> None:
+    """The log-ratio rises with the reward: the errors of both cancel in the distance to the limit, not in the gain."""
+    rng, tilt, held = np.random.default_rng(7), np.linspace(0.0, 1.0, 20), []
+    fit = fit_frontier(RewardTable.from_arrays(rng.standard_normal((400, 32))), n_boot=100)
+    log = replace(example_run(2, 3, rng, n_checkpoints=20)[0], kl_unit="sequence", length=None)
+    for _ in range(12):
+        responses = tilt[:, None] + rng.standard_normal((20, 32))
+        kl = (tilt[:, None] * responses).mean(axis=1) - tilt**2 / 2.0  # the mean log-ratio (k1)
+        result = overlay(replace(log, kl=kl, logged_kl=kl, reward=responses.mean(axis=1)), fit, check=False, pool=1)
+        held.append((result.gain_low <= tilt) & (tilt <= result.gain_high))
+    assert np.mean(held) >= 0.93  # of 240; by the noise of the distance .55
 
 
 def test_the_least_best_of_n_is_found_between_those_that_are_tried_first() -> None:
@@ -758,6 +772,12 @@ def test_prompts_in_common_sharpen_and_others_are_noticed() -> None:
     plain = overlay(replace(prompted(names, level), per_prompt=None), fit, pool=1)
     widths = [float((one.gain_high - one.gain_low)[-1]) for one in (paired, plain)]
     assert widths[0] < 0.4 * widths[1]
+    held = prompted(names, level).per_prompt
+    assert held is not None
+    last = held.checkpoint == held.checkpoint.max()
+    base = {name: float(row.mean()) for name, row in zip(names, rows, strict=True)}
+    apart = held.reward[last] - np.array([base[name] for name in held.prompt[last]])
+    assert widths[0] == pytest.approx(2.0 * stdtrit(59, 0.975) * apart.std(ddof=1) / np.sqrt(60))  # no KL in it
     assert paired.share_low[-1] < 0.8 < paired.share_high[-1]
     other = overlay(prompted([f"x{i}" for i in range(60)], level), fit, pool=1)
     assert other.doubted

@@ -16,7 +16,7 @@ from alignlib.training.run_base import error_of_these
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.strict_ends import NEIGHBOURS, few_levels, responses_of, student_reach
 
-__all__ = ["GainErrors", "kl_error", "noise_near", "noise_of_distance"]
+__all__ = ["GainErrors", "distance_to_limit", "kl_error", "noise_near", "noise_of_distance"]
 
 _TOLD = 0.1  # of the largest KL: of less the scatter is another
 _FEWEST = 3  # second differences that tell a noise
@@ -42,6 +42,8 @@ class GainErrors(SameFields):
         How much means scatter where the log does not hold what they are of.
     near : array (checkpoints,)
         How much of the noise each checkpoint's own part of the run has, 1 at least.
+    slope : bool
+        Whether an error of the KL counts by the slope of the limit, as it does for share and waste.
     """
 
     log: TrainingLog
@@ -51,6 +53,21 @@ class GainErrors(SameFields):
     paired: bool
     scatter: ResponseScatter
     near: FloatArray
+    slope: bool = True
+
+    def of_gain(self, gain: FloatArray) -> GainErrors:
+        """Return the errors of gains by themselves, as these are those of a distance to the limit.
+
+        The log-ratio of a response rises with its reward, so the errors of a KL and a reward of the same responses
+        cancel in the distance, and an error of the KL by itself counts there only.
+
+        Parameters
+        ----------
+        gain : array (checkpoints,)
+            Gain of each checkpoint over the base.
+        """
+        noise = self.noise if (own := self.log.noise(gain)) is None else own  # too short, beside longer runs
+        return replace(self, noise=noise, near=noise_near(self.log, gain), slope=False)
 
     def reach(self, points: TrainingLog, width: int, z: float) -> FloatArray:
         """Return half the width of the interval of each point's gain, (k,).
@@ -115,7 +132,8 @@ class GainErrors(SameFields):
         if pairs is None:
             return along, everything
         lam = self.fit.at(np.maximum(points.kl, 0.0), strict=False).lam
-        own, free = pairs.errors(np.where((lam > 0.0) & (points.kl > 0.0), 1.0 / np.maximum(lam, 1e-300), 0.0))
+        steep = (lam > 0.0) & (points.kl > 0.0) & self.slope
+        own, free = pairs.errors(np.where(steep, 1.0 / np.maximum(lam, 1e-300), 0.0))
         return np.where(np.isfinite(own), own, along), np.where(np.isfinite(own), free, everything)
 
     @property
@@ -149,19 +167,17 @@ def kl_error(log: TrainingLog, points: TrainingLog, width: int) -> FloatArray:
     return np.asarray(np.maximum(as_kl * level, as_root * np.sqrt(level)) / math.sqrt(width))
 
 
-def noise_near(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> FloatArray:
+def noise_near(log: TrainingLog, values: FloatArray) -> FloatArray:
     """Return the noise of the half of the run that is nearest to each checkpoint beside that of all, 1 at least, (k,).
 
     Parameters
     ----------
     log : TrainingLog
         One run.
-    gain : array (k,)
-        Gain of each checkpoint over the base.
-    frontier : EstimatedFrontier
-        Its limit.
+    values : array (k,)
+        Of each checkpoint: its gain, or its distance to the limit.
     """
-    second = np.diff(_distance(log, gain, frontier), 2)
+    second = np.diff(values, 2)
     place = np.flatnonzero(np.isfinite(second))
     square, size = second[place] ** 2, max(math.ceil(place.size / 2), _FEWEST)
     if place.size < size or not square.any():
@@ -190,15 +206,25 @@ def noise_of_distance(log: TrainingLog, gain: FloatArray, frontier: EstimatedFro
     float or None
         In units of the reward; None for short logs.
     """
-    both = log.noise(_distance(log, gain, frontier))
+    both = log.noise(distance_to_limit(log, gain, frontier))
     alone = log.noise()
     if both is None or alone is None or log.kl_low is None:
         return alone if both is None else both
     return max(both, alone)  # where the KL is not told, neither is the slope at it
 
 
-def _distance(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> FloatArray:
-    """Return how far each checkpoint lies from the limit, NaN beyond it, (k,)."""
+def distance_to_limit(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> FloatArray:
+    """Return how far each checkpoint lies from the limit, NaN beyond it, (k,).
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The runs.
+    gain : array (k,)
+        Gain of each checkpoint over the base.
+    frontier : EstimatedFrontier
+        Their limit.
+    """
     root = np.sqrt(np.clip(log.kl, 0.0, None))
     limit = np.interp(root, np.sqrt(frontier.spent), frontier.gain)
     return np.where(log.kl <= frontier.spent[-1], gain - limit, np.nan)

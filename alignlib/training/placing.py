@@ -16,7 +16,7 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
-from alignlib.training.gain_errors import GainErrors, kl_error, noise_near, noise_of_distance
+from alignlib.training.gain_errors import GainErrors, distance_to_limit, kl_error, noise_near, noise_of_distance
 from alignlib.training.impossible import PointsOfRun, far_above
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.own_limit import OwnLimits, own_limits
@@ -46,9 +46,10 @@ class Overlay(SameFields):
 
     Intervals hold the error of the limit, of the base and the noise of one checkpoint's distance to the limit along the
     run, or, where the log holds single responses, its error over prompts; those of share and waste are hulls, hence no
-    narrower than nominal. Those of waste hold the error of the KL itself besides. Where the log tells ends of the KL
-    only (`TrainingLog.kl_low`, `kl_high`) limit, share and waste are not known, and their intervals hold what lies
-    between these ends.
+    narrower than nominal. Those of waste hold the error of the KL itself besides, and those of gains the noise of
+    rewards alone, for the errors of a KL and a reward of the same responses cancel in the distance only. Where the log
+    tells ends of the KL only (`TrainingLog.kl_low`, `kl_high`) limit, share and waste are not known, and their
+    intervals hold what lies between these ends.
 
     Attributes
     ----------
@@ -275,7 +276,7 @@ class _Start(SameFields):
         if check and by_table:
             said, more = check_scale(_furthest(log), log.reward - at, allowed, apart, reward, error, prompts)
             notes, doubted = notes + said, doubted or more
-        near = noise_near(log, log.reward - at, frontier)
+        near = noise_near(log, distance_to_limit(log, log.reward - at, frontier))
         errors = GainErrors(log, fit, noise, error, paired is not None, scatter, near)
         alone = apart if noise is None and paired is None else errors.of(log, 1)[0]
         nearest = RunStart.of(
@@ -296,10 +297,12 @@ def _placed(
     """Put a run on the limit of its prompts, ``group`` being all runs on them."""
     fit, end, by_table = limit.fit, limit.end, base == "table"
     start = _Start.of(log, group, limit, base, check)
-    gain = replace(log, reward=log.reward - start.at).pooled(width).reward
+    gains = log.reward - start.at
+    gain = replace(log, reward=gains).pooled(width).reward
     z = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
     reach, free = start.errors.reach(log.pooled(width), width, z), start.errors.of(log.pooled(width), width)[1]
     low, high = gain - reach, gain + reach
+    alone = start.errors.of_gain(gains).reach(log.pooled(width), width, z)
     digits = within_digits(log)
     within = digits.pooled(width)
     pooled = told_by_ends(log.pooled(width), within, low > 0.0)
@@ -341,8 +344,8 @@ def _placed(
         base_error=start.error,
         noise=start.noise,
         gain=gain,
-        gain_low=low,
-        gain_high=high,
+        gain_low=gain - alone,
+        gain_high=gain + alone,
         limit=np.where(supported & known, at.gain, np.nan),
         limit_low=np.where(placed, limit_low, np.nan),
         limit_high=np.where(placed, limit_high, np.nan),
