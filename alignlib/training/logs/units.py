@@ -327,8 +327,9 @@ def _of_no_policy(rows: LogRows, kl: FloatArray) -> bool:
     Whatever policy sampled, the probability of a response under the base over that under it averages 1. So the product
     of all of a run does, and exceeds a thousand in one run of a thousand at most (Markov), however the KL goes.
     """
-    tokens = rows.kl_unit == "token" and rows.length is not None and rows.mean_over in ("tokens", "")
-    length = float(np.min(rows.length)) if tokens and rows.length is not None else 1.0
+    length = 1.0
+    if rows.kl_unit == "token" and rows.length is not None:  # a mean over responses only where all are equally long
+        length = float(np.min(rows.length))
     return bool(_RESPONSES * length * float(kl.sum()) < math.log(_BY_CHANCE))
 
 
