@@ -649,6 +649,8 @@ def test_an_address_of_another_file_system_is_read(folder: Path) -> None:
     memory = fsspec.filesystem("memory")
     for name in ("a.parquet", "b.csv", "deep/c.jsonl"):
         memory.pipe(f"/parts/{name}", (folder / name).read_bytes())
+    for hidden in (".d.csv", ".ipynb_checkpoints/b.csv"):  # as those of a folder of this machine
+        memory.pipe(f"/parts/{hidden}", b"not a table")
     plain = opened(folder)
     for place in ("memory://parts", "memory://parts/**"):
         with open_parts(place, ASKED, folder.parent / "other") as table:
@@ -714,6 +716,9 @@ def test_links_to_folders_are_followed_to_each_folder_once(tmp_path: Path, place
     for part in (folder / "a" / "1.csv", elsewhere / "2.csv", elsewhere / "in" / "3.csv"):
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_text("reward\n1\n")
+    for hidden in (folder / ".ipynb_checkpoints" / "4.csv", folder / "._1.csv"):
+        hidden.parent.mkdir(exist_ok=True)
+        hidden.touch()
     links = {"A": "a", "round": ".", "sub": "../elsewhere", "a/back": "..", "in": "../elsewhere/in", ".hidden": "/"}
     for name, target in links.items():
         (folder / name).symlink_to(target)
@@ -944,10 +949,11 @@ def test_workers_give_what_one_process_does_and_one_that_is_killed_changes_nothi
     from alignlib.scale import opening
 
     monkeypatch.setattr(opening, "_IN_A_PIECE", 700)
+    monkeypatch.chdir(folder.parent)  # where the workers are not
     kl = [0.05, 0.2]
     found = []
     for engine in (None, _Killing(dask, tmp_path)):
-        with open_parts(str(folder), ASKED, folder.parent / "kept", engine=engine) as table:
+        with open_parts(folder.name, ASKED, folder.parent / "kept", engine=engine) as table:
             fit = fit_frontier(table, n_boot=100)
             found.append([*fit.at(kl).gain_low, *fit.at(kl).gain, *fit.share().gain_high])
     assert found[1] == pytest.approx(found[0], rel=0.0, abs=1e-12)

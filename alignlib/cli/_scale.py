@@ -301,7 +301,7 @@ def _within(file: Path, where: str) -> bool:
         return False
     here, table = file.resolve(), Path(where.removeprefix("file://")).absolute()
     if table.is_dir():
-        return table.resolve() in here.parents
+        return table.resolve() in here.parents or table in file.absolute().parents  # a link in it is followed
     return fnmatch(str(here), str(table)) and ("**" in where or len(here.parts) == len(table.parts))
 
 

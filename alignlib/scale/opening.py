@@ -24,7 +24,7 @@ from alignlib.scale.joining import Joined, Joining, Tell, part_sizes, spans
 from alignlib.scale.kept import Kept
 from alignlib.scale.members import member_tables
 from alignlib.scale.notes_on_parts import written_twice
-from alignlib.scale.parts import list_parts
+from alignlib.scale.parts import from_anywhere, list_parts
 from alignlib.scale.passes import Held
 from alignlib.scale.reading_parts import Question
 from alignlib.scale.store import Store, only
@@ -104,9 +104,9 @@ def open_parts(
     [0.5]
     """
     engine = Here() if engine is None else engine
-    listed = list_parts(location)
+    listed = list_parts(location if isinstance(engine, Here) else from_anywhere(location))  # workers run elsewhere
     parts = [one for part in listed for one in part.slices()]
-    folder = Path(os.path.realpath(checkpoint))  # kernels and workers run elsewhere
+    folder = Path(os.path.realpath(checkpoint))
     with beside_others(folder) as is_last:  # the same question may be asked twice at once
         members = question.members
         question = replace(question, exact_up_to=exact_up_to, members=members if question.drop_missing else ())

@@ -31,7 +31,7 @@ from alignlib.tables import (
     wrong_shards,
 )
 
-__all__ = ["Part", "is_many", "list_parts", "opened"]
+__all__ = ["Part", "from_anywhere", "is_many", "list_parts", "opened"]
 
 _LARGE = 1 << 27  # bytes of a Parquet file that are worth a task of their own
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=.)")
@@ -111,6 +111,22 @@ def is_many(location: str) -> bool:
     return not os.path.isfile(location) and (os.path.isdir(location) or glob.has_magic(location))
 
 
+def from_anywhere(location: str) -> str:
+    """Return a location as processes with another working folder find it.
+
+    Parameters
+    ----------
+    location : str
+        A path, a pattern or an address.
+
+    Examples
+    --------
+    >>> from_anywhere("s3://bucket/runs"), os.path.isabs(from_anywhere("runs"))
+    ('s3://bucket/runs', True)
+    """
+    return location if _URL.match(location) else os.path.abspath(location)
+
+
 def list_parts(location: str) -> list[Part]:
     """List the tables of a folder and those below it, of a pattern, or of an address that fsspec knows, by name.
 
@@ -141,8 +157,6 @@ def list_parts(location: str) -> list[Part]:
     paths = _listed(location) if _URL.match(location) else _on_this_machine(location)
     if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
         paths = [f".{os.sep}{path}" if _URL.match(path) else path for path in paths]
-    if _URL.match(location):
-        check_no_log(location, paths)
     paths = [path for path in paths if _is_meant(path)]
     picked = glob.has_magic(location) and not os.path.isdir(location)
     alone = len(paths) == 1 and location.endswith(paths[0] if not _URL.match(location) else os.path.basename(paths[0]))
@@ -268,15 +282,23 @@ def _listed(location: str) -> list[str]:
         return [
             str(fs.unstrip_protocol(path)) for path in here if not os.path.lexists(path) or is_file(path, _is_meant)
         ]
+    picked = False
     with _reached(location):
         if glob.has_magic(inside) and not fs.isfile(inside):
-            found = fs.glob(inside)
+            found, picked = fs.glob(inside), True
         elif fs.isdir(inside):
             found = fs.find(inside)
             check_no_log_above(location, inside.rstrip("/"), fs.exists, partial(_names, fs))
         else:
             found = [inside]
-    return [str(fs.unstrip_protocol(path)) for path in found]
+    check_no_log(location, found)
+    hiding = "." if picked else "._"  # as in folders and patterns of this machine
+    return [str(fs.unstrip_protocol(path)) for path in found if _hidden(path, hiding) <= _hidden(inside, hiding)]
+
+
+def _hidden(path: str, beginnings: str) -> int:
+    """Count the pieces of a path that begin so."""
+    return sum(piece[:1] in tuple(beginnings) for piece in path.split("/"))
 
 
 def _names(fs: Any, folder: str) -> list[str]:

@@ -18,12 +18,12 @@ _METADATA, _OF_ICEBERG = "metadata", ".metadata.json"
 def walked(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield a folder and those below it; one that is gone by then is passed over, one that cannot be read is not.
 
+    Links to folders are followed, to each folder once.
+
     Parameters
     ----------
     folder : str
         The folder.
-
-    Links to folders are followed, to each folder once.
 
     Returns
     -------
