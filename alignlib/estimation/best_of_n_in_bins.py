@@ -144,7 +144,7 @@ def chances_in_bins(samples: CountedSamples, best_of: float) -> tuple[FloatArray
 class _Ranks:
     """The ranks of the samples of bins, of n: those ``below`` each bin, and those ``upto`` its end.
 
-    What every rule takes of the bins is here, once; ``reached`` has the chances of whole N that were asked for.
+    What every rule takes of the bins is here, once; ``reached`` has the chances of N = 2, 4, 8, … asked for.
     """
 
     def __init__(self, samples: CountedSamples) -> None:
@@ -234,7 +234,9 @@ class _Chances:
                 n,
             )
         if self.whole:
-            self.ranks.reached |= {float(self.best_of[j]): found[its[j]] for j in np.flatnonzero(~known).tolist()}
+            # Every list of N has its powers of two; what others take of memory costs more than to compute them again.
+            again = ~known & (np.frexp(self.best_of)[0] == 0.5)
+            self.ranks.reached |= {float(self.best_of[j]): found[its[j]].copy() for j in np.flatnonzero(again).tolist()}
         return found
 
     def of(self, of_bins: FloatArray) -> FloatArray:
