@@ -56,6 +56,7 @@ _TURNED = "bins_by_gold"
 _BIN = ("index", "count", "total", "square_high", "square_low", "least", "most")
 _SQL_BIN = ("bin", "count", "total", "square_high", "square_low", "least", "most")
 _FURTHER = ("high", "low", "cross_high", "cross_low", "square_high", "square_low", "least", "most")
+_SINCE = {3: ("cross_high", "cross_low", "least", "most"), 4: ("square_high", "square_low")}  # of further columns
 
 
 def to_arrow(
@@ -245,6 +246,9 @@ def _read_bins(
     plain |= {name: _real_numbers(check_column(flat, name, "real", path), name, path) for name in _BIN[5:]}
 
     def further(name: str) -> Further:
+        for one in (one for since, some in _SINCE.items() if since > version for one in some):
+            if flat.type.get_field_index(f"{one}.{name}") >= 0:
+                raise damaged(path, f"it says to be of version {version}, which has no {one}.{name}")
         if version == 2:
             return Further.of_sums(whole(f"high.{name}"), whole(f"low.{name}"))
         high, low, cross_high, cross_low = sums = [whole(f"{one}.{name}") for one in _FURTHER[:4]]

@@ -5,12 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, identifiers, is_list, list_cells, numbers, plain_cells, require_column
 from alignlib.training.policy_kl.sample_arrays import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS
 
-__all__ = ["log_probs", "none_missing", "numbers_of", "prompts_of", "same_lengths", "token_counts", "token_lists"]
+__all__ = [
+    "log_probs",
+    "none_missing",
+    "numbers_of",
+    "prompts_of",
+    "same_lengths",
+    "sizes_in_nats",
+    "token_counts",
+    "token_lists",
+]
 
 
 def numbers_of(file: TableFile, name: str, table: pa.Table, missing: bool = False) -> FloatArray:
@@ -103,14 +112,50 @@ def log_probs(
         (np.isneginf(values), "is -inf"),
         (below, f"must not lie below {LEAST_LOG_PROB:g}"),
     ):
-        rows = np.flatnonzero(bad) if offsets is None else np.searchsorted(offsets, np.flatnonzero(bad), "right") - 1
-        rows = np.unique(rows)
+        rows = _rows(bad, offsets)
         if rows.size:
             value, where = values[int(np.argmax(bad))], file.where(rows[:5].tolist(), rows.size)
             said = f"; got {value:g} in {where}; give logarithms of probabilities, in nats"
             if problem == "is -inf":
                 said = f" in {where}: {IMPOSSIBLE[whose]}"
             raise InputError(f"column {name!r} of {file.path} {problem}{said}.", column=name, rows=rows.tolist())
+    return values
+
+
+def _rows(bad: BoolArray, offsets: IntArray | None) -> IntArray:
+    """Return the rows in which something is bad."""
+    places = np.flatnonzero(bad)
+    return np.unique(places if offsets is None else np.searchsorted(offsets, places, "right") - 1)
+
+
+def sizes_in_nats(file: TableFile, name: str, values: FloatArray, offsets: IntArray | None = None) -> FloatArray:
+    """Return divergences or entropies, or say in which row one is infinite, or larger than any can be.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column.
+    values : array
+        Its numbers, in nats; NaN where one is padding.
+    offsets : array of int, optional
+        Where the tokens of each row begin, for lists.
+
+    Raises
+    ------
+    InputError
+        If one is.
+    """
+    bad = np.abs(values) > -LEAST_LOG_PROB
+    rows = _rows(bad, offsets)
+    if rows.size:
+        raise InputError(
+            f"column {name!r} of {file.path} must hold at most {-LEAST_LOG_PROB:g} nats in size; got "
+            f"{values[int(np.argmax(bad))]:g} in {file.where(rows[:5].tolist(), rows.size)}; remove or correct it.",
+            column=name,
+            rows=rows.tolist(),
+        )
     return values
 
 

@@ -16,6 +16,7 @@ from alignlib.training.policy_kl.response_columns import (
     none_missing,
     numbers_of,
     same_lengths,
+    sizes_in_nats,
     token_counts,
     token_lists,
 )
@@ -112,6 +113,7 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     if kl:
         exact, same = token_lists(file, kl, table, padded=True)
         same_lengths(file, names.token_log_prob, kl, offsets, same)
+        sizes_in_nats(file, kl, exact, offsets)
     chosen, said = tokens_of_responses(file, names.token_log_prob, names.n_tokens, (ours, theirs), offsets)
     if chosen is not None:
         counts = np.add.reduceat(chosen.astype(np.int64), offsets[:-1])
@@ -134,7 +136,10 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
 
 def _sums(file: TableFile, table: pa.Table, log_prob: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
     """Return what else was summed over each response: exact divergences, and surprise beyond the entropy."""
-    exact, entropy = (numbers_of(file, name, table) if name in table.column_names else None for name in _SUMS)
+    exact, entropy = (
+        sizes_in_nats(file, name, numbers_of(file, name, table)) if name in table.column_names else None
+        for name in _SUMS
+    )
     return exact, None if entropy is None else -log_prob - entropy
 
 
@@ -149,11 +154,12 @@ def _given(file: TableFile, names: KLColumns) -> KLSamples:
         chosen, notes = tokens_of_responses(file, names.kl, names.n_tokens, (values,), offsets)
         counted = np.ones(values.size, dtype=bool) if chosen is None else chosen
         none_missing(file, names.kl, np.where(counted, values, 0.0), offsets)
+        sizes_in_nats(file, names.kl, np.where(counted, values, 0.0), offsets)
         total = np.add.reduceat(np.where(counted, values, 0.0), offsets[:-1])
         sizes = np.add.reduceat(counted.astype(np.float64), offsets[:-1])
         told = _as_given(names, "summed over the tokens of a response")
         return KLSamples(total, None, sizes, given=True, notes=(told, *notes))
-    values = numbers_of(file, names.kl, table)
+    values = sizes_in_nats(file, names.kl, numbers_of(file, names.kl, table))
     if names.n_tokens in have:
         count = token_counts(file, names.n_tokens, table)
     if names.kl_unit == "sequence":
