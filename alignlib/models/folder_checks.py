@@ -24,8 +24,8 @@ __all__ = [
     "check_folder",
     "check_name",
     "check_shards",
-    "names_in",
     "refuse_named_code",
+    "types_in",
 ]
 
 _NAMES_CODE = ("attn_implementation", "attn_implementation_internal", "experts_implementation", "kernel_config")
@@ -187,11 +187,11 @@ def _counts(config: object) -> Iterator[tuple[str, int]]:
 
 def _held_weights(folder: Path) -> int:
     """Return how many tensors the safetensors of a folder name."""
-    return sum(len(names_in(path)) for path in folder.glob("*.safetensors"))
+    return sum(len(types_in(path)) for path in folder.glob("*.safetensors"))
 
 
-def names_in(path: Path) -> list[str]:
-    """Return what the weights in a file of safetensors are called; its header alone is read.
+def types_in(path: Path) -> dict[str, str]:
+    """Return the names of the weights in a file of safetensors, and as what they are stored; its header alone is read.
 
     Parameters
     ----------
@@ -200,13 +200,14 @@ def names_in(path: Path) -> list[str]:
 
     Examples
     --------
-    >>> names_in(Path("nowhere.safetensors"))
-    []
+    >>> types_in(Path("nowhere.safetensors"))
+    {}
     """
-    with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
+    with suppress(OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError), path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        return [str(key) for key in json.loads(file.read(min(size, _LONGEST_HEADER))) if key != "__metadata__"]
-    return []
+        header = json.loads(file.read(min(size, _LONGEST_HEADER)))
+        return {str(key): str(its["dtype"]) for key, its in header.items() if key != "__metadata__"}
+    return {}
 
 
 def _named_code(config: object) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from alignlib._core.errors import InputError, quoted
-from alignlib.models.folder_checks import names_in
+from alignlib.models.folder_checks import types_in
 
 __all__ = ["check_places", "check_saved_once"]
 
@@ -16,6 +16,8 @@ _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _OLD_NAMES = (("gamma", "weight"), ("beta", "bias"))  # of normalisations
 _OF_ADAPTERS = ("lora_", "base_layer", "modules_to_save")  # in names that peft gives
 _OF_LAYERS = ("weight", "bias")
+_WHOLE_NUMBERS = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")
+_WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
 
 def check_saved_once(name: str, role: str) -> list[str]:
@@ -31,7 +33,7 @@ def check_saved_once(name: str, role: str) -> list[str]:
     Raises
     ------
     InputError
-        If it holds a model whole and in parts, or a weight in two parts.
+        If it holds a model whole and in parts, a weight in two parts, or one in whole numbers that nothing explains.
 
     Examples
     --------
@@ -48,7 +50,12 @@ def check_saved_once(name: str, role: str) -> list[str]:
         )
     found: dict[str, str] = {}
     for part in [_WHOLE] if whole else parts:
-        for key in names_in(folder / part):
+        for key, stored in types_in(folder / part).items():
+            if key.endswith(".weight") and stored in _WHOLE_NUMBERS and not _says_how_stored(folder):
+                raise InputError(
+                    f"{role}={name} holds {quoted(key)} in whole numbers ({stored}), and config.json has no "
+                    "quantization_config that says of what; save the model in floating point, or with its scales."
+                )
             other = found.setdefault(key, part)
             if other != part:
                 raise InputError(
@@ -56,6 +63,12 @@ def check_saved_once(name: str, role: str) -> list[str]:
                     "again."
                 )
     return sorted(found)
+
+
+def _says_how_stored(folder: Path) -> bool:
+    with suppress(OSError):
+        return b"quantization_config" in (folder / "config.json").read_bytes()
+    return False
 
 
 def _parts(folder: Path) -> set[str]:
@@ -125,10 +138,16 @@ def _place(key: str, held: Collection[str], prefix: str) -> str:
 
     >>> _place("h.0.ln.gamma", ["model.h.0.ln.weight"], "model"), _place("score.weight", [], "model")
     ('model.h.0.ln.weight', 'score.weight')
+    >>> _place("base_model.model.h.0.ln.weight", ["model.h.0.ln.weight"], "model")
+    'model.h.0.ln.weight'
     """
     head, _, last = key.rpartition(".")
     for written in (key, *(f"{head}.{new}" for old, new in _OLD_NAMES if last == old)):
         for one in (written, f"{prefix}.{written}", written.removeprefix(f"{prefix}.")):
             if one in held:
                 return one
+    wrapper = next((one for one in _WRAPPERS if key.startswith(one)), None)
+    if wrapper is not None:
+        inside = _place(key.removeprefix(wrapper), held, prefix)
+        return inside if inside in held else key
     return key

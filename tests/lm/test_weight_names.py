@@ -73,8 +73,16 @@ ATTENTION = "h.0.attn.c_attn"
             _beside(f"{HEAD}wpe.bias", f"{HEAD}ln_f.bias"),
             "the weight 'transformer.wpe.bias', for which its config has no place in that layer",
         ),
+        (
+            _beside(f"base_model.model.{HEAD}wpe.weight", f"{HEAD}wpe.weight"),
+            "two weights for one place, 'base_model.model.transformer.wpe.weight' and 'transformer.wpe.weight'",
+        ),
+        (
+            _write(lambda weights: {key: one.to(torch.int8) for key, one in weights.items()}),
+            r"holds 'transformer.h.0.attn.c_attn.weight' in whole numbers \(I8\), and config.json has no quant",
+        ),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_a_weight_is_there_once(
     zoo: dict[str, str], tmp_path: Path, change: Callable[[Path, Weights], None], said: str
