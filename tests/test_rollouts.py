@@ -64,6 +64,13 @@ def test_a_line_cut_by_a_crash_is_removed_and_a_resume_wins(tmp_path: Path) -> N
     assert path.read_bytes() == b""
 
 
+def test_files_of_a_step_in_the_order_of_their_names_are_no_resume(tmp_path: Path) -> None:
+    log = read_training_log(written(tmp_path, [10, 100, 20, 30]))
+    assert log.step.tolist() == [10, 20, 30, 100]
+    np.testing.assert_allclose(log.reward, 0.5 * (log.step + 1.0 + 5.0))
+    assert not any("run again" in note for note in log.notes)
+
+
 def test_a_resumed_run_ends_where_its_last_rows_do(tmp_path: Path) -> None:
     """Step 30 was written before the resume at 20 and is not reached again: kl takes 20."""
     path = written(tmp_path, [0, 10, 20, 30])

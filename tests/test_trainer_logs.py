@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -577,6 +578,62 @@ def test_a_counter_that_begins_anew_is_no_new_run(tmp_path: Path) -> None:
     log = read_training_log(tmp_path / "run.jsonl")
     assert log.step.tolist() == [10, 20, 30, 40, 50, 60]
     assert any("30 is added to the steps" in note for note in log.notes)
+
+
+def test_a_counter_begins_anew_only_where_the_kl_goes_on() -> None:
+    step, run = np.array([1.0, 2.0, 1.0, 2.0, 3.0]), np.full(5, "a", dtype=object)
+    kl = np.array([9.9, 9.11, 0.5, 1.0, 1.5])
+    at, _, values, notes = in_order(step, run, {"kl": kl, "reward": kl})
+    assert (at.tolist(), values["kl"].tolist()) == ([1.0, 2.0, 3.0], [0.5, 1.0, 1.5])
+    assert not any("goes on" in note for note in notes)
+
+
+@pytest.mark.parametrize("kind", ["row", "metric", "of two ranks"])
+def test_steps_in_the_order_of_their_names_are_no_resume(tmp_path: Path, kind: str) -> None:
+    """As of files of a folder one after the other."""
+    steps = sorted(range(1, 13), key=str)
+    held = [{"step": at, "kl": 0.1 * at, "reward": 0.01 * at} for at in steps]
+    if kind == "metric":
+        held = [{"step": row["step"], key: row[key]} for row in held for key in ("kl", "reward")]
+    if kind == "of two ranks":
+        held = [{**row, "rank": rank} for row in held for rank in (0, 1)]
+    (tmp_path / "run.jsonl").write_text(lines(held))
+    log = read_training_log(tmp_path / "run.jsonl", kl="kl", reward="reward", kl_unit="sequence")
+    assert log.step.tolist() == [*range(1, 13)]
+    np.testing.assert_allclose(log.kl, 0.1 * log.step)
+    assert any("in the order of their steps' names" in note for note in log.notes)
+    assert not any("run back" in note for note in log.notes)
+
+
+LATE = {  # rows of KL and reward by their step, of another metric alone by its negative; and what counts
+    "late": ([1, 2, 3, -2, 4, -3], [0, 1, 2, 4]),
+    "late, in another order, at the end": ([1, 2, 3, 4, -3, -2, -2], [0, 1, 2, 3]),
+    "before its step": ([-2, 1, 2, -4, 3, 4], [1, 2, 4, 5]),
+    "of a step without KL": ([1, 2, 4, -3, 5], [0, 1, 2, 4]),
+    "and a resume": ([1, 2, 3, -2, 2, 3, -3, 4], [0, 4, 5, 7]),
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "JSON lines"])
+@pytest.mark.parametrize("order", LATE)
+def test_a_row_of_another_metric_alone_is_no_resume(tmp_path: Path, order: str, kind: str) -> None:
+    at, counts = LATE[order]
+    rows = [
+        {"step": s, "kl": 0.5 + i, "reward": 0.1 * i} if s > 0 else {"step": -s, "eval/acc": 0.3}
+        for i, s in enumerate(at)
+    ]
+    path = tmp_path / ("run.csv" if kind == "csv" else "run.jsonl")
+    path.write_text(pd.DataFrame(rows).to_csv(index=False) if kind == "csv" else lines(rows))
+    log = read_training_log(path, kl="kl", reward="reward", kl_unit="sequence")
+    assert log.step.tolist() == [at[i] for i in counts]
+    np.testing.assert_allclose(log.kl, [0.5 + i for i in counts])
+    assert any("run back" in note for note in log.notes) == ("resume" in order)
+
+
+def test_a_resume_that_diverged_is_no_row_of_another_metric(tmp_path: Path) -> None:
+    (tmp_path / "run.csv").write_text("step,kl,reward\n1,0.1,0.2\n2,0.2,0.3\n3,0.3,0.4\n2,nan,nan\n3,nan,nan\n")
+    with pytest.raises(InputError, match="2 of 3 checkpoints"):
+        read_training_log(tmp_path / "run.csv", kl_unit="sequence")
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12))

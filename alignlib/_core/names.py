@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import groupby, pairwise
 from pathlib import Path
 
 __all__ = [
     "as_address",
+    "by_name",
     "counted",
     "listed",
     "look_alike",
@@ -230,3 +232,23 @@ def spelled_whole(text: str) -> int:
     if "_" in text or not text.isascii():
         raise ValueError(f"{text!r} is no whole number")
     return int(text)
+
+
+def by_name(steps: Sequence[float]) -> bool:
+    """Tell whether steps, of which none comes back, are in the order of their names, as files in a folder are.
+
+    Parameters
+    ----------
+    steps : sequence of float
+        In the order of a log; one may stand several times in a row.
+
+    Examples
+    --------
+    >>> by_name([1.0, 10.0, 11.0, 2.0, 3.0]), by_name([1.0, 2.0, 3.0]), by_name([1.0, 10.0, 2.0, 10.0])
+    (True, False, False)
+    """
+    blocks = [float(step) for step, _ in groupby(steps)]
+    if len(blocks) < 3 or len(set(blocks)) < len(blocks) or all(a < b for a, b in pairwise(blocks)):
+        return False
+    names = [f"{step:.0f}" if step.is_integer() else repr(step) for step in blocks]
+    return all(a < b for a, b in pairwise(names))

@@ -79,18 +79,20 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     needed = {"kl": chosen.kl, "reward": chosen.reward} | ({"length": held} if isinstance(held, str) else {})
     by_hand = writer is not None and not writer.marks  # a table of one's own: whole lines, so nothing is to come
     told = {} if by_hand else not_numbers(columns, needed, run, step)
+    other: bool | BoolArray = known or _of_something_else(columns, chosen, step, run)
     first = () if counter is None else _join_counters(columns, chosen, counter, step, run, values)
     if isinstance(first, Joined):
-        step, run, values = first.step, first.run, first.values
+        step, run, values, other = first.step, first.run, first.values, known
     several = process_of_rows(columns, step, run, values) if counter is None and chosen.step is not None else None
     if several is not None:
         behind, said = left_behind(step, run, several[0], values)
         step, run, process = step[~behind], run[~behind], several[0][~behind]
         values = {name: one[~behind] for name, one in values.items()}
+        other = other if isinstance(other, bool) else other[~behind]
         several = (process, f"{several[1]}; {said}" if said else several[1])
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
     ordered = in_order(
-        step, of_process, values, counted=chosen.step is not None, sparse=known, epoch=epoch, weights=weights
+        step, of_process, values, counted=chosen.step is not None, sparse=other, epoch=epoch, weights=weights
     )
     if counter is None and several is None and chosen.step and not _whole(values):
         apart = each_by_itself(step, run, values)
@@ -132,6 +134,25 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         shortest=values.get("shortest"),
         longest=values.get("longest"),
     )
+
+
+def _of_something_else(columns: Columns, chosen: Chosen, step: FloatArray, run: npt.NDArray[np.object_]) -> BoolArray:
+    """Tell which rows of a table without KL and reward, such as an evaluation that took longer, are no checkpoints.
+
+    Their step has those in another row, or it is an earlier one than the run had come to.
+    """
+    found = columns.empty(chosen.kl) & columns.empty(chosen.reward)
+    if not found.any() or chosen.step is None:
+        return found
+    held = {*zip(run[~found].tolist(), step[~found].tolist(), strict=True)}
+    ends: dict[object, tuple[float, float, float]] = {}  # of each run the first step, the last and the largest so far
+    for row, (name, at) in enumerate(zip(run.tolist(), step.tolist(), strict=True)):
+        first, last, most = ends.get(name, (at, at, at))
+        if found[row]:
+            found[row] = (name, at) in held or (at < last == most and first < last)
+        else:
+            ends[name] = first, at, max(most, at)
+    return found
 
 
 def _whole(values: Mapping[str, FloatArray]) -> int:

@@ -1,7 +1,8 @@
 """What was logged later for an earlier step, in the order of time: a resume from there, a correction, or a late value.
 
 After a resume the steps are written anew, one after the other, until the run is killed again or passes where it was. A
-correction writes some of a step's values alone, and what follows goes on elsewhere.
+correction writes some of a step's values alone, and what follows goes on elsewhere. What a step did not have before,
+such as an evaluation that took longer, is neither; nor are steps in the order of their names, none twice, run again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from alignlib._core.names import by_name
 
 __all__ = ["Written", "resolved"]
 
@@ -49,6 +52,8 @@ def resolved(steps: Sequence[float], names: Sequence[frozenset[str]]) -> list[Wr
     >>> [(piece.part, piece.place) for piece in found]
     [(0, 0), (0, 1), (0, 0), (0, 3), (1, 4), (1, 5)]
     """
+    if by_name(steps):
+        return [Written(0, steps.index(step)) for step in steps]
     found: list[Written] = []
     live: dict[float, set[str]] = {}  # what counts of each step
     place: dict[float, int] = {}
@@ -58,7 +63,8 @@ def resolved(steps: Sequence[float], names: Sequence[frozenset[str]]) -> list[Wr
     part = 0
     for i, (step, held) in enumerate(zip(steps, names, strict=True)):
         top = order[-1] if order else step
-        back = step < top and any(last.get(name, step - 1.0) >= step for name in held)
+        before = held & live[step] if step in live else held  # of these one stands again, or is further on
+        back = step < top and any(last.get(name, step - 1.0) >= step for name in before)
         if back and _begins(i, steps, names, live, order):
             part += 1
             for gone in order[bisect_right(order, step) - (step in live) :]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.names import by_name
 from alignlib._core.names import counted as count
 from alignlib.training.logs.resumes import resolved
 
@@ -24,7 +25,7 @@ def in_order(
     values: Mapping[str, FloatArray],
     *,
     counted: bool = True,
-    sparse: bool = True,
+    sparse: bool | BoolArray = True,
     epoch: FloatArray | None = None,
     weights: Mapping[str, str] | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray], list[str]]:
@@ -42,8 +43,8 @@ def in_order(
         KL, reward and whatever else belongs to a row; NaN where missing.
     counted : bool
         False where ``step`` only counts the rows.
-    sparse : bool
-        Whether rows that hold neither KL nor reward logged something else, and are left out.
+    sparse : bool or array of bool, (m,)
+        Whether rows that hold neither KL nor reward logged something else, and are left out; or which of them.
     epoch : array, (m,), optional
         How far training was, where ``step`` only counts the rows: after a resume it runs back.
     weights : mapping of str to str, optional
@@ -68,7 +69,8 @@ def in_order(
     >>> found[0].tolist(), found[2]["kl"].tolist(), found[2]["reward"].tolist()
     ([1.0, 2.0], [1.0, 9.0], [5.0, 8.0])
     """
-    told = np.logical_or.reduce([~np.isnan(one) for one in values.values()]) | (not sparse)
+    elsewhere = np.broadcast_to(sparse, step.shape)
+    told = np.logical_or.reduce([~np.isnan(one) for one in values.values()]) | ~elsewhere
     nowhere = int((told & ~np.isfinite(step)).sum())
     rows = np.flatnonzero(told & np.isfinite(step))
     if not counted:
@@ -85,7 +87,7 @@ def in_order(
     for name in dict.fromkeys(run[rows].tolist()):
         mine = rows[run[rows] == name]
         apart = _later_between(step, np.flatnonzero((run == name) & np.isfinite(step)), mine)
-        mine, part, more, said = one_a_step(step, mine, held, sparse=sparse, weights=weights, apart=apart)
+        mine, part, more, said = one_a_step(step, mine, held, sparse=elsewhere, weights=weights, apart=apart)
         joined += more
         notes += said
         falls = np.flatnonzero((np.diff(part) != 0) | (np.diff(step[mine]) < 0.0)) + 1
@@ -118,7 +120,7 @@ def one_a_step(
     mine: npt.NDArray[np.intp],
     held: dict[str, FloatArray],
     *,
-    sparse: bool,
+    sparse: bool | BoolArray,
     weights: Mapping[str, str] | None = None,
     apart: BoolArray | None = None,
 ) -> tuple[npt.NDArray[np.intp], IntArray, int, list[str]]:
@@ -135,8 +137,8 @@ def one_a_step(
         Rows of one run.
     held : dict of str to array (m,)
         KL, reward and whatever else belongs to a row; NaN where missing.
-    sparse : bool
-        Whether rows that hold neither KL nor reward are left out.
+    sparse : bool or array of bool (m,)
+        Whether rows that hold neither KL nor reward are left out; or which of them.
     weights : mapping of str to str, optional
         By which of the values another is weighted where rows are averaged.
     apart : array of bool (m,), optional
@@ -158,15 +160,17 @@ def one_a_step(
     mine, part, corrected = _starts(step, mine, held, apart)
     if corrected:
         notes.append(f"{count(corrected, 'row')} with other values of earlier steps alone: the later ones were taken.")
-    if sparse:
-        kept = ~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine])
-        mine, part = mine[kept], part[kept]
+    elsewhere = np.broadcast_to(sparse, step.shape)[mine]
+    kept = ~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine]) | ~elsewhere
+    mine, part = mine[kept], part[kept]
     mine, part, averaged = _average(step, mine, part, held, weights)
     return mine, part, joined, [*notes, *averaged, *_count_on(step, mine, held["kl"])]
 
 
 def no_order(step: FloatArray) -> bool:
-    """Tell whether steps fall so often, and each to another, that the order of the rows says nothing.
+    """Tell whether steps fall so often, each to another, or so, that the order of the rows is not that of training.
+
+    They fall so where they are in the order of their names.
 
     Parameters
     ----------
@@ -174,7 +178,8 @@ def no_order(step: FloatArray) -> bool:
         Steps in the order in which they were logged.
     """
     falls = int((np.diff(step) <= 0.0).sum())
-    return falls > max(1.0, _MOST_RESUMES * step.size) and np.unique(step).size == step.size
+    often = falls > max(1.0, _MOST_RESUMES * step.size) and np.unique(step).size == step.size
+    return often or by_name(step.tolist())
 
 
 def ran_back(what: str, resumes: list[float], replaced: int) -> str:
@@ -245,19 +250,28 @@ def _resumed(
 
 
 def _forward(step: FloatArray, mine: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], list[str]]:
-    """Turn a log around that begins with its latest row."""
+    """Turn a log around that begins with its latest row, and sort one that is in the order of its steps' names."""
     change = np.diff(step[mine])
+    if by_name(step[mine].tolist()):
+        return mine[np.argsort(step[mine], kind="stable")], [
+            "The rows are in the order of their steps' names (10 before 2); they were sorted by step."
+        ]
     if mine.size > 2 and (change < 0.0).all():
         return mine[::-1], ["The log begins with its last step; it was turned around."]
     return mine, []
 
 
 def _count_on(step: FloatArray, mine: npt.NDArray[np.intp], kl: FloatArray) -> list[str]:
-    """Let the steps, in place, go on where a counter began anew but the run did not: its KL went on."""
+    """Let the steps, in place, go on where a counter began anew but the run did not: its KL went on.
+
+    That it did shows where it changed there no more than the run changed it before, or from a step to the next after.
+    """
     said = []
     for place in (np.flatnonzero(np.diff(step[mine]) <= 0.0) + 1).tolist():
         new, last, first = mine[place], mine[place - 1], mine[0]
-        goes_on = abs(kl[new] - kl[last]) < abs(kl[new] - kl[first])
+        change, before, after = abs(kl[new] - kl[last]), kl[mine[:place]], kl[mine[place:]]
+        usual = np.nanmax([np.fmax.reduce(before) - np.fmin.reduce(before), *np.abs(np.diff(after)), 0.0])
+        goes_on = change < abs(kl[new] - kl[first]) and change <= usual
         if step[new] <= step[first] < step[last] and goes_on:
             said.append(
                 f"The steps begin anew at {step[new]:g} where the KL goes on: the run continued with a new counter, "

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.names import by_name
 from alignlib.training.policy_kl.responses import Responses
 
 __all__ = ["latest", "latest_of"]
@@ -33,7 +34,8 @@ def latest(step: FloatArray) -> BoolArray:
     blocks = step[first]
     back = blocks[1:][np.diff(blocks) < 0.0]
     few = 1 if back.size and (back <= blocks[0]).all() else _FEW
-    if back.size > max(few, _MOST_RESUMES * blocks.size):  # sorted otherwise, by prompt say: all rows count
+    often = back.size > max(few, _MOST_RESUMES * blocks.size)
+    if often or by_name(blocks.tolist()):  # sorted otherwise, by prompt or name of a file say: all rows count
         return np.ones(step.size, dtype=bool)
     least = np.append(np.minimum.accumulate(blocks[::-1])[::-1][1:], np.inf)
     return np.asarray(np.repeat(blocks < least, np.diff(np.append(first, step.size))))
