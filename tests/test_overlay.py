@@ -844,10 +844,22 @@ def test_gains_of_a_run_whose_trainer_writes_no_kl_are_no_noise_at_the_base(made
     log = replace(log, kl=0.0 * log.kl, logged_kl=0.0 * log.kl, reward=table.column("reward").mean() + gain)
     found = overlay(log, fit_frontier(table, n_boot=100), pool=1)
     assert found.above[-1]
-    assert found.needed[-1] > 0.05 > 0.0 > found.wasted[-1]
-    assert (
-        "more than chance gives a policy that is the base itself: its KL is not what is logged" in headlines(found)[0]
-    )
+    assert found.needed[-1] > 0.05 > 0.0 > found.wasted_high[-1]
+    assert "for 0 to 0.016 nats per sequence, more than any method can gain there" in headlines(found)[0]
+
+
+def test_zeros_alone_may_be_rounded(made) -> None:
+    """A log that prints one decimal has 0.0 at each of its steps for a KL below 0.05."""
+    log, table = made
+    fit = fit_frontier(table, n_boot=100)
+    most = 0.8 * float(fit.at(0.05).gain[0])
+    zeros = np.zeros(log.kl.size)
+    reward = table.column("reward").mean() + np.linspace(0.0, most, log.kl.size)
+    found = overlay(replace(log, kl=zeros, logged_kl=zeros, length=None, reward=reward), fit, pool=1)
+    assert not found.above.any()
+    assert not found.doubted
+    assert 0.0 < found.share_low[-1] < 1.0 == found.share_high[-1]
+    assert "0 to 0.05 nats per sequence" in headlines(found)[0]
 
 
 LATER = np.linspace(0.1, 0.4, 15)  # nats

@@ -103,7 +103,7 @@ def test_a_kl_printed_as_zero_is_no_base_where_the_others_are_rounded_too() -> N
     assert half_digit(whole).tolist() == [0.5] * 5
     assert half_digit(replace(whole, logged_kl=np.array([0.0, 0.13, 0.2, 0.25, 0.5]))).tolist() == [0.005] * 5
     assert not half_digit(replace(whole, logged_kl=np.array([0.0, 0.1, 0.2, 1.0 / 3.0, 0.5]))).any()
-    assert not half_digit(replace(whole, logged_kl=np.zeros(5))).any()
+    assert half_digit(replace(whole, logged_kl=np.zeros(5))).tolist() == [0.05] * 5  # "0.0", and no more is known
     table = RewardTable.from_arrays(np.random.default_rng(0).standard_normal((100, 32)))
     found = overlay(whole, fit_frontier(table, n_boot=100), pool=1)
     assert not any("not the unit" in note or "in a hundred" in note for note in found.notes), found.notes

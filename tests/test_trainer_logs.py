@@ -527,7 +527,7 @@ def test_lengths_that_cannot_be_are_refused(tmp_path: Path, lengths: tuple[float
         # Of an honest run whose likelier responses no batch holds, all others are a little less likely.
         ([-1e-4, -1.1e-4, -1e-4], "trl", "or what became likelier is too rare for its batches"),
         ([0.1, -0.01, 0.2], "NeMo-RL", "impossible by k3, which is never negative"),
-        ([0.0, 0.0, 0.0], "trl", "Every logged KL is exactly 0. Either the policy is still its base"),
+        ([0.0, 0.0, 0.0], "trl", "Every logged KL is 0. Either the policy is still its base"),
     ],
 )
 def test_negative_and_vanishing_kls_are_told_apart(tmp_path: Path, kl: list[float], trainer: str, said: str) -> None:

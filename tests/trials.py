@@ -108,7 +108,8 @@ def trials() -> Iterator[Trial]:
     )
     for error, code, said in endings.ENDINGS:
         run = partial(_patched, endings.test_what_ends_a_command_from_outside, error=error, code=code, said=said)
-        yield Trial("signals and systems", repr(error), run)
+        name = f"{error!r}, {said}" if getattr(error, "filename", None) else repr(error)
+        yield Trial("signals and systems", name, run)
     for test in (
         endings.test_ctrl_c_while_workers_begin_is_one_sentence,
         endings.test_a_signal_waits_until_what_must_be_whole_is,

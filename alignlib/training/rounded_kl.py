@@ -13,6 +13,7 @@ from alignlib.training.logs.training_log import TrainingLog
 __all__ = ["half_digit", "told_by_ends", "within_digits"]
 
 _DIGITS = 6  # decimals of a KL at most
+_OF_ZEROS, _OF_TOKENS = 1, 3  # decimals that a log of zeros may have been rounded to, per sequence and per token
 _COARSE = 0.1  # of a KL
 _NOTHING = 0.02  # of the run's largest KL
 _REMEDY = "a log with more decimals of the KL tells more"
@@ -24,10 +25,12 @@ def half_digit(log: TrainingLog) -> FloatArray:
     Parameters
     ----------
     log : TrainingLog
-        Runs; where no KL has many decimals, all are taken for rounded to these.
+        Runs; where no KL has many decimals, all are taken for rounded to these, and zeros to as few as logs have.
     """
     logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
-    digits = decimals_of(logged, range(_DIGITS + 1)) if logged.size > 1 and logged.any() else None
+    digits = decimals_of(logged, range(_DIGITS + 1)) if logged.size > 1 else None
+    if digits is not None and not logged.any():  # of zeros alone nothing tells how many were printed
+        digits = _OF_ZEROS if log.length is None else _OF_TOKENS
     if digits is None or log.kl_low is not None:  # whose ends hold it
         return np.zeros(log.kl.size)
     half = np.full(log.kl.size, 0.5 * 10.0**-digits)
@@ -75,6 +78,8 @@ def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | No
         return points
     kl, (low, high) = points.kl, within.ends
     coarse = (kl >= 0.0) & (high - kl > np.maximum(_COARSE * kl, _NOTHING * float(kl.max())))
+    if not kl.any():
+        coarse[:] = False  # the base itself, where rewards are its, too
     coarse |= (kl == 0.0) & (False if moved is None else moved)
     if not coarse.any():
         return points

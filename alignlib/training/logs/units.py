@@ -276,8 +276,9 @@ def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
         notes.append(f"{negative} of {kl.size} logged KLs are negative: {_meaning(rows, finite)}")
     if finite.size > 1 and not finite.any():
         notes.append(
-            "Every logged KL is exactly 0. Either the policy is still its base (before the first update, or with a "
-            "learning rate of 0), or the trainer writes 0 where it has no reference model; the reward tells which."
+            "Every logged KL is 0. Either the policy is still its base (before the first update, or with a learning "
+            "rate of 0), or the trainer writes 0 where it has no reference model, or the KLs were rounded (at one "
+            "decimal per sequence or three per token they may be half of the last one); the reward tells which."
         )
     return kl, notes
 
