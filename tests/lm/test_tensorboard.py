@@ -151,3 +151,9 @@ def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     (tmp_path / "events.out.tfevents.1.host").symlink_to(tmp_path / "gone")
     with pytest.raises(InputError, match=r"tfevents.1.host is no file.* move it away"):
         read_training_log(tmp_path)
+
+
+@pytest.mark.parametrize("killed", page.KILLED)
+def test_events_of_a_step_meet_whenever_the_run_was_killed(tmp_path: Path, killed: str) -> None:
+    """As those of every other kind of log."""
+    page.test_metrics_of_a_step_meet_whenever_the_run_was_killed(tmp_path, "events", killed)
