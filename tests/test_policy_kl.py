@@ -660,11 +660,12 @@ def test_an_infinite_divergence_is_named_by_file_column_and_row(tmp_path, named)
     logs = {"log_prob": -1.0, "base_log_prob": -2.0} if named in ("exact_kl", "entropy") else {}
     logs = {"token_log_prob": [-1.0] * 2, "base_token_log_prob": [-2.0] * 2} if named == "token_kl" else logs
     name, path = named.removesuffix(" by token"), tmp_path / "t.jsonl"
-    for bad in (math.inf, -math.inf, 1e160):
+    for bad in (math.inf, -math.inf, 1e160, *([-0.7] if name in ("exact_kl", "token_kl", "entropy") else [])):
         cells = [[0.5, one] if "token" in named else one for one in (1.0, 1.0, bad, 2.0)]
         path.write_text("".join(json.dumps(logs | {name: cell}) + "\n" for cell in cells))
         said = run(path, *(["--kl-unit", "sequence"] if name == "kl" else [])).stderr
-        assert f"column '{name}' of {path} must hold at most 1e+30 nats in size; got {bad:g} in row 3" in said
+        must = "not be negative" if bad == -0.7 else "hold at most 1e+30 nats in size"
+        assert f"column '{name}' of {path} must {must}; got {bad:g} in row 3" in said
 
 
 def test_missing_columns_are_a_sentence(tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,8 @@ _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _OLD_NAMES = (("gamma", "weight"), ("beta", "bias"))  # of normalisations
 _OF_ADAPTERS = ("lora_", "base_layer", "modules_to_save")  # in names that peft gives
 _OF_LAYERS = ("weight", "bias")
-_WHOLE_NUMBERS = ("I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")
+_FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
+_MASKS = re.compile(r"(attn|attention)\.(masked_)?bias$")  # ends of names, of old GPTs
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
 
@@ -51,10 +53,10 @@ def check_saved_once(name: str, role: str) -> list[str]:
     found: dict[str, str] = {}
     for part in [_WHOLE] if whole else parts:
         for key, stored in types_in(folder / part).items():
-            if key.endswith(".weight") and stored in _WHOLE_NUMBERS and not _says_how_stored(folder):
+            if _is_packed(key, stored) and not _says_how_stored(folder):
                 raise InputError(
-                    f"{role}={name} holds {quoted(key)} in whole numbers ({stored}), and config.json has no "
-                    "quantization_config that says of what; save the model in floating point, or with its scales."
+                    f"{role}={name} holds {quoted(key)} as {stored}, and config.json has no quantization_config that "
+                    "says with which scales; save the model in floating point, or with that."
                 )
             other = found.setdefault(key, part)
             if other != part:
@@ -65,9 +67,18 @@ def check_saved_once(name: str, role: str) -> list[str]:
     return sorted(found)
 
 
+def _is_packed(key: str, stored: str) -> bool:
+    """Say whether a weight is stored in numbers that stand for others.
+
+    >>> [_is_packed("h.0.attn.bias", "U8"), _is_packed("h.0.c_fc.bias", "I8"), _is_packed("wte.weight", "BF16")]
+    [False, True, False]
+    """
+    return key.endswith((".weight", ".bias")) and stored not in _FLOATS and not _MASKS.search(key)
+
+
 def _says_how_stored(folder: Path) -> bool:
-    with suppress(OSError):
-        return b"quantization_config" in (folder / "config.json").read_bytes()
+    with suppress(OSError, ValueError, RecursionError, AttributeError):
+        return bool(json.loads((folder / "config.json").read_bytes()).get("quantization_config"))
     return False
 
 

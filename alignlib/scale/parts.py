@@ -34,6 +34,7 @@ from alignlib.tables import (
 __all__ = ["Part", "from_anywhere", "is_many", "list_parts", "opened"]
 
 _LARGE = 1 << 27  # bytes of a Parquet file that are worth a task of their own
+_ARCHIVES = ("zip", "tar", "libarchive")
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=.)")
 
 
@@ -253,12 +254,16 @@ def _fsspec(path: str) -> Any:
             f"{path} is an address, which needs fsspec: install the extra, with `pip install '.[scale]'`.",
             argument="table",
         ) from error
+    if "::" in path or path.partition("://")[0] in _ARCHIVES:
+        raise InputError(
+            f"{path} is an address within a file, an archive's or with '::', which is not read; unpack or copy what "
+            "lies there, and name that.",
+            argument="table",
+        )
     try:
         return fsspec.core.url_to_fs(path)
     except MemoryError:
         raise
-    except FileNotFoundError as error:  # of an archive that the address names
-        raise InputError(f"Nothing is found at {path}; check the address and the network.", argument="table") from error
     except (ImportError, ValueError) as error:
         raise InputError(
             f"{path} is of a kind that fsspec cannot open ({error!s:.200}); install the package that this names.",
@@ -266,11 +271,7 @@ def _fsspec(path: str) -> Any:
         ) from error
     except Exception as error:  # kinds of addresses raise whatever their own libraries do
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(
-            f"{path} cannot be opened ({why:.200}); check the address, which is zip://NAME::PATH for what lies in an "
-            "archive.",
-            argument="table",
-        ) from error
+        raise InputError(f"{path} cannot be opened ({why:.200}); check the address.", argument="table") from error
 
 
 def _listed(location: str) -> list[str]:

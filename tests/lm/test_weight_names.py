@@ -79,7 +79,7 @@ ATTENTION = "h.0.attn.c_attn"
         ),
         (
             _write(lambda weights: {key: one.to(torch.int8) for key, one in weights.items()}),
-            r"holds 'transformer.h.0.attn.c_attn.weight' in whole numbers \(I8\), and config.json has no quant",
+            "holds 'transformer.h.0.attn.c_attn.bias' as I8, and config.json has no quantization_config that says",
         ),
     ],
     ids=range(11),
@@ -107,4 +107,21 @@ def test_a_config_of_a_far_larger_model_is_refused_before_it_is_made(zoo: dict[s
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "llama", "architectures": None}))
     with pytest.raises(InputError, match=r"promises a LlamaForCausalLM of 6.\d+e\+09 numbers, and the folder holds"):
+        load_language_model(str(folder), device=torch.device("cpu"), dtype=torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"), [(torch.int8, "I8"), (torch.bool, "BOOL"), (torch.float8_e4m3fn, "F8_E4M3")]
+)
+def test_numbers_that_stand_for_others_need_to_be_said_so(
+    zoo: dict[str, str], tmp_path: Path, kind: torch.dtype, shown: str
+) -> None:
+    """One bias is enough, and neither null nor other words of a config say anything of it."""
+    folder, bias = tmp_path / "m", f"{HEAD}{ATTENTION}.bias"
+    shutil.copytree(zoo["gpt2"], folder)
+    weights = load_file(folder / WHOLE)
+    save_file({**weights, bias: weights[bias].to(kind)}, folder / WHOLE, metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": None}))
+    with pytest.raises(InputError, match=f"holds '{bias}' as {shown}, and config.json has no quantization_config"):
         load_language_model(str(folder), device=torch.device("cpu"), dtype=torch.float32)

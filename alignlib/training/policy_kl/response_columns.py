@@ -8,11 +8,12 @@ import pyarrow as pa
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, identifiers, is_list, list_cells, numbers, plain_cells, require_column
-from alignlib.training.policy_kl.sample_arrays import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS
+from alignlib.training.policy_kl.sample_arrays import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS, OF_SUMS
 
 __all__ = [
     "log_probs",
     "none_missing",
+    "not_negative",
     "numbers_of",
     "prompts_of",
     "same_lengths",
@@ -152,6 +153,37 @@ def sizes_in_nats(file: TableFile, name: str, values: FloatArray, offsets: IntAr
     if rows.size:
         raise InputError(
             f"column {name!r} of {file.path} must hold at most {-LEAST_LOG_PROB:g} nats in size; got "
+            f"{values[int(np.argmax(bad))]:g} in {file.where(rows[:5].tolist(), rows.size)}; remove or correct it.",
+            column=name,
+            rows=rows.tolist(),
+        )
+    return values
+
+
+def not_negative(file: TableFile, name: str, values: FloatArray, offsets: IntArray | None = None) -> FloatArray:
+    """Return exact divergences or entropies, or say in which row one is negative.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column.
+    values : array
+        Its numbers, in nats.
+    offsets : array of int, optional
+        Where the tokens of each row begin, for lists.
+
+    Raises
+    ------
+    InputError
+        If one is, by more than sums in single precision.
+    """
+    bad = values < -OF_SUMS
+    rows = _rows(bad, offsets)
+    if rows.size:
+        raise InputError(
+            f"column {name!r} of {file.path} must not be negative; got "
             f"{values[int(np.argmax(bad))]:g} in {file.where(rows[:5].tolist(), rows.size)}; remove or correct it.",
             column=name,
             rows=rows.tolist(),

@@ -16,6 +16,7 @@ __all__ = [
     "LEAST_LOG_PROB",
     "MOST_LOG_PROB",
     "MOST_TOKENS",
+    "OF_SUMS",
     "as_log_probs",
     "as_log_ratio",
     "as_offsets",
@@ -26,6 +27,7 @@ __all__ = [
     "same_offsets",
 ]
 
+OF_SUMS = 1e-4  # a divergence summed in single precision over a large vocabulary may come out below 0
 MOST_TOKENS = 2.0**53  # of one response; beyond, a float counts no more
 LEAST_LOG_PROB = -1e30  # of a sequence, far below what any model gives; eighth powers of it are numbers
 MOST_LOG_PROB = 1e-3  # what rounding makes of a log-probability of 0

@@ -14,6 +14,7 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.training.policy_kl.sample_arrays import (
+    OF_SUMS,
     as_log_probs,
     as_log_ratio,
     as_offsets,
@@ -26,7 +27,6 @@ from alignlib.training.policy_kl.sample_arrays import (
 
 __all__ = ["KLSamples"]
 
-_NEGATIVE = 1e-4  # a divergence summed in single precision over a large vocabulary may come out below 0
 _ROUNDING = 1e-3  # nats per token by which single precision and a fused head may disagree
 
 
@@ -101,7 +101,7 @@ class KLSamples(SameFields):
             held = getattr(self, name)
             worst = 0.0 if held is None else float(held.min())
             require(
-                worst >= -_NEGATIVE,
+                worst >= -OF_SUMS,
                 f"{name} holds exact divergences, which are not negative; got {worst:g}. Correct them.",
                 name,
             )
@@ -342,6 +342,7 @@ class KLSamples(SameFields):
         worst = int(np.argmax(apart))
         require(
             bool(apart[worst] <= _ROUNDING),
-            f"{names}: the log-ratio of response {worst} is {log_ratio[worst]:g} by sequence, but its tokens add up to "
-            f"{self.log_ratio[worst]:g}; score both with the same mask (end token in, padding out).",
+            f"{names}: the log-ratio of response {worst + 1} (the first is 1) is {log_ratio[worst]:g} by sequence, but "
+            f"its tokens add up to {self.log_ratio[worst]:g}; score both with the same mask (end token in, padding "
+            "out).",
         )

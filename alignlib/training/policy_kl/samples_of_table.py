@@ -14,6 +14,7 @@ from alignlib.training.policy_kl.padding import tokens_of_responses
 from alignlib.training.policy_kl.response_columns import (
     log_probs,
     none_missing,
+    not_negative,
     numbers_of,
     same_lengths,
     sizes_in_nats,
@@ -123,6 +124,8 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     for name, values in ((names.token_log_prob, ours), (names.base_token_log_prob, theirs), (kl, exact)):
         if name is not None and values is not None:
             none_missing(file, name, values, offsets)
+    if kl and exact is not None:
+        not_negative(file, kl, exact, offsets)
     log_probs(file, names.token_log_prob, ours, "policy", offsets)
     log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     samples = KLSamples.from_flat(ours, theirs, offsets, exact)
@@ -137,7 +140,9 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
 def _sums(file: TableFile, table: pa.Table, log_prob: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
     """Return what else was summed over each response: exact divergences, and surprise beyond the entropy."""
     exact, entropy = (
-        sizes_in_nats(file, name, numbers_of(file, name, table)) if name in table.column_names else None
+        not_negative(file, name, sizes_in_nats(file, name, numbers_of(file, name, table)))
+        if name in table.column_names
+        else None
         for name in _SUMS
     )
     return exact, None if entropy is None else -log_prob - entropy
