@@ -18,7 +18,7 @@ _OLD_NAMES = (("gamma", "weight"), ("beta", "bias"))  # of normalisations
 _OF_ADAPTERS = ("lora_", "base_layer", "modules_to_save")  # in names that peft gives
 _OF_LAYERS = ("weight", "bias")
 _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
-_MASKS = re.compile(r"(attn|attention)\.(masked_)?bias$")  # ends of names, of old GPTs
+_MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$")  # ends of names, of old GPTs
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
 
@@ -70,7 +70,7 @@ def check_saved_once(name: str, role: str) -> list[str]:
 def _is_packed(key: str, stored: str) -> bool:
     """Say whether a weight is stored in numbers that stand for others.
 
-    >>> [_is_packed("h.0.attn.bias", "U8"), _is_packed("h.0.c_fc.bias", "I8"), _is_packed("wte.weight", "BF16")]
+    >>> [_is_packed("h.0.attn.bias", "U8"), _is_packed("h.0.attn.c_attn.bias", "I8"), _is_packed("wte.weight", "BF16")]
     [False, True, False]
     """
     return key.endswith((".weight", ".bias")) and stored not in _FLOATS and not _MASKS.search(key)
