@@ -79,7 +79,7 @@ ATTENTION = "h.0.attn.c_attn"
         ),
         (
             _write(lambda weights: {key: one.to(torch.int8) for key, one in weights.items()}),
-            "holds 'transformer.h.0.attn.c_attn.weight' as I8, and config.json has no quantization_config that says",
+            "holds 'transformer.h.0.attn.c_attn.(weight|bias)' as I8, and config.json has no quantization_config that",
         ),
     ],
     ids=range(11),
