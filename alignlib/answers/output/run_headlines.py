@@ -144,7 +144,10 @@ def _place(found: Overlay, i: int) -> str:
     wasted = ""
     if np.isfinite(found.wasted[i]):
         bounds = f"{found.wasted_low[i]:z.2f} to {found.wasted_high[i]:z.2f}"
-        wasted = f"; {found.needed[i]:z.2f} nats would do for that gain, {found.wasted[i]:z.2f} ({bounds}) are wasted"
+        wasted = (
+            f"; {_nats(float(found.needed[i]))} nats would do for that gain, {found.wasted[i]:z.2f} ({bounds}) are "
+            "wasted"
+        )
     share = f"{percent(found.share[i])} ({_ends_of_share(found, i)}) of what any method can gain there"
     return f"{has}, {share}{wasted}."
 
@@ -164,7 +167,7 @@ def _between(found: Overlay, i: int, has: str) -> str:
     same = f"est-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:z.2f}"
     known = np.isfinite(found.equal_n_kl[i]) and found.equal_n[i] > 1.0
     if np.isfinite(found.needed[i]):
-        said += f". {found.needed[i]:z.2f} nats would do for that gain{f' (b{same})' if known else ''}"
+        said += f". {_nats(float(found.needed[i]))} nats would do for that gain{f' (b{same})' if known else ''}"
     elif known:
         said += f". B{same} nats"
     return f"{said}; {found.log.remedy}."
@@ -176,7 +179,8 @@ def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
     said = f"{has}, beyond the {end:.3g} nats to which the base samples show the limit{least}."
     if np.isfinite(found.wasted[i]):
         bounds = f"{max(found.wasted_low[i], 0.0):z.2f} to {found.wasted_high[i]:z.2f}"
-        said += f" {found.needed[i]:z.2f} nats would do for that gain: {found.wasted[i]:z.2f} ({bounds}) are wasted"
+        needed = _nats(float(found.needed[i]))
+        said += f" {needed} nats would do for that gain: {found.wasted[i]:z.2f} ({bounds}) are wasted"
     elif found.wasted_low[i] > 0.0:
         said += f" At least {found.wasted_low[i]:z.2f} of its nats are wasted"
     else:
@@ -188,3 +192,12 @@ def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
     if np.isfinite(found.equal_n_kl[i]) and found.equal_n[i] > 1.0:
         said += f" (best-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:z.2f})"
     return f"{said}."
+
+
+def _nats(kl: float) -> str:
+    """Return a KL with two decimals, or with the first that is none.
+
+    >>> _nats(0.5), _nats(0.0042), _nats(0.0)
+    ('0.50', '0.004', '0.00')
+    """
+    return f"{kl:z.2f}" if abs(kl) >= 0.005 or kl == 0.0 else f"{kl:.1g}"  # half of the last decimal
