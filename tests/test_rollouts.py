@@ -243,39 +243,6 @@ def test_what_could_not_be_read_is_refused_when_written(tmp_path: Path, changed:
         assert rollouts.path.read_bytes() == b""
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"a": (range(1, 4), "p", 0.0), "b": (range(2, 5), "p", 10.0)}, [1.0, 12.0, 13.0, 14.0]),  # a file a start
-        ({"a": (range(1, 4), "p", 0.0), "b": (range(2, 5), "p", 10.0), "c": (range(3, 6), "p", 20.0)},
-         [1.0, 12.0, 23.0, 24.0, 25.0]),
-        ({"a": (range(1, 4), "p", 0.0), "b": (range(1, 4), "q", 10.0)}, [6.0, 7.0, 8.0]),  # processes
-        ({"a": (range(1, 4), "p", 0.0), "b": (range(2, 4), "q", 10.0)}, [1.0, 7.0, 8.0]),  # one that began later
-        ({"a": (range(1, 4), "p", 0.0), "b": (range(1, 4), "q", 0.0), "c": (range(2, 5), "p", 10.0),
-          "d": (range(2, 5), "q", 10.0)}, [1.0, 12.0, 13.0, 14.0]),  # processes and starts
-        ({"a": (range(1, 5), "p", 0.0), "b": (range(2, 5, 2), "p", 10.0)}, [1.0, 7.0, 3.0, 9.0]),  # not all again
-        ({"10": ([10], "p", 0.0), "20": ([20], "p", 0.0), "9": ([9], "p", 0.0)}, [9.0, 10.0, 20.0]),  # a file a step
-    ],
-    ids=range(7),
-)  # fmt: skip
-def test_a_file_that_goes_on_from_another_replaces_what_it_holds_again(
-    tmp_path: Path, files: dict[str, tuple[range, str, float]], expected: list[float]
-) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    for name, (steps, prompts, more) in files.items():
-        rows = [
-            {"step": step, "prompt_id": f"{prompts}{k}", "reward": step + more, "log_prob": -5.0, "base_log_prob": -6.0}
-            for step in steps
-            for k in range(3)
-        ]
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    log = read_training_log(folder)
-    np.testing.assert_allclose(log.reward, expected)
-    told = any("run again" in note for note in log.notes)
-    assert told == (max(expected) - min(expected) > 10.5 and "10" not in files)
-
-
 def test_processes_write_a_file_each_and_are_read_together(tmp_path: Path) -> None:
     written(tmp_path, [0, 1])
     with Rollouts(tmp_path, rank=1) as rollouts:

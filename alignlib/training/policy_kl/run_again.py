@@ -60,10 +60,7 @@ def latest_of(parts: Sequence[Responses]) -> list[BoolArray | None]:
     """
     own = [*map(_by_process, parts)]
     split = [one if rows is None else one.take(rows) for one, each in zip(parts, own, strict=True) for rows in each]
-    found = iter(
-        None if rows is None or one.step is None else rows & (one.step < begun)
-        for one, rows, begun in zip(split, _across(split), _gone_on(split), strict=True)
-    )
+    found = iter(_across(split))
     kept: list[BoolArray | None] = []
     for one, each in zip(parts, own, strict=True):
         whole = np.ones(one.samples.size, dtype=bool)
@@ -75,42 +72,6 @@ def latest_of(parts: Sequence[Responses]) -> list[BoolArray | None]:
         if each[0] is not None:
             kept.append(whole)
     return kept
-
-
-def _gone_on(parts: Sequence[Responses]) -> list[float]:
-    """Return from which step on the rows of each file are written anew by one that goes on from it, infinite if none.
-
-    Such is a file for each start of training. That of another process holds other prompts, or begins where this does.
-    """
-    least = [np.inf] * len(parts)
-    for place, one in enumerate(parts):
-        for other in parts:
-            if other.step is not None and _goes_on(one, other):
-                least[place] = min(least[place], float(np.min(other.step)))
-    return least
-
-
-def _goes_on(one: Responses, other: Responses) -> bool:
-    """Say whether a file begins after another does, ends no sooner, and holds all that the other has from there on."""
-    if one.step is None or other.step is None or one.prompt is None or other.prompt is None:
-        return False
-    if one.opened is not None or other.opened is not None or not (one.step.size and other.step.size):
-        return False  # `Rollouts` tells when each was written
-    begun = other.step.min()
-    if not one.step.min() < begun <= one.step.max() <= other.step.max():
-        return False
-    return _written(one, float(begun)) <= _written(other, float(begun))
-
-
-def _written(one: Responses, begun: float) -> set[tuple[object, ...]]:
-    """Return the steps from there on, each with the splits and prompts that it is of."""
-    assert one.step is not None
-    assert one.prompt is not None
-    late = one.take(np.flatnonzero(one.step >= begun))
-    assert late.step is not None
-    assert late.prompt is not None
-    split = [None] * late.step.size if late.split is None else late.split.to_pylist()
-    return set(zip(late.step.tolist(), split, late.prompt.to_pylist(), strict=True))
 
 
 def _by_process(one: Responses) -> Sequence[IntArray | None]:
