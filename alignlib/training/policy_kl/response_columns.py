@@ -149,15 +149,7 @@ def sizes_in_nats(file: TableFile, name: str, values: FloatArray, offsets: IntAr
         If one is.
     """
     bad = np.abs(values) > -LEAST_LOG_PROB
-    rows = _rows(bad, offsets)
-    if rows.size:
-        raise InputError(
-            f"column {name!r} of {file.path} must hold at most {-LEAST_LOG_PROB:g} nats in size; got "
-            f"{values[int(np.argmax(bad))]:g} in {file.where(rows[:5].tolist(), rows.size)}; remove or correct it.",
-            column=name,
-            rows=rows.tolist(),
-        )
-    return values
+    return _without(bad, f"hold at most {-LEAST_LOG_PROB:g} nats in size", file, name, values, offsets)
 
 
 def not_negative(file: TableFile, name: str, values: FloatArray, offsets: IntArray | None = None) -> FloatArray:
@@ -179,12 +171,18 @@ def not_negative(file: TableFile, name: str, values: FloatArray, offsets: IntArr
     InputError
         If one is, by more than sums in single precision.
     """
-    bad = values < -OF_SUMS
+    return _without(values < -OF_SUMS, "not be negative", file, name, values, offsets)
+
+
+def _without(
+    bad: BoolArray, must: str, file: TableFile, name: str, values: FloatArray, offsets: IntArray | None
+) -> FloatArray:
+    """Return values of which none is bad, or say what they must and in which rows they do not."""
     rows = _rows(bad, offsets)
     if rows.size:
         raise InputError(
-            f"column {name!r} of {file.path} must not be negative; got "
-            f"{values[int(np.argmax(bad))]:g} in {file.where(rows[:5].tolist(), rows.size)}; remove or correct it.",
+            f"column {name!r} of {file.path} must {must}; got {values[int(np.argmax(bad))]:g} in "
+            f"{file.where(rows[:5].tolist(), rows.size)}; remove or correct it.",
             column=name,
             rows=rows.tolist(),
         )
