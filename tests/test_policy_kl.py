@@ -664,8 +664,41 @@ def test_an_infinite_divergence_is_named_by_file_column_and_row(tmp_path, named)
         cells = [[0.5, one] if "token" in named else one for one in (1.0, 1.0, bad, 2.0)]
         path.write_text("".join(json.dumps(logs | {name: cell}) + "\n" for cell in cells))
         said = run(path, *(["--kl-unit", "sequence"] if name == "kl" else [])).stderr
-        must = "not be negative" if bad == -0.7 else "hold at most 1e+30 nats in size"
-        assert f"column '{name}' of {path} must {must}; got {bad:g} in row 3" in said
+        must = "not be negative beyond rounding" if bad == -0.7 else "hold at most 1e+30 nats in size"
+        assert f"column '{name}' of {path} must {must}" in said
+        assert f"; got {bad:g} in row 3" in said
+
+
+def _of_rounding(path, value, n_tokens, name="exact_kl"):
+    """Write responses of which one has sums that are a little below 0: whole, or spread over its tokens."""
+    sizes, values = [4, n_tokens, 6], [0.4, value, 0.6]
+    rows = [{"log_prob": -3.0, "base_log_prob": -3.0, "n_tokens": n} for n in sizes]
+    if name == "token_kl":
+        rows = [{key: [-3.0 / n] * n for key in ("token_log_prob", "base_token_log_prob")} for n in sizes]
+    cells = [[one / n] * n if name == "token_kl" else one for one, n in zip(values, sizes, strict=True)]
+    path.write_text("".join(json.dumps(row | {name: cell}) + "\n" for row, cell in zip(rows, cells, strict=True)))
+    return run(path)
+
+
+@pytest.mark.parametrize("name", ["exact_kl", "entropy", "token_kl"])
+def test_a_response_may_be_below_0_by_the_rounding_of_its_tokens(tmp_path, name) -> None:
+    """One rule, whether it is given by token or as a sum; what is no rounding of one token is said."""
+    path = tmp_path / "t.jsonl"
+    assert "must not be negative beyond rounding" in _of_rounding(path, -0.03, 200, name).stderr
+    within = _of_rounding(path, -0.019, 200, name)
+    assert within.exit_code == 0
+    assert f"'{name}' is exact and cannot be negative, and in 1 of 3 responses it adds up" in within.output
+    assert "to -0.019 nats: within what single precision leaves" in within.output
+    assert "cannot be negative" not in _of_rounding(path, -9e-5, 200, name).output
+
+
+def test_a_sum_of_unknown_length_is_taken_for_one_token(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"log_prob": -3.0, "base_log_prob": -3.0, "exact_kl": -0.0005}\n' * 3)
+    assert "no column says of how many tokens these are sums; name it, --n-tokens" in run(path).stderr
+    with pytest.raises(ValueError, match=r"not negative; got -0.0005, below what rounding makes of 0, 0.0001 a token"):
+        KLSamples(np.zeros(2), exact_kl=np.array([-0.0005, 1.0]))
+    assert KLSamples(np.zeros(2), n_tokens=[500, 1], exact_kl=np.array([-0.0005, 1.0])).size == 2
 
 
 def test_missing_columns_are_a_sentence(tmp_path) -> None:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from alignlib._core.errors import InputError, quoted
 from alignlib.models.bounded import lines_within_bounds
-from alignlib.models.folder_checks import check_folder
+from alignlib.models.folder_checks import check_folder, types_in
+from alignlib.models.weight_names import check_adapter
 from alignlib.tables import short
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def put_on(
             f"{role}={name} has its weights in {_PICKLED}, which may hold code and is not read; save it again where it "
             f"was trained, as {_WEIGHTS} (save_pretrained)."
         )
+    check_adapter(types_in(Path(name) / _WEIGHTS), f"{role}={name}")
     own, tables = set(model.state_dict()), _embeddings(model)
     try:
         info = model.load_adapter(name, dtype=dtype)

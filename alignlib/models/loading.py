@@ -17,7 +17,7 @@ from alignlib.models.adapters import BASE, base_of, naming_the_base, put_on
 from alignlib.models.folder_checks import check_folder
 from alignlib.models.loaded import Loaded
 from alignlib.models.tokenising import check_tokenizer
-from alignlib.models.weight_names import check_places, check_saved_once
+from alignlib.models.weight_names import check_method, check_places, check_saved_once, check_stored
 from alignlib.tables import short
 
 if TYPE_CHECKING:
@@ -227,6 +227,7 @@ def _load(
         import_module("alignlib.lm.base_model")  # registers the class of the book's own models
     check_folder(name, role, remote_code)
     base = base_of(name, role, remote_code)
+    check_method(name if base is None else base, role if base is None else BASE)
     load = partial(AutoTokenizer.from_pretrained, name, trust_remote_code=remote_code)
     check_tokenizer(load, f"{role}={name}")
     tokenizer = _tokenizer(load, name, role, kind)
@@ -254,7 +255,7 @@ def _weights(
     kind: type[AutoClass], name: str, dtype: torch.dtype, role: str, remote_code: bool
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Load a whole model, and name the weights that its files do not hold."""
-    names = check_saved_once(name, role)
+    stored, quantized = check_saved_once(name, role), check_method(name, role)
     _check_size(kind, name, role, remote_code)
     try:
         with warnings.catch_warnings():
@@ -271,8 +272,13 @@ def _weights(
             f"{role}={name} holds weights of {left_out[0]}, a layer that its config leaves out; the model would be "
             "another one: correct the number of layers in config.json."
         )
-    modules = {key for key, _ in model.named_modules()}
-    check_places(names, held, modules, unused, model.base_model_prefix, f"{role}={name}")
+    source, prefix = f"{role}={name}", model.base_model_prefix
+    check_places(stored, held, {key for key, _ in model.named_modules()}, unused, prefix, source)
+    masks = {key for key, one in model.named_buffers() if not one.is_floating_point()}
+    if getattr(model, "hf_quantizer", None) is not None:  # parameters that stay packed, with a layer that unpacks them
+        masks |= {key for key, one in model.named_parameters() if not one.is_floating_point()}
+    weights = {*held, *(key for key, _ in model.named_buffers())} - masks
+    check_stored(stored, weights, masks, unused, prefix, source, quantized)
     return model, tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
 
 

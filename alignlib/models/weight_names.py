@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from alignlib._core.errors import InputError, quoted
 from alignlib.models.folder_checks import types_in
 
-__all__ = ["check_places", "check_saved_once"]
+__all__ = ["check_adapter", "check_method", "check_places", "check_saved_once", "check_stored"]
 
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _OLD_NAMES = (("gamma", "weight"), ("beta", "bias"))  # of normalisations
 _OF_ADAPTERS = ("lora_", "base_layer", "modules_to_save")  # in names that peft gives
 _OF_LAYERS = ("weight", "bias")
 _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
-_MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$")  # ends of names, of old GPTs
+_MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|[._])position_ids$")  # of old models, ends of names
+_METHOD, _OLD_METHODS = "quant_method", ("load_in_8bit", "load_in_4bit")  # keys of a quantization_config
+_COUNTS = ("indices", "ranknum")  # ends of names, in adapters, of what is counted
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
 
-def check_saved_once(name: str, role: str) -> list[str]:
-    """Refuse a folder that holds a weight in two files, and return the names of all weights that are read.
+def check_saved_once(name: str, role: str) -> dict[str, str]:
+    """Refuse a folder that holds a weight in two files, and return all weights that are read, and as what they stand.
 
     Parameters
     ----------
@@ -35,12 +37,12 @@ def check_saved_once(name: str, role: str) -> list[str]:
     Raises
     ------
     InputError
-        If it holds a model whole and in parts, a weight in two parts, or one in whole numbers that nothing explains.
+        If it holds a model whole and in parts, or a weight in two parts.
 
     Examples
     --------
     >>> check_saved_once("owner/name", "model")
-    []
+    {}
     """
     folder = Path(name)
     parts = sorted(_parts(folder))
@@ -51,35 +53,155 @@ def check_saved_once(name: str, role: str) -> list[str]:
             f"{quoted(parts[0])}; take away those of the earlier save."
         )
     found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for part in [_WHOLE] if whole else parts:
         for key, stored in types_in(folder / part).items():
-            if _is_packed(key, stored) and not _says_how_stored(folder):
-                raise InputError(
-                    f"{role}={name} holds {quoted(key)} as {stored}, and config.json has no quantization_config that "
-                    "says with which scales; save the model in floating point, or with that."
-                )
             other = found.setdefault(key, part)
             if other != part:
                 raise InputError(
                     f"{role}={name} holds the weight {quoted(key)} twice, in {other} and in {part}; save the model "
                     "again."
                 )
-    return sorted(found)
+            kinds[key] = stored
+    return dict(sorted(kinds.items()))
 
 
-def _is_packed(key: str, stored: str) -> bool:
-    """Say whether a weight is stored in numbers that stand for others.
+def check_method(name: str, role: str) -> bool:
+    """Refuse a ``quantization_config`` that names no method, and say whether it names one that is then applied.
 
-    >>> [_is_packed("h.0.attn.bias", "U8"), _is_packed("h.0.attn.c_attn.bias", "I8"), _is_packed("wte.weight", "BF16")]
-    [False, True, False]
+    The library below asks for a method, whatever the weights are; one that it does not know it passes over.
+
+    Parameters
+    ----------
+    name : str
+        Folder, or name on the hub, of which nothing is looked at.
+    role : str
+        The argument that messages name.
+
+    Raises
+    ------
+    InputError
+        If there is such a key, at the top or in the config of a part. Null is none.
+
+    Examples
+    --------
+    >>> check_method("owner/name", "model")
+    False
     """
-    return key.endswith((".weight", ".bias")) and stored not in _FLOATS and not _MASKS.search(key)
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    applied = False
+    try:
+        config = json.loads((Path(name) / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):  # said where it is loaded
+        return False
+    for part in (config, *(one for one in config.values() if isinstance(one, dict))):
+        said = part.get("quantization_config")
+        if said is None:
+            continue
+        old = isinstance(said, dict) and any(said.get(key) is True for key in _OLD_METHODS)
+        if not old and not (isinstance(said, dict) and isinstance(said.get(_METHOD), str)):
+            raise InputError(
+                f"config.json of {role}={name} has {quoted(said)} as its quantization_config, which names no method "
+                f"({_METHOD}); take that key out if the weights are in floating point, or name how they are stored."
+            )
+        applied |= old or said[_METHOD] in AUTO_QUANTIZATION_CONFIG_MAPPING
+    return applied
 
 
-def _says_how_stored(folder: Path) -> bool:
-    with suppress(OSError, ValueError, RecursionError, AttributeError):
-        return bool(json.loads((folder / "config.json").read_bytes()).get("quantization_config"))
-    return False
+def check_stored(
+    kinds: Mapping[str, str],
+    weights: Collection[str],
+    masks: Collection[str],
+    unused: Collection[str],
+    prefix: str,
+    source: str,
+    quantized: bool = False,
+) -> None:
+    """Refuse numbers that stand for others (whole, truth values, of 8 bits) where the model takes them as they are.
+
+    Parameters
+    ----------
+    kinds : mapping of str to str
+        The weights of the files, and as what each is stored.
+    weights : collection of str
+        What the model computes with as numbers, by name.
+    masks : collection of str
+        What it has in whole numbers or truth values, such as masks.
+    unused : collection of str
+        Weights of the files that it does not take.
+    prefix : str
+        What may stand before a name, or be left out.
+    source : str
+        Whose files these are, as messages say it.
+    quantized : bool
+        Whether a method that the library below knows was applied to them. It takes what it finds beside a weight, its
+        scales; one without any it takes as it is.
+
+    Raises
+    ------
+    InputError
+        With the first such weight.
+
+    Examples
+    --------
+    >>> check_stored({"h.attn.bias": "U8", "h.sinks": "BF16"}, ["h.sinks"], ["h.attn.bias"], [], "", "model=m")
+    """
+    ends = {one.rpartition(".")[2] for one in masks}
+    for key, stored in kinds.items():
+        if stored in _FLOATS or key in unused:
+            continue
+        place = _place(key, {*weights, *masks}, prefix)
+        if place in masks or (place not in weights and (_MASKS.search(key) or key.rpartition(".")[2] in ends)):
+            continue
+        if not quantized:
+            raise InputError(
+                f"{source} holds {quoted(key)} as {stored}, and config.json has no quantization_config that says with "
+                "which scales, by a method that is known here; save the model in floating point, or with that."
+            )
+        if place in weights and not _has_scales(key, kinds):
+            raise InputError(
+                f"{source} holds {quoted(key)} as {stored} without scales, and the method of config.json's "
+                "quantization_config leaves it as it is; save the model again."
+            )
+
+
+def check_adapter(kinds: Mapping[str, str], source: str) -> None:
+    """Refuse an adapter whose weights stand for others: its format has no place for scales.
+
+    Parameters
+    ----------
+    kinds : mapping of str to str
+        Its weights, and as what each is stored.
+    source : str
+        Whose they are, as messages say it.
+
+    Raises
+    ------
+    InputError
+        With the first of them.
+
+    Examples
+    --------
+    >>> check_adapter({"h.lora_A.weight": "BF16", "h.topk_indices": "U8"}, "model=m")
+    """
+    for key, stored in kinds.items():
+        if stored not in _FLOATS and not key.endswith(_COUNTS):
+            raise InputError(
+                f"{source} holds {quoted(key)} as {stored}, numbers that stand for others, and an adapter says nowhere "
+                "for which; save the adapter in floating point."
+            )
+
+
+def _has_scales(key: str, names: Iterable[str]) -> bool:
+    """Say whether anything stands beside a weight that goes with it.
+
+    >>> _has_scales("h.q.weight", ["h.q.weight", "h.q.bias", "h.q.weight_scale_inv"]), _has_scales("h.q", ["h.q.bias"])
+    (True, False)
+    """
+    layer = key.removesuffix(".weight")
+    beside = {one.removeprefix(layer) for one in names if one != key and one.startswith((f"{layer}.", f"{layer}_"))}
+    return any(one.removeprefix(".") not in _OF_LAYERS for one in beside)
 
 
 def _parts(folder: Path) -> set[str]:

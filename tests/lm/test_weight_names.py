@@ -14,6 +14,7 @@ from torch import Tensor
 
 from alignlib._core.errors import InputError
 from alignlib.models.loading import load_language_model
+from alignlib.models.weight_names import check_adapter
 
 Weights = dict[str, Tensor]
 HEAD, WHOLE = "transformer.", "model.safetensors"
@@ -110,18 +111,79 @@ def test_a_config_of_a_far_larger_model_is_refused_before_it_is_made(zoo: dict[s
         load_language_model(str(folder), device=torch.device("cpu"), dtype=torch.float32)
 
 
+LOAD = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+def _load(folder: Path, weights: Weights, **config: object) -> dict[str, Tensor]:
+    held = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**held, **config}))
+    save_file(weights, folder / WHOLE, metadata={"format": "pt"})
+    return load_language_model(str(folder), **LOAD).model.state_dict()  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def folder(zoo: dict[str, str], tmp_path: Path) -> Path:
+    """A GPT-2 to change."""
+    return shutil.copytree(zoo["gpt2"], tmp_path / "m")
+
+
+@pytest.mark.parametrize("said", [None, {"quant_method": "of_nobody"}])
 @pytest.mark.parametrize(
     ("kind", "shown"), [(torch.int8, "I8"), (torch.bool, "BOOL"), (torch.float8_e4m3fn, "F8_E4M3")]
 )
 def test_numbers_that_stand_for_others_need_to_be_said_so(
-    zoo: dict[str, str], tmp_path: Path, kind: torch.dtype, shown: str
+    folder: Path, kind: torch.dtype, shown: str, said: object
 ) -> None:
-    """One bias is enough, and neither null nor other words of a config say anything of it."""
-    folder, bias = tmp_path / "m", f"{HEAD}{ATTENTION}.bias"
-    shutil.copytree(zoo["gpt2"], folder)
+    """One bias is enough, and neither null nor a method that the library below passes over says anything of it."""
+    weights, bias = load_file(folder / WHOLE), f"{HEAD}{ATTENTION}.bias"
+    with pytest.raises(InputError, match=f"holds '{bias}' as {shown}, and config.json has no quantization_config that"):
+        _load(folder, {**weights, bias: weights[bias].to(kind)}, quantization_config=said)
+
+
+@pytest.mark.parametrize("said", [{}, False, [], "x", {"bits": 8}, {"quant_method": ["fp8"]}])
+def test_a_quantization_config_names_its_method(folder: Path, said: object) -> None:
+    """Weights in floating point are no reason to leave one that says nothing; the remedy is to take it out."""
+    with pytest.raises(InputError, match=r"as its quantization_config, which names no method \(quant_method\); take"):
+        _load(folder, load_file(folder / WHOLE), quantization_config=said)
+
+
+def test_masks_and_what_no_model_takes_may_be_whole_numbers(folder: Path) -> None:
+    """Old files hold the mask of attention in bytes, and positions; parts of other models are left out."""
     weights = load_file(folder / WHOLE)
-    save_file({**weights, bias: weights[bias].to(kind)}, folder / WHOLE, metadata={"format": "pt"})
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": None}))
-    with pytest.raises(InputError, match=f"holds '{bias}' as {shown}, and config.json has no quantization_config"):
-        load_language_model(str(folder), device=torch.device("cpu"), dtype=torch.float32)
+    mask = torch.ones(1, 1, 8, 8, dtype=torch.uint8)
+    more = {f"{HEAD}h.0.attn.bias": mask, "h.0.attn.masked_bias": mask.bool(), f"{HEAD}position_ids": torch.arange(8)}
+    found = _load(
+        folder, {**weights, **more, "of.another.codes": mask[0].clone()}, quantization_config={"quant_method": "none"}
+    )
+    assert all(found[key].equal(one) for key, one in weights.items() if key in found)
+
+
+@pytest.mark.parametrize("end", ["experts.gate_up_proj", "gate_up_proj_bias", "sinks"])
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e5m2])
+def test_weights_of_any_name_are_looked_at(zoo: dict[str, str], tmp_path: Path, end: str, kind: torch.dtype) -> None:
+    """Of experts, say, whose names end in neither weight nor bias."""
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = GptOssConfig(
+        **sizes, vocab_size=40, num_key_value_heads=1, head_dim=4, num_local_experts=2, num_experts_per_tok=1
+    )
+    folder = shutil.copytree(zoo["gpt2"], tmp_path / "m")
+    GptOssForCausalLM(config).save_pretrained(folder)
+    weights = load_file(folder / WHOLE)
+    name = next(key for key in weights if key.endswith(end))
+    with pytest.raises(InputError, match=f"holds '{name}' as (I8|F8_E5M2), and config.json has no quantization_config"):
+        _load(folder, {**weights, name: weights[name].to(kind)})
+
+
+def test_a_method_takes_no_weight_without_scales(folder: Path) -> None:
+    """FP8 is a method of layers; a normalisation beside them stays what it is stored as."""
+    weights, name = load_file(folder / WHOLE), f"{HEAD}h.0.ln_1.weight"
+    with pytest.raises(InputError, match=f"holds '{name}' as I8 without scales, and the method"):
+        _load(folder, {**weights, name: weights[name].to(torch.int8)}, quantization_config={"quant_method": "fp8"})
+
+
+def test_an_adapter_is_saved_in_floating_point() -> None:
+    """It has no config of scales."""
+    with pytest.raises(InputError, match=r"model=m holds 'h.0.lora_B.weight' as F8_E4M3, numbers that stand for other"):
+        check_adapter({"h.0.lora_A.weight": "F32", "h.0.lora_B.weight": "F8_E4M3"}, "model=m")

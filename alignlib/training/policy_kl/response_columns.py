@@ -152,8 +152,14 @@ def sizes_in_nats(file: TableFile, name: str, values: FloatArray, offsets: IntAr
     return _without(bad, f"hold at most {-LEAST_LOG_PROB:g} nats in size", file, name, values, offsets)
 
 
-def not_negative(file: TableFile, name: str, values: FloatArray, offsets: IntArray | None = None) -> FloatArray:
-    """Return exact divergences or entropies, or say in which row one is negative.
+def not_negative(
+    file: TableFile,
+    name: str,
+    values: FloatArray,
+    offsets: IntArray | None = None,
+    of_tokens: FloatArray | None = None,
+) -> list[str]:
+    """Return what exact divergences or entropies lose to rounding, or say in which row one is negative beyond that.
 
     Parameters
     ----------
@@ -165,13 +171,34 @@ def not_negative(file: TableFile, name: str, values: FloatArray, offsets: IntArr
         Its numbers, in nats.
     offsets : array of int, optional
         Where the tokens of each row begin, for lists.
+    of_tokens : array, optional
+        Over how many tokens each number is a sum; one, where none says so.
+
+    Returns
+    -------
+    list of str
+        A sentence where a response has a sum below 0 that is more than the rounding of one token.
 
     Raises
     ------
     InputError
         If one is, by more than sums in single precision.
     """
-    return _without(values < -OF_SUMS, "not be negative", file, name, values, offsets)
+    least = -OF_SUMS * (np.ones(values.size) if of_tokens is None else of_tokens)
+    must = f"not be negative beyond rounding, which is {OF_SUMS:g} nats a token at most"
+    if of_tokens is None and offsets is None and (values < least).any():
+        must += " (no column says of how many tokens these are sums; name it, n_tokens)"
+    _without(values < least, must, file, name, values, offsets)
+    sums = values if offsets is None else np.add.reduceat(values, offsets[:-1])
+    below = sums < -OF_SUMS
+    if not below.any():
+        return []
+    said = (
+        f"{name!r} is exact and cannot be negative, and in {below.sum()} of {sums.size} responses it adds up to less "
+        f"than 0, at the least to {sums.min():.3g} nats: within what single precision leaves ({OF_SUMS:g} a token), "
+        "which the means here hold as it is. Compute it in double precision."
+    )
+    return [said]
 
 
 def _without(

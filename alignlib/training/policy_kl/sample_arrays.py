@@ -27,7 +27,11 @@ __all__ = [
     "same_offsets",
 ]
 
-OF_SUMS = 1e-4  # a divergence summed in single precision over a large vocabulary may come out below 0
+# How far below 0 an exact divergence or an entropy of one token may come out, in nats; sums over a response, so often.
+# Log-probabilities in single precision near 20 nats are off by 1e-6, and their normaliser, a sum over a vocabulary of
+# some hundred thousand, by up to a few 1e-5, in all tokens alike, so that a response's errors add up. Those of bfloat16
+# are off by 1e-2, as much as such a divergence itself: what they push below 0 is none, and refused.
+OF_SUMS = 1e-4
 MOST_TOKENS = 2.0**53  # of one response; beyond, a float counts no more
 LEAST_LOG_PROB = -1e30  # of a sequence, far below what any model gives; eighth powers of it are numbers
 MOST_LOG_PROB = 1e-3  # what rounding makes of a log-probability of 0

@@ -97,12 +97,13 @@ class KLSamples(SameFields):
             if held is not None:
                 object.__setattr__(self, name, as_log_ratio(name, held))
                 require(len(held) == n, f"{name} must have {n} entries; got {len(held)}.", name)
-        for name in ("token_kl", "exact_kl"):
+        for name, of_tokens in (("token_kl", None), ("exact_kl", self.n_tokens)):
             held = getattr(self, name)
-            worst = 0.0 if held is None else float(held.min())
+            bad = np.zeros(0) if held is None else held[held < -OF_SUMS * (1.0 if of_tokens is None else of_tokens)]
             require(
-                worst >= -OF_SUMS,
-                f"{name} holds exact divergences, which are not negative; got {worst:g}. Correct them.",
+                not bad.size,
+                f"{name} holds exact divergences, which are not negative; got {bad.min(initial=0.0):g}, below what "
+                f"rounding makes of 0, {OF_SUMS:g} a token. Correct them.",
                 name,
             )
         require(

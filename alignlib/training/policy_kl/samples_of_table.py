@@ -102,8 +102,8 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
         )
         count = token_counts(file, names.n_tokens, table) if names.n_tokens in have else None
         sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count)
-        of_sums, surprise = _sums(file, table, ours)
-        sequence = replace(sequence, notes=tuple(stored_in(ours)), exact_kl=of_sums, surprise=surprise)
+        of_sums, surprise, rounded = _sums(file, table, ours, count)
+        sequence = replace(sequence, notes=(*stored_in(ours), *rounded), exact_kl=of_sums, surprise=surprise)
     if not by_token:
         assert sequence is not None
         return sequence
@@ -124,28 +124,29 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     for name, values in ((names.token_log_prob, ours), (names.base_token_log_prob, theirs), (kl, exact)):
         if name is not None and values is not None:
             none_missing(file, name, values, offsets)
-    if kl and exact is not None:
-        not_negative(file, kl, exact, offsets)
+    said = [*said, *(not_negative(file, kl, exact, offsets) if kl and exact is not None else [])]
     log_probs(file, names.token_log_prob, ours, "policy", offsets)
     log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     samples = KLSamples.from_flat(ours, theirs, offsets, exact)
     total = np.add.reduceat(ours, offsets[:-1])
-    _, surprise = _sums(file, table, total)
-    samples = replace(samples, notes=(*said, *stored_in(ours), *sure_tokens(ours, theirs)), surprise=surprise)
+    _, surprise, rounded = _sums(file, table, total, samples.n_tokens)
+    samples = replace(samples, notes=(*said, *rounded, *stored_in(ours), *sure_tokens(ours, theirs)), surprise=surprise)
     if sequence is not None:
         samples.check_sums(sequence.log_ratio, file.path)
     return samples
 
 
-def _sums(file: TableFile, table: pa.Table, log_prob: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
-    """Return what else was summed over each response: exact divergences, and surprise beyond the entropy."""
-    exact, entropy = (
-        not_negative(file, name, sizes_in_nats(file, name, numbers_of(file, name, table)))
-        if name in table.column_names
-        else None
-        for name in _SUMS
-    )
-    return exact, None if entropy is None else -log_prob - entropy
+def _sums(
+    file: TableFile, table: pa.Table, log_prob: FloatArray, n_tokens: FloatArray | None
+) -> tuple[FloatArray | None, FloatArray | None, list[str]]:
+    """Return what else was summed over each response, exact divergences and surprise beyond the entropy, and notes."""
+    held, notes = dict[str, FloatArray](), list[str]()
+    for name in _SUMS:
+        if name in table.column_names:
+            held[name] = sizes_in_nats(file, name, numbers_of(file, name, table))
+            notes += not_negative(file, name, held[name], of_tokens=n_tokens)
+    entropy = held.get("entropy")
+    return held.get("exact_kl"), None if entropy is None else -log_prob - entropy, notes
 
 
 def _given(file: TableFile, names: KLColumns) -> KLSamples:
