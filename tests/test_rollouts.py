@@ -253,6 +253,92 @@ def test_processes_write_a_file_each_and_are_read_together(tmp_path: Path) -> No
     assert sorted(os.listdir(tmp_path)) == ["rollouts-1.jsonl", "rollouts.jsonl"]
 
 
+# Files of a run with the steps of each, and the rewards that are left of them as starts: step + 10 for each before.
+STARTS = {
+    "not as far as the first": ({"run9": [1, 2, 3], "run10": [2]}, {1: 1.0, 2: 12.0}),
+    "from one checkpoint twice": ({"1": [1, 2, 3], "2": [2, 3], "3": [2, 4]}, {1: 1.0, 2: 22.0, 4: 24.0}),
+    "further back": ({"1": [1, 2, 3], "2": [3, 4], "3": [2]}, {1: 1.0, 2: 22.0}),
+    "a folder each": ({"s9/a": [1, 2], "s10/a": [2]}, {1: 1.0, 2: 12.0}),
+    "no step twice": ({"a": [1, 2], "b": [3]}, {1: 1.0, 2: 2.0, 3: 13.0}),
+}
+
+
+def start(path: Path, steps: list[int], shift: float, means: bool) -> None:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    if means:
+        lines = ["step,kl,reward", *(f"{step},{0.1 * step},{step + shift}" for step in steps), ""]
+        path.with_name(f"{path.name}.csv").write_text("\n".join(lines), encoding="utf-8")
+        return
+    rows = [
+        {"step": step, "prompt_id": prompt, "reward": step + shift, "log_prob": -1.0, "base_log_prob": -1.0 - step}
+        for step in steps
+        for prompt in "ab"
+    ]
+    path.with_name(f"{path.name}.jsonl").write_text(
+        "".join(map("{}\n".format, map(json.dumps, rows))), encoding="utf-8"
+    )
+
+
+@pytest.mark.parametrize("kind", STARTS)
+@pytest.mark.parametrize("means", [False, True])
+def test_files_of_a_run_are_starts_where_the_reader_says_so(tmp_path: Path, kind: str, means: bool) -> None:
+    files, left = STARTS[kind]
+    for number, (name, steps) in enumerate(files.items()):
+        start(tmp_path / name, steps, 10.0 * number, means)
+    log = read_training_log(tmp_path, files="starts", kl_unit="sequence" if means else None)
+    assert dict(zip(log.step.tolist(), log.reward.tolist(), strict=True)) == left
+    assert (log.runs, sum(f"{len(files)} starts of one run" in note for note in log.notes)) == ([tmp_path.name], 1)
+    assert any("Left out so" in note and "nothing" in note for note in log.notes) == (kind == "no step twice")
+    assert any("Nothing is left of '2" in note for note in log.notes) == (len(files) == 3)
+    if not means:
+        assert read_kl_samples(tmp_path, files="starts", step="all").size == 2 * len(left)
+        assert read_kl_samples(tmp_path, files="starts").log_ratio.tolist() == [max(left)] * 2
+
+
+def test_files_of_the_same_steps_are_averaged_and_named(tmp_path: Path) -> None:
+    start(tmp_path / "a", [1, 2, 3], 0.0, means=False)
+    start(tmp_path / "b", [2], 10.0, means=False)
+    start(tmp_path / "c", [4], 0.0, means=False)
+    log = read_training_log(tmp_path)
+    said = [
+        note for note in log.notes if note.startswith("Averaged at each step, as of processes of one run: step 2 of")
+    ]
+    assert (log.reward.tolist(), len(said)) == ([1.0, 7.0, 3.0, 4.0], 1)
+    assert "'a.jsonl' and 'b.jsonl'." in said[0]
+    assert "files='starts'" in said[0]
+    assert said[0] in read_kl_samples(tmp_path).notes
+    (tmp_path / "b.jsonl").unlink()
+    assert not any(
+        note.startswith("Averaged") for note in (*read_training_log(tmp_path).notes, *read_kl_samples(tmp_path).notes)
+    )
+
+
+def test_processes_of_a_start_are_averaged_and_replaced_together(tmp_path: Path) -> None:
+    for name, steps, shift in (("s1/0", [1, 2], 0.0), ("s1/1", [1], 4.0), ("s2/0", [2], 10.0), ("s2/1", [2], 20.0)):
+        start(tmp_path / name, steps, shift, means=False)
+    log = read_training_log(tmp_path, files="starts")
+    assert (log.step.tolist(), log.reward.tolist()) == ([1.0, 2.0], [3.0, 17.0])
+    assert any("2 of 6 responses of 's1'" in note for note in log.notes)
+
+
+def test_commands_take_files_for_starts(tmp_path: Path) -> None:
+    for folder in "xy":
+        start(tmp_path / folder / "a", [0, 1, 2, 3], 0.0, means=False)
+        start(tmp_path / folder / "b", [1, 2], 1.0, means=False)
+    run = str(tmp_path / "x")
+    for command in (
+        ["overlay", run],
+        ["kl", run],
+        ["compare", run, f"{tmp_path / 'y'}"],
+        ["pick", run, "--run-gold", "reward"],
+    ):
+        for more, said in ((["--files", "starts", "--json"], "2 starts of one run"), ([], "say --files starts")):
+            shown = CliRunner().invoke(main, [*command, *more])
+            assert (shown.exit_code, said in " ".join(shown.stdout.split())) == (0, True), shown.output
+    with pytest.raises(InputError, match="files must be 'processes' or 'starts'; got 'ranks'"):
+        read_training_log(run, files="ranks")
+
+
 def test_splits_are_kept_apart_or_shown_side_by_side(tmp_path: Path) -> None:
     path = written(tmp_path, [0, 1])
     written(tmp_path, [1], shift=100.0, split="held out")

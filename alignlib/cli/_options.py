@@ -30,6 +30,7 @@ __all__ = [
     "budget_option",
     "claim",
     "draws_seed_option",
+    "files_option",
     "form_options",
     "json_option",
     "level_option",
@@ -322,6 +323,13 @@ seed_option = option(
 draws_seed_option = option("--seed", default=0, type=Whole(min=0), help="Seed of the draws.")
 bounded_option = option(
     "--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support."
+)
+files_option = option(
+    "--files",
+    type=click.Choice(["processes", "starts"]),
+    default="processes",
+    help="What files that hold the same steps are of: processes of one run, averaged, or starts of one, as after a "
+    "resume: in the order of their names, a later file replaces everything from its first step on.",
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 prompt_option = option("--prompt", default="prompt_id", help="Column that names the prompt.")

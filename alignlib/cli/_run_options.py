@@ -11,7 +11,7 @@ import click
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import NUMBERS, bounded_option, form_options, level_option, seed_option
+from alignlib.cli._options import NUMBERS, bounded_option, files_option, form_options, level_option, seed_option
 from alignlib.cli._picture import picture_options
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def run_options(command: F) -> F:
             ),
             option("--only", help="Runs to keep, such as 'dpo_*'; needs --run."),
             option("--evaluation", is_flag=True, help="Take the evaluations instead of the training steps."),
+            files_option,
         ]
     ):
         command = add(command)
@@ -281,6 +282,7 @@ def read_run(
             evaluation=asked["evaluation"],
             splits=asked.get("splits", False),
             drop_missing=asked["drop_missing"],
+            files=asked["files"],
         )
 
     with naming(reward=reward, run="--run"):

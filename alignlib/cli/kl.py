@@ -13,7 +13,7 @@ from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE, form_options, level_option, seed_option
+from alignlib.cli._options import FILE, files_option, form_options, level_option, seed_option
 
 if TYPE_CHECKING:
     from alignlib.training import RestingPenalty
@@ -44,6 +44,7 @@ __all__ = ["command"]
 @option("--kl-unit", type=click.Choice(["sequence", "token"]), help="Nats per what, in that column.")
 @option("--step", help="Step of training whose responses are taken, or 'all'  [default: the last]")
 @option("--step-column", default="step", help="Column of the step, if there is one.")
+@files_option
 @option(
     "--sampled-from",
     type=click.Choice(["policy", "base"]),
@@ -66,6 +67,7 @@ def command(
     form: str | None,
     step: str | None,
     step_column: str,
+    files: str,
     reward: str | None,
     base_samples: Path | None,
     **names: Any,
@@ -93,7 +95,7 @@ def command(
     if at is not None and at != "all" and (isinstance(at, str) or not math.isfinite(at)):
         raise BadInput(f"--step must be a number, or 'all'; got {step!r}.")
     columns = KLColumns(step=step_column, **names)
-    read = read_scored_samples(tables, columns, at, reward)
+    read = read_scored_samples(tables, columns, at, reward, files)
     found = estimate_policy_kl(
         read.samples, sampled_from=sampled_from, fixed_prompts=fixed_prompts, level=level, rng=seed
     )

@@ -51,6 +51,8 @@ class LogQuery:
         Keep splits of the data apart, as runs of their own.
     estimator : str
         ``"k1"``, ``"k2"`` or ``"k3"``; "" where the key is to tell.
+    files : str
+        What several files with the same steps are of, ``"processes"`` or ``"starts"``.
     """
 
     kl: str | None = None
@@ -62,6 +64,7 @@ class LogQuery:
     evaluation: bool = False
     splits: bool = False
     estimator: str = ""
+    files: str = "processes"
 
 
 @dataclass(frozen=True, eq=False)

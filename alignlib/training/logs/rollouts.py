@@ -32,10 +32,11 @@ from alignlib.training.policy_kl.response_names import (
 )
 from alignlib.training.policy_kl.responses import Responses
 from alignlib.training.policy_kl.run_again import latest_of
+from alignlib.training.policy_kl.run_files import STARTS, last_starts, of_shared_steps
 from alignlib.training.policy_kl.sample_table import read_responses
 from alignlib.training.policy_kl.samples_of_table import KLColumns
 
-__all__ = ["find_rollouts", "read_rollouts"]
+__all__ = ["find_rollouts", "read_rollouts", "read_tables", "tables_of"]
 
 _TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".gz", ".feather", ".arrow"}
 _OWN = ("log_prob", "base_log_prob"), ("token_log_prob", "base_token_log_prob")
@@ -49,7 +50,7 @@ def find_rollouts(path: Path) -> Path | None:
     path : Path
         What was named.
     """
-    tables = _tables(path)
+    tables = tables_of(path)
     return path if tables and all(_are_responses(names) for names in map(_names, tables)) else None
 
 
@@ -68,7 +69,26 @@ def read_rollouts(path: Path, query: LogQuery) -> LogRows:
     InputError
         If a column that is named, or the reward, is not there.
     """
-    tables = _tables(path)
+    return read_tables(path, tables_of(path), query)
+
+
+def read_tables(path: Path, tables: Sequence[Path], query: LogQuery) -> LogRows:
+    """Read responses as `read_rollouts` does, from tables that were found.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    tables : sequence of Path
+        The files.
+    query : LogQuery
+        What is asked of it.
+
+    Raises
+    ------
+    InputError
+        If a column that is named, or the reward, is not there.
+    """
     names = _names(tables[0])
     reward = query.reward if query.reward is not None else first_of(REWARDS, names)
     if reward is None or reward not in names:
@@ -83,7 +103,10 @@ def read_rollouts(path: Path, query: LogQuery) -> LogRows:
     read, told = _read(tables, columns, reward, query.run)
     lost = 0
     parts: list[Responses] = []
-    for own in _by_run(read):
+    if query.files == STARTS:
+        parts, said = last_starts(_by_run(read))
+        told += said
+    for own in [] if query.files == STARTS else _by_run(read):
         for one, kept in zip(own, latest_of(own), strict=True):
             assert kept is not None
             lost += int((~kept).sum())
@@ -149,6 +172,10 @@ def _averaged(
     if split is not None and query.splits:
         run = split if own is None else np.array([*(f"{a} {b}" for a, b in zip(run, split, strict=True)), None])[:-1]
     place, at, of_run = _checkpoints(step, run)
+    if query.files != STARTS:
+        paths = list(dict.fromkeys(one.path for one in parts))
+        file = np.concatenate([np.full(one.samples.size, paths.index(one.path)) for one in parts])[rows]
+        notes += of_shared_steps(file, [Path(one).name for one in paths], place, at)
     if prompt is not None:
         notes += of_groups(path, reward_name, reward, place, names, _advantages(parts, rows))
     held = per_prompt_means(place, names, kl, reward)
@@ -245,7 +272,19 @@ def _recognised(parts: Sequence[Responses], columns: KLColumns, reward: str, pro
     )
 
 
-def _tables(path: Path) -> list[Path]:
+def tables_of(path: Path) -> list[Path]:
+    """Return the tables that a file or folder is, none where it is of other things.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+
+    Raises
+    ------
+    FolderError
+        For a folder that holds tables, and not all of one.
+    """
     try:
         found = tables_in(path)
     except FolderError:  # it holds tables, and not all of one

@@ -25,7 +25,9 @@ from alignlib.training.logs.columns import LARGEST
 from alignlib.training.logs.decimals import of_decimals
 from alignlib.training.logs.log_format import LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
+from alignlib.training.logs.starts import read_starts, starts_in
 from alignlib.training.logs.units import per_sequence, without_rounding
+from alignlib.training.policy_kl.run_files import FILES, STARTS, check_files
 
 __all__ = ["TrainingLog", "joined_logs", "read_training_log"]
 
@@ -202,6 +204,7 @@ def read_training_log(
     evaluation: bool = False,
     splits: bool = False,
     drop_missing: bool = False,
+    files: str = FILES[0],
 ) -> TrainingLog:
     """Read the checkpoints of a run from a trainer's or tracker's log, recognised by what is in it, or from a table.
 
@@ -237,6 +240,10 @@ def read_training_log(
         Take both, as two runs, or the splits that a column ``split`` names.
     drop_missing : bool
         Go on without checkpoints that lack a finite value.
+    files : "processes" or "starts"
+        What files of a folder that hold the same steps are of: processes of one run, whose responses are averaged, or
+        starts of one run, such as resumes, a file each (or a folder each, of its processes). Of starts, in the order of
+        their names with digits read as numbers, a later one replaces what earlier ones hold from its first step on.
 
     Raises
     ------
@@ -266,15 +273,22 @@ def read_training_log(
     lengths = None if lengths is None else _ends_of_lengths(lengths)
     require(isinstance(path, (str, Path)), f"path must be the path of a log; got {quoted(path)}.", "path")
     require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
-    found, reads = find_log(Path(path))
-    query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits, estimator or "")
+    check_files(files)
+    starts = starts_in(Path(path)) if files == STARTS else []
+    found, reads = (starts[0].path, starts[0].log_format) if starts else find_log(Path(path))
+    query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits, estimator or "", files)
     by_column = reads.name == "rollouts"
     by_column = by_column or (reads.name == "table" and "split" in open_table_file(found, unfinished=True).names)
+
+    def read(asked: LogQuery) -> LogRows:
+        return read_starts(Path(path), starts, asked) if starts else reads.read(found, asked)
+
+    found = Path(path) if starts else found
     if splits and not by_column:
-        parts = [reads.read(found, replace(query, evaluation=late, splits=False)) for late in (False, True)]
+        parts = [read(replace(query, evaluation=late, splits=False)) for late in (False, True)]
         names = ("train", "held out")
         return joined_logs([_finish(found, one, only, drop_missing, lengths) for one in parts], names, str(found))
-    return _finish(found, reads.read(found, query), only, drop_missing, lengths)
+    return _finish(found, read(query), only, drop_missing, lengths)
 
 
 def _ends_of_lengths(given: tuple[float, float]) -> tuple[float, float]:

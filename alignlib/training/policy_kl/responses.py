@@ -39,6 +39,8 @@ class Responses(SameFields):
         Which of several processes wrote the row.
     run : Array (n,), optional
         Name of the run, of a table of several.
+    path : str
+        The file.
     """
 
     samples: KLSamples
@@ -52,6 +54,7 @@ class Responses(SameFields):
     cut: BoolArray | None = None
     process: IntArray | None = None
     run: pa.Array | None = None
+    path: str = ""
 
     def take(self, rows: IntArray) -> Responses:
         """Return some of the rows, by their positions.
@@ -73,4 +76,5 @@ class Responses(SameFields):
             None if self.cut is None else self.cut[rows],
             None if self.process is None else self.process[rows],
             None if self.run is None else self.run.take(pa.array(rows)),
+            self.path,
         )

@@ -34,6 +34,7 @@ from alignlib.training.policy_kl.response_marks import (
 from alignlib.training.policy_kl.response_names import SPLITS
 from alignlib.training.policy_kl.responses import Responses
 from alignlib.training.policy_kl.run_again import latest_of
+from alignlib.training.policy_kl.run_files import FILES, STARTS, check_files, last_starts, of_shared_steps
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
@@ -43,7 +44,10 @@ _CUTS = ("temperature", "top_p", "top_k", "min_p")  # of the law that was sample
 
 
 def read_kl_samples(
-    path: str | Path | Sequence[str | Path], columns: KLColumns | None = None, step: float | str | None = None
+    path: str | Path | Sequence[str | Path],
+    columns: KLColumns | None = None,
+    step: float | str | None = None,
+    files: str = FILES[0],
 ) -> KLSamples:
     """Read responses with log-probabilities under policy and base, by sequence, by token or both.
 
@@ -61,6 +65,9 @@ def read_kl_samples(
     step : float or str, optional
         Step of training whose responses are taken; by default the last. Of a run's splits those of training are, and
         with "all" those of every step and split are that were not run again.
+    files : "processes" or "starts"
+        What several files with steps are of; of starts, in the order of their names with digits read as numbers, a
+        later one replaces what earlier ones hold from its first step on. Files in several folders: a folder each.
 
     Raises
     ------
@@ -77,7 +84,7 @@ def read_kl_samples(
     ...     read_kl_samples(file).log_ratio.tolist()
     [0.5, -0.5]
     """
-    return read_scored_samples(path, columns, step).samples
+    return read_scored_samples(path, columns, step, files=files).samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +111,7 @@ def read_scored_samples(
     columns: KLColumns | None = None,
     step: float | str | None = None,
     reward: str | None = None,
+    files: str = FILES[0],
 ) -> ScoredSamples:
     """Read responses as `read_kl_samples` does, with their rewards; those without one are left out.
 
@@ -117,20 +125,28 @@ def read_scored_samples(
         Step of training whose responses are taken.
     reward : str, optional
         The column of rewards.
+    files : "processes" or "starts"
+        What several files with steps are of.
 
     Raises
     ------
     InputError
         As `read_kl_samples`, and for a column that is not there or holds no number.
     """
+    check_files(files)
     names = columns or KLColumns()
     parts = [part for one in ([path] if isinstance(path, str | Path) else path) for part in tables_in(one, below=True)]
     require(bool(parts), "path names no table; give one at least.", "path")
     read = [read_responses(part, names, reward) for part in parts]
-    read = _of_step(read if step == "all" else _of_training(read), step, ", ".join(map(str, parts)))
+    starts = files == STARTS
+    read, of_files = last_starts([read]) if starts else (read, [])
+    read = read if step == "all" else _of_training(read)
+    of_files += [] if starts else _of_shared(read)
+    read = _of_step(read, step, ", ".join(map(str, parts)), resumed=not starts)
     samples = _joined([one.samples for one in read], [str(part) for part in parts], [one.prompt for one in read])
     unscored = [note for one in read for note in one.notes if note not in one.samples.notes]
-    samples = replace(samples, notes=(*samples.notes, *dict.fromkeys(unscored), *of_cut([one.cut for one in read])))
+    cut = of_cut([one.cut for one in read])
+    samples = replace(samples, notes=(*samples.notes, *of_files, *dict.fromkeys(unscored), *cut))
     rewards = None if reward is None else np.concatenate([one.reward for one in read if one.reward is not None])
     prompts = [one.prompt for one in read if one.prompt is not None]
     if not prompts:
@@ -163,8 +179,8 @@ def _of_training(read: list[Responses]) -> list[Responses]:
     return kept
 
 
-def _of_step(read: list[Responses], step: float | str | None, path: str) -> list[Responses]:
-    """Return the responses of one step of training, where the tables hold several."""
+def _of_step(read: list[Responses], step: float | str | None, path: str, resumed: bool) -> list[Responses]:
+    """Return the responses of one step of training, where the tables hold several and may have been resumed."""
     if step is not None and step != "all":
         step = as_number("step", step)
         require(
@@ -172,13 +188,11 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
             f"{path} has no column of steps (step); name it, or leave out the step.",
             "step",
         )
-    alive = latest_of(read)
+    alive = latest_of(read) if resumed else [None if one.step is None else np.isfinite(one.step) for one in read]
     every = np.unique(np.concatenate([np.zeros(0), *(one.step for one in read if one.step is not None)]))
     held = [one.step[rows] for one, rows in zip(read, alive, strict=True) if one.step is not None and rows is not None]
     steps = np.unique(np.concatenate([np.zeros(0), *held]))  # less what a resume has written anew or not reached again
-    if step is None and every.size < 2:
-        return _living(read, alive)
-    if step == "all":
+    if step == "all" or (step is None and every.size < 2):
         return _living(read, alive)
     chosen = float(steps[-1]) if step is None else float(step)
     if chosen not in steps:
@@ -196,6 +210,16 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
             part = one.take(rows)
             kept.append(replace(part, samples=replace(part.samples, notes=(note, *part.samples.notes))))
     return kept
+
+
+def _of_shared(kept: list[Responses]) -> list[str]:
+    """Say which files hold responses of the same steps."""
+    held = [(one.path, one.step) for one in kept if one.step is not None]
+    if len(held) < max(2, len(kept)):
+        return []
+    file = np.repeat(np.arange(len(held)), [step.size for _, step in held])
+    at, place = np.unique(np.concatenate([step for _, step in held]), return_inverse=True)
+    return of_shared_steps(file, [Path(path).name for path, _ in held], place, at)
 
 
 def _living(read: list[Responses], alive: list[BoolArray | None]) -> list[Responses]:
@@ -260,6 +284,7 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     found = Responses(
         replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage, opened, cut_of(file), process,
         None if run is None else prompts_of(file, run, load(file, [run], "one row per response")),
+        str(path),
     )  # fmt: skip
     if rewards is None or not np.isnan(rewards).any():
         return found
