@@ -363,11 +363,12 @@ def test_a_folder_of_one_file_says_what_the_file_says(
         for where in (path, path.parent, f"file://{path}", f"{path.parent}/*")
     )
     for found in others:  # which prompts have too few samples is said of all files together
-        said = re.sub(r"(prompts of )\S+", r"\1TABLE", found.stderr.replace("file://", ""))
+        said = re.sub(r"(prompts of )\S+", r"\1TABLE", found.stderr)
+        said = said.removeprefix("Going on: 1 of 1 parts were done before.\n")  # file:// is the same question again
         assert said == re.sub(r"(prompts of )\S+", r"\1TABLE", alone.stderr)
         assert found.exit_code == alone.exit_code == 2, found.output
     for table in read[1:]:
-        assert set(read[0].notes) <= {note.replace("file://", "") for note in table.notes}
+        assert set(read[0].notes) <= {*table.notes}
     assert len(read) in (0, 4)
 
 
@@ -699,7 +700,7 @@ def test_a_part_that_leads_nowhere_is_not_left_out_in_silence(tmp_path: Path, pl
         ("sub", "gone"),
         ("k=.5", "gone"),
     ):
-        if place and name != "b.csv":
+        if place == "*.csv" and name != "b.csv":
             continue
         (tmp_path / name).symlink_to(target)
         for listed, where in [(list_parts, where) for where in wheres] + ([] if place else [(tables_in, wheres[0])]):
@@ -708,6 +709,28 @@ def test_a_part_that_leads_nowhere_is_not_left_out_in_silence(tmp_path: Path, pl
             ):
                 listed(where)
         (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("place", ["*/*.csv", "day=[0-9]/in/*", "**/in/*.csv", "day=2/in/*.csv", "*/*/**/*.csv"])
+@pytest.mark.parametrize("link", ["day=2", "day=2/in"])
+def test_a_pattern_passes_over_no_folder_that_is_gone(tmp_path: Path, place: str, link: str) -> None:
+    """As the folder itself is refused; what begins with a dot is not looked at."""
+    (tmp_path / "day=1" / "in").mkdir(parents=True)
+    for table in ("day=1/a.csv", "day=1/in/b.csv"):
+        (tmp_path / table).write_text("reward\n1\n")
+    (tmp_path / ".tmp").mkdir()
+    (tmp_path / ".tmp" / "in").symlink_to("gone")
+    if "day=2" not in place:
+        assert list_parts(str(tmp_path / place))
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "gone")
+    if (place, link) in (("*/*.csv", "day=2/in"), ("day=2/in/*.csv", "day=2")):  # which look for no such folder
+        return
+    for where in ("", "file://"):
+        with pytest.raises(
+            InputError, match=rf"{link} is a link to '.*gone', which is not there; fetch what it stands"
+        ):
+            list_parts(f"{where}{tmp_path / place}")
 
 
 @pytest.mark.parametrize("place", ["", "**/*.csv", "*/*.csv"])
@@ -735,11 +758,35 @@ def test_links_to_folders_are_followed_to_each_folder_once(tmp_path: Path, place
         list_parts(str(folder))
 
 
-@pytest.mark.parametrize("address", ["zip://a.csv::none.zip", "zip://a.csv", "tar://x::a.tar", "file:///x/a::b.csv"])
+@pytest.mark.parametrize(
+    "address",
+    ["zip://a.csv::none.zip", "zip://a.csv", "tar://x::a.tar", "file:///x/a::b.csv", "ZIP://*.csv::b.zip",
+     "blockcache::memory://x/a.csv"],
+)  # fmt: skip
 def test_what_lies_in_an_archive_is_to_be_unpacked(tmp_path: Path, address: str) -> None:
     """The names of such files are not those of their kind."""
     with pytest.raises(InputError, match=r"is an address within a file, .* unpack or copy what lies there"):
         list_parts(address)
+
+
+def test_an_address_of_this_machine_is_its_path(tmp_path: Path) -> None:
+    """Whichever command it is given; what names no file, or another machine, is told as it was typed."""
+    path = tmp_path / "nothing.csv"
+    for kind in ("file://", "local://", "FILE:", "file:///"):
+        for name, *more in (("frontier", "--reward", "r"), ("kl",), ("passk",)):
+            found = CliRunner().invoke(main, [name, f"{kind}{path}", *more])
+            assert (found.exit_code, found.stdout) == (2, "")
+            assert f"There is no file {path};" in found.stderr
+    for typed, said in (
+        ("tar://", "tar:// is the beginning of an address; give all of it"),
+        ("file:///", "file:/// is the beginning of an address"),
+        ("file://far/a.csv", "file://far/a.csv begins with the name of a machine; give the path alone"),
+        ("blockcache::gs://b/a.csv", "blockcache::gs://b/a.csv is an address within a file"),
+        ("TAR://a.csv::b.tar", "TAR://a.csv::b.tar is an address within a file"),
+    ):
+        for name in ("frontier", "kl"):
+            found = CliRunner().invoke(main, [name, typed, *(["--reward", "r"] if name == "frontier" else [])])
+            assert (found.exit_code, said in found.stderr) == (2, True), found.output
 
 
 def test_an_address_on_the_web_is_read(folder: Path) -> None:

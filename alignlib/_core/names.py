@@ -18,9 +18,13 @@ __all__ = [
     "spelled",
     "spelled_whole",
     "unknown_name",
+    "within_a_file",
 ]
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_KIND = r"[A-Za-z][A-Za-z0-9+.-]+"
+_ADDRESS = re.compile(rf"((?:{_KIND}::)*({_KIND})):/+(.*)", re.DOTALL)  # kinds in a row are caches and the like
+_HERE = ("file", "local")  # kinds of this machine, of whose paths the first slash is one
+_ARCHIVES = ("zip", "tar", "libarchive")
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
@@ -132,11 +136,32 @@ def as_address(path: Path | str) -> str:
 
     Examples
     --------
-    >>> as_address(Path("https://example.org/t.csv")), as_address("t.csv")
-    ('https://example.org/t.csv', '')
+    >>> as_address(Path("https://example.org/t.csv")), as_address("t.csv"), as_address(Path("file:///t.csv"))
+    ('https://example.org/t.csv', '', 'file:///t.csv')
     """
     found = _ADDRESS.match(str(path))
-    return f"{found[1]}://{found[2]}" if found else ""
+    return f"{found[1]}://{'/' * (found[2].lower() in _HERE)}{found[3]}" if found else ""
+
+
+def within_a_file(address: str) -> str:
+    """Return the sentence for an address within a file, such as an archive's, or nothing for any other.
+
+    Parameters
+    ----------
+    address : str
+        As typed.
+
+    Examples
+    --------
+    >>> within_a_file("https://example.org/t.csv"), within_a_file("ZIP://t.csv::a.zip")[:20]
+    ('', 'ZIP://t.csv::a.zip i')
+    """
+    if "::" not in address and address.partition("://")[0].lower() not in _ARCHIVES:
+        return ""
+    return (
+        f"{address} is an address within a file, an archive's or with '::', which is not read; unpack or copy what "
+        "lies there, and name that."
+    )
 
 
 def look_alike(column: str, names: Iterable[str]) -> str:

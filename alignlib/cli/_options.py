@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # fsspec takes file:/x too
+_OF_HERE = re.compile(r"(file|local):/(?:/+)?(?=.)", re.IGNORECASE)  # followed by a path of this machine
+_OF_A_MACHINE = re.compile(r"(file|local)://[^/]", re.IGNORECASE)
+_NAMELESS = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://+")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -46,7 +49,7 @@ class File(click.Path):
     """The name of a file or a folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what can be no name.
+        """Refuse what can be no name; an address of this machine is its path.
 
         Parameters
         ----------
@@ -75,6 +78,13 @@ class File(click.Path):
             self.fail(f"no file can be called {value!r}, which holds half a character; rename it.", param, ctx)
         if not os.fspath(value):
             self.fail("give the name of a file; got nothing.", param, ctx)
+        typed = os.fsdecode(value)
+        if _NAMELESS.fullmatch(typed):
+            self.fail(f"{typed} is the beginning of an address; give all of it, or a path.", param, ctx)
+        if _OF_A_MACHINE.match(typed):
+            self.fail(f"{typed} begins with the name of a machine; give the path alone, or three slashes.", param, ctx)
+        if _OF_HERE.match(typed) and not os.path.lexists(typed):  # read as what it names, whichever command it is given
+            value = _OF_HERE.sub("/", typed)
         try:
             os.stat(value)
         except OSError as error:  # of what is not there, whoever opens it says so

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from alignlib._core.names import as_address
 from alignlib._core.safe_text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
@@ -30,7 +30,6 @@ __all__ = ["SCALE", "Scale", "scale_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OF_ROWS = ("prompt", "pool", "sample", "wide", "drop_missing")
-_COLLAPSED = re.compile(r"^([a-z][a-z0-9+.-]+):/(?!/)")  # what pathlib leaves of an address
 
 
 def scale_options(command: F) -> F:
@@ -133,7 +132,7 @@ class Scale:
                 raise BadInput("Standard input is read at once; save it to a file for options on parts.")
             return False
         where = location(table)
-        if self.asked or os.path.isdir(where) or _COLLAPSED.match(str(table)) or any(c in where for c in "*?["):
+        if self.asked or os.path.isdir(where) or "://" in where or any(c in where for c in "*?["):
             return True
         if not where.lower().endswith(".parquet"):
             return False
@@ -292,7 +291,7 @@ def location(table: Path) -> str:
     """
     if Path(*table.parts[:1]).is_dir():  # whose own name ends in a colon
         return str(table)
-    return _COLLAPSED.sub(lambda found: f"{found[1]}://" + "/" * (found[1] == "file"), str(table))
+    return as_address(table) or str(table)
 
 
 def _within(file: Path, where: str) -> bool:

@@ -6,7 +6,7 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ import numpy as np
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError
+from alignlib._core.names import as_address, within_a_file
 from alignlib.tables import (
     FolderError,
     check_no_log,
@@ -34,8 +35,7 @@ from alignlib.tables import (
 __all__ = ["Part", "from_anywhere", "is_many", "list_parts", "opened"]
 
 _LARGE = 1 << 27  # bytes of a Parquet file that are worth a task of their own
-_ARCHIVES = ("zip", "tar", "libarchive")
-_URL = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=.)")
+_URL = re.compile(r"^(?:[a-z][a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+:/+(?=.)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -202,25 +202,38 @@ def _content(path: str) -> bytes | None:
         raise InputError(f"{path} cannot be read ({error.strerror}); check it.", argument="table") from error
 
 
+def _lead_somewhere(folders: Iterable[str], root: str) -> None:
+    """Refuse links without an end where a pattern looks for folders: what lay there would be left out in silence."""
+    for path in folders:
+        if os.path.islink(path) and _hidden(path, ".") <= _hidden(root, "."):
+            is_file(path, lambda _: False)
+
+
 def _matching(pattern: str) -> list[str]:
     """Return what a pattern means, what lies in a folder once: links to it may lead there on several ways, or round."""
     pieces = Path(pattern).parts
-    if "**" not in pieces:
-        return _once(glob.glob(pattern))
     first = next(k for k, piece in enumerate(pieces) if glob.has_magic(piece))
-    below = [piece if piece == "**" else re.sub(r"\*\*+", "*", piece) for piece in pieces[first:]]
+    if "**" not in pieces:
+        for k in range(first, len(pieces)):
+            _lead_somewhere(glob.glob(str(Path(*pieces[:k]))), str(Path(*pieces[:k])))
+        return _once(glob.glob(pattern))
+    rest = [piece if piece == "**" else re.sub(r"\*\*+", "*", piece) for piece in pieces[first:]]
     root = str(Path(*pieces[:first]))
-    seen = any(piece.startswith(".") for piece in below)  # hidden names are asked for
+    seen = any(piece.startswith(".") for piece in rest)  # hidden names are asked for
     found = [root]
-    for piece in below:
+    for piece in rest:
+        _lead_somewhere(found, root)
         if piece == "**":
-            found = [folder for one in found for folder, _, _ in walked(one)]
+            below = [one for folder in found for one in walked(folder)]
+            _lead_somewhere((os.path.join(one, name) for one, _, names in below for name in names), root)
+            found = [one for one, _, _ in below]
         else:
             each = (glob.glob(os.path.join(glob.escape(one), piece), include_hidden=seen) for one in found)
             found = [path for some in each for path in some]
         found = _once(found)  # ** twice leads to one folder on several ways
-    paths = map(Path, found)
-    return [str(path) for path in paths if seen or not any(p[0] == "." for p in path.relative_to(root).parts)]
+    return [
+        str(path) for path in map(Path, found) if seen or not any(p[0] == "." for p in path.relative_to(root).parts)
+    ]
 
 
 def _once(paths: list[str]) -> list[str]:
@@ -254,12 +267,8 @@ def _fsspec(path: str) -> Any:
             f"{path} is an address, which needs fsspec: install the extra, with `pip install '.[scale]'`.",
             argument="table",
         ) from error
-    if "::" in path or path.partition("://")[0] in _ARCHIVES:
-        raise InputError(
-            f"{path} is an address within a file, an archive's or with '::', which is not read; unpack or copy what "
-            "lies there, and name that.",
-            argument="table",
-        )
+    if said := within_a_file(as_address(path)):
+        raise InputError(said, argument="table")
     try:
         return fsspec.core.url_to_fs(path)
     except MemoryError:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
-from alignlib._core.names import as_address
+from alignlib._core.names import as_address, within_a_file
 from alignlib.tables.data_files import FolderError, check_one_set, data_files, without_descriptions, wrong_shards
 from alignlib.tables.folder_files import check_packed, files_in
 from alignlib.tables.formats import TableFormat, known_formats
@@ -369,7 +369,7 @@ def check_file(path: Path) -> None:
     elif not path.is_absolute() and _folder_is_gone():
         said = f"There is no file {path}: the working folder is gone; change into one that exists."
     elif address := as_address(path):
-        said = (
+        said = within_a_file(address) or (
             f"{address} is an address, and a table is read from a file of this machine here; fetch "
             "it, and name the file."
         )
