@@ -272,6 +272,8 @@ GOLD_DAMAGES: list[tuple[Callable[[pa.Table], pa.Table], str]] = [
             {"least.gold": 7.0},
             {"high.gold": 5},
             {"low.gold": 1},
+            {"square_low": 1},
+            {"square_low": 2},
             {"square_low.gold": 25},
             {"square_high.gold": 5},
             {"cross_high.gold": 3},
@@ -316,6 +318,39 @@ def test_what_bins_hold_of_gold_must_be_what_gold_can_be(damage: Callable[[pa.Ta
     assert from_arrow(to_arrow(kept))[0] == kept
     with pytest.raises(InputError, match=re.escape(said)):
         from_arrow(damage(to_arrow(kept)))
+
+
+@pytest.mark.parametrize(
+    ("reward", "changes"),
+    [
+        (  # one sample: u = 3·2²⁰ + 5 of 2²⁴ above -3, and h = -31
+            [-3.0 + 3 / 16 + 5 * 2.0**-24],
+            {
+                "square_low": (-1, 1, 2),
+                "square_low.gold": (-1, 1, 2),
+                "cross_low.gold": (-1, 1),
+                "square_high.gold": (1, 3),
+            },
+        ),
+        ([0.5 + 2.0**-24] * 7, {"square_low": (-2, 2), "square_low.gold": (-1,), "cross_low.gold": (-1, 1, 7)}),
+        ([0.25 + 2.0**-24, 0.625, 0.75], {"square_low": (-2, 2), "square_low.gold": (-1, -4)}),
+        (list(0.5 + np.arange(9) ** 2 * 2.0**-24), {"square_low": (-1, 1, 101)}),
+    ],
+)
+def test_of_few_or_equal_samples_the_squares_follow(reward: list[float], changes: dict[str, tuple[int, ...]]) -> None:
+    """Off by one is enough; squares of gold may be larger, as where a summary without any was merged."""
+    columns = {"reward": np.array(reward), "gold": np.full(len(reward), -30.5)}
+    found = Summary.of(pa.array([1]), np.array([len(reward)]), columns, widths=[1.0, 1.0], exact_up_to=0)
+    table = to_arrow(Kept(found))
+    assert from_arrow(table)[0] == Kept(found)
+    held = table["bins"].to_pylist()[0][0]
+    for name, steps in changes.items():
+        for step in steps:
+            with pytest.raises(InputError, match=NONE_SUCH):
+                from_arrow(_bins(table, **{name: held[name] + step}))
+    assert from_arrow(_bins(table, **{"square_high.gold": 2, "square_low.gold": 0}))
+    if len(reward) > 1:
+        assert from_arrow(_bins(table, **{"square_low.gold": held["square_low.gold"] + 1}))
 
 
 @settings(max_examples=40)

@@ -3,6 +3,9 @@
 Of n whole numbers from a to b, both of which occur, the excess over a adds up to ``b - a`` at least and to
 ``(n - 1)(b - a)`` at most, and its squares lie between those of equal numbers and those of numbers at both ends.
 Another program may have written bins, or changed them since; one number that cannot be shows that it has.
+
+Of three numbers or fewer, and of equal ones, the ends and the sum tell each, and so the squares; of any, squares add up
+to an odd number where they do. A change beyond that which leaves all sums of some rewards cannot be found here.
 """
 
 from __future__ import annotations
@@ -156,6 +159,23 @@ def _total_possible(n: FloatArray, span: FloatArray, total: FloatArray, off: Flo
     return np.asarray((span >= 0.0) & (span <= total + off) & (total <= (n - 1.0) * span + off))
 
 
+def _squares(count: IntArray, low: IntArray, high: IntArray, total: IntArray) -> tuple[BoolArray, IntArray, IntArray]:
+    """Return where the squares of whole numbers follow from their ends and sum, and these sums in two parts.
+
+    >>> _squares(*np.array([[1, 3, 5, 4], [7, 1, 2, 0], [7, 4, 2, 3], [7, 7, 10, 5]]))[::2]
+    (array([ True,  True,  True, False]), array([49, 21, 20,  0]))
+    """
+    few = np.square(low) + np.where(count > 1, np.square(high), 0)
+    few += np.where(count == 3, np.square(total - low - high), 0)
+    upper, lower = np.square(low) >> STEPS, np.square(low) & _MASK
+    fits = count.astype(np.float64) * upper < 2.0**62
+    upper, lower = count * upper + ((count * lower) >> STEPS), (count * lower) & _MASK
+    known = (count <= 3) | ((low == high) & fits)
+    equal = (low == high) & (count > 3)
+    upper, lower = np.where(equal, upper, few >> STEPS), np.where(equal, lower, few & _MASK)
+    return np.asarray(known), np.where(known, upper, 0), np.where(known, lower, 0)
+
+
 def _has_place(values: FloatArray, width: float) -> BoolArray:
     """Whether a value may be a reward, whose bin has a number."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -185,6 +205,10 @@ def _first(bins: Bins, width: float) -> tuple[_Excess, BoolArray]:
     ok &= _has_place(bins.least, width) & _has_place(bins.most, width) & _ends(n, bins.least, bins.most)
     ok &= (low >> STEPS == bins.index) & (high >> STEPS == bins.index)
     ok &= _rests(n, bins.total) & _rests(n, bins.square_low) & (bins.square_high >= 0)
+    ok &= (bins.square_low ^ bins.total) & 1 == 0  # a number is odd where its square is
+    known, upper, lower = _squares(bins.count, low & _MASK, high & _MASK, bins.total)
+    upper, lower = upper - bins.square_high - (bins.square_low >> STEPS), lower - (bins.square_low & _MASK)
+    ok &= ~known | ((upper == 0) & (lower == 0))
     return steps, ok & steps.possible(n)
 
 
@@ -203,7 +227,13 @@ def _of_further(bins: Bins, first: _Excess, its: Further, width: float) -> BoolA
     known = _has_place(its.least, width) & _has_place(its.most, width) & _ends(n, its.least, its.most)
     known &= _total_possible(n, (high - low).astype(np.float64), upper + lower, np.where(off < 0.5, 0.0, off))
     known &= whole.possible(n, 2.0 * (1 << STEPS) * n)  # as Further.without_squares rounds up the most that they may be
+    known &= _squares_at_least(bins.count, low >> STEPS, high >> STEPS, its)
     product = _in_two(its.cross_high, its.cross_low)
+    count = np.maximum(bins.count, 1)
+    equal = (first.span == 0.0) | (whole.span == 0.0)  # u or h, and the products add up to one times the other's sum
+    exact = np.where(first.span == 0.0, bins.total // count * its.high, its.high // count * bins.total)
+    fits = np.abs(product) < 2.0**62
+    known &= ~(equal & fits) | (exact == (its.cross_high << STEPS) + its.cross_low)
     apart = bins.total.astype(np.float64) * its.high / n
     off = _ROUNDED * (np.abs(product) + np.abs(apart))
     together = np.sqrt(first.spread(n) * whole.spread(n))
@@ -211,3 +241,18 @@ def _of_further(bins: Bins, first: _Excess, its: Further, width: float) -> BoolA
     of_two = 0.5 * first.span * whole.span  # which go up together, or one up and one down
     known &= (n != 2.0) | (np.abs(np.abs(product - apart) - of_two) <= off + _ROUNDED * of_two)
     return np.asarray(ok & (unknown | known))
+
+
+def _squares_at_least(count: IntArray, low: IntArray, high: IntArray, its: Further) -> BoolArray:
+    """Whether squares that follow from ends and sum are those kept, or less than what stands where they are unknown.
+
+    A summary merged with one of an earlier version, without squares, holds more; of a single sample just so much.
+    """
+    known, upper, lower = _squares(count, low, high, its.high)
+    upper, lower = its.square_high + (its.square_low >> STEPS) - upper, (its.square_low & _MASK) - lower
+    as_kept = (upper == 0) & (lower == 0)
+    some = (upper > 0) | ((upper == 0) & (lower >= 0))
+    square = np.square(low)
+    rounded = (its.square_low == 0) & (its.square_high == -(-square >> STEPS) + 1)
+    exact = np.abs(low) < 1 << 26  # whose squares are whole in floats, which the rounding is done in
+    return np.asarray(~known | as_kept | (some & ~((count == 1) & exact)) | ((count == 1) & rounded))
