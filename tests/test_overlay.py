@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -38,7 +39,8 @@ from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_prompts, example_run
 from alignlib.training.impossible import PointsOfRun
 from alignlib.training.logs.per_prompt import PerPrompt
-from alignlib.training.logs.training_log import TrainingLog, joined_logs
+from alignlib.training.logs.training_log import TrainingLog, joined_logs, read_training_log
+from alignlib.training.rounded_kl import half_digit
 from alignlib.training.run_prompts import pair_prompts
 from alignlib.training.run_start import RunStart
 from alignlib.training.step_prompts import StepPrompts
@@ -848,6 +850,10 @@ def test_gains_of_a_run_whose_trainer_writes_no_kl_are_no_noise_at_the_base(made
     assert "for 0 to 0.016 nats per sequence, more than any method can gain there" in headlines(found)[0]
 
 
+def of_kl(log: TrainingLog, kl: npt.NDArray[np.float64]) -> TrainingLog:
+    return replace(log, kl=kl, logged_kl=kl, length=None)
+
+
 def test_zeros_alone_may_be_rounded(made) -> None:
     """A log that prints one decimal has 0.0 at each of its steps for a KL below 0.05."""
     log, table = made
@@ -860,6 +866,49 @@ def test_zeros_alone_may_be_rounded(made) -> None:
     assert not found.doubted
     assert 0.0 < found.share_low[-1] < 1.0 == found.share_high[-1]
     assert "0 to 0.05 nats per sequence" in headlines(found)[0]
+    fallen = overlay(replace(of_kl(log, zeros), reward=reward[0] - (reward - reward[0])), fit, pool=1)
+    assert "has lost" in headlines(fallen)[0]
+    assert "for 0 to 0.05 nats per sequence: the base itself has more" in headlines(fallen)[0]
+    too_much = overlay(replace(of_kl(log, zeros), reward=reward[0] + 3.0 * (reward - reward[0])), fit, pool=1)
+    said = next(note for note in too_much.notes if "lie above" in note)
+    assert re.search(r"needs 0\.\d+ nats or more, where 0 is logged, which is 0\.05 nats at most", said)
+    assert "times what is logged" not in said
+    exact = replace(
+        of_kl(log, zeros + np.where(np.arange(zeros.size) == 1, 0.123456789, 0.0)), reward=fallen.log.reward
+    )
+    told = headlines(overlay(exact, fit, pool=1))[0]  # a point at 0, by a log of many decimals
+    assert ("is noise" in told, "is chance, or its KL is not what is logged" in told) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "zero", "most", "known"),
+    [
+        ("log.csv", "0.0000", 5e-5, True),
+        ("log.csv", "0.00", 5e-3, True),
+        ("log.csv", "0.0", 0.05, False),
+        ("log.csv", "0", 0.05, False),
+        ("log.tsv", "0.000", 5e-4, True),
+        ("log.jsonl", "0.0000", 5e-5, True),
+        ("log.jsonl", "0.0", 0.05, False),
+    ],
+)
+def test_a_log_of_zeros_is_known_by_the_decimals_of_its_text(
+    tmp_path: Path, name: str, zero: str, most: float, known: bool
+) -> None:
+    steps = range(1, 7)
+    if name.endswith("jsonl"):
+        lines = [f'{{"step": {step}, "objective/kl": {zero}, "objective/scores": 0.{step}}}' for step in steps]
+    else:
+        tab = "," if name.endswith("csv") else "\t"
+        lines = [
+            tab.join(row) for row in (("step", "kl", "reward"), *((str(step), zero, f"0.{step}") for step in steps))
+        ]
+    (tmp_path / name).write_text("\n".join([*lines, ""]), encoding="utf-8")
+    log = read_training_log(tmp_path / name, kl_unit="sequence")
+    np.testing.assert_allclose(half_digit(log), most)
+    assert any("as the log prints them" in note for note in log.notes) == known
+    assert any("which is assumed" in note for note in log.notes) != known
+    assert any(f"each may be {most:g} nats per sequence at most" in note for note in log.notes)
 
 
 LATER = np.linspace(0.1, 0.4, 15)  # nats

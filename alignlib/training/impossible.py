@@ -351,12 +351,27 @@ class PointsOfRun(SameFields):
         needs, out = "", bounded is not None and not self.log.reward[far] <= bounded[1]  # which no KL explains
         if math.isfinite(times) and times > 1.0 and not out:
             needs = (
-                f" The gain at step {self.log.step[far]:g} needs {needed:.3g} nats or more, {times:.3g} times what is "
-                "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few "
-                "samples), or log-probabilities of another law would look so."
+                f" The gain at step {self.log.step[far]:g} needs {needed:.3g} nats or more, {self._beside(far, times)}."
             )
         excess = float((self.gain_low - self.limit_high)[above].max())
+        times = times if self._told(far) else math.inf
         return [*scaled, start.evidence(factors, times, excess, bool(scaled), rare=bounded is None) + needs]
+
+    def _told(self, i: int) -> bool:
+        """Say whether a point's KL is told, rather than the ends between which it lies."""
+        return bool(self.log.ends[0][i] == self.log.ends[1][i])
+
+    def _beside(self, i: int, times: float) -> str:
+        """Say how far a gain is from the point's KL, and what would look so: no number is a multiple of a printed 0."""
+        most = float(self.log.ends[1][i])
+        if self.log.logged_kl[i] == 0.0:
+            zero = "where 0 is logged" + (f", which is {most:.2g} nats at most" if most > 0.0 else "")
+            return f"{zero}: a KL that was not measured, or log-probabilities of another law, would look so"
+        what = "what is logged" if self._told(i) else "the most that its KL may be"
+        return (
+            f"{times:.3g} times {what}: nats per token taken for nats per sequence, a KL underestimated (k3 often is, "
+            "by few samples), or log-probabilities of another law would look so"
+        )
 
 
 def _range(log: TrainingLog, fit: Fit) -> list[str]:

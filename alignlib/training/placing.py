@@ -305,7 +305,7 @@ def _placed(
     alone = start.errors.of_gain(gains).reach(log.pooled(width), width, z)
     digits = within_digits(log)
     within = digits.pooled(width)
-    pooled = told_by_ends(log.pooled(width), within, low > 0.0)
+    pooled = told_by_ends(log.pooled(width), within, (low > 0.0) | (high < 0.0))
     known = pooled.ends[0] == pooled.ends[1]
     least_kl, most_kl = (np.maximum(one, 0.0) for one in within.ends)
     spent, placed = np.maximum(pooled.kl, 0.0), (pooled.kl >= 0.0) & (pooled.ends[1] > 0.0)

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
-from alignlib.training.logs.decimals import decimals_of
+from alignlib.training.logs.decimals import decimals_of, decimals_of_zeros
 from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["half_digit", "told_by_ends", "within_digits"]
 
 _DIGITS = 6  # decimals of a KL at most
-_OF_ZEROS, _OF_TOKENS = 1, 3  # decimals that a log of zeros may have been rounded to, per sequence and per token
 _COARSE = 0.1  # of a KL
 _NOTHING = 0.02  # of the run's largest KL
 _REMEDY = "a log with more decimals of the KL tells more"
@@ -25,12 +24,13 @@ def half_digit(log: TrainingLog) -> FloatArray:
     Parameters
     ----------
     log : TrainingLog
-        Runs; where no KL has many decimals, all are taken for rounded to these, and zeros to as few as logs have.
+        Runs; where no KL has many decimals, all are taken for rounded to these, and zeros alone to those that the log
+        prints, or to as few as logs have.
     """
     logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
     digits = decimals_of(logged, range(_DIGITS + 1)) if logged.size > 1 else None
-    if digits is not None and not logged.any():  # of zeros alone nothing tells how many were printed
-        digits = _OF_ZEROS if log.length is None else _OF_TOKENS
+    if digits is not None and not logged.any():  # as numbers they do not tell how many were printed
+        digits = decimals_of_zeros(log.decimals, log.length is not None)[0]
     if digits is None or log.kl_low is not None:  # whose ends hold it
         return np.zeros(log.kl.size)
     half = np.full(log.kl.size, 0.5 * 10.0**-digits)
@@ -72,7 +72,7 @@ def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | No
     within : TrainingLog
         The same with the ends that digits leave.
     moved : array of bool (k,), optional
-        Which have more reward than the base by more than chance.
+        Which have more reward than the base, or less, by more than chance.
     """
     if points.kl_low is not None or within.kl_low is None:
         return points

@@ -272,7 +272,7 @@ def _floor_lines(found: Floor) -> list[str]:
             worst = (
                 f"All {log.kl.size} KLs are 0 or less, where rewards go from {log.reward.min():.4g} to "
                 f"{log.reward.max():.4g}: a policy at 0 nats is its base and has one reward, so these are noise, or "
-                "the KL was not measured (beta = 0, no reference model)"
+                "the KL was rounded, or not measured (beta = 0, no reference model)"
             )
     return [
         f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}.",

@@ -120,6 +120,9 @@ def _place(found: Overlay, i: int) -> str:
             "which"
         )
         return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): {why}."
+    if at_base and (found.gain_high[i] < 0.0 or found.gain_low[i] > 0.0):
+        moved = f"its gain of {gain:.3g} of {found.measured_in!r} is chance, or its KL is not what is logged, or its"
+        return f"is at 0 nats, the base itself: {moved} reward, prompts or base are not the table's."
     if at_base:
         return f"is at 0 nats, the base itself: its gain of {gain:.3g} of {found.measured_in!r} is noise."
     if found.gain_high[i] < 0.0:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted
+from alignlib.training.logs.columns import text_of
 from alignlib.training.logs.log_format import LogRows
 
-__all__ = ["decimals_of", "decimals_of_rows", "of_decimals"]
+__all__ = ["decimals_of", "decimals_of_rows", "decimals_of_zeros", "of_decimals", "printed_decimals"]
 
+_OF_ZEROS, _OF_TOKENS = 1, 3  # decimals that a log of zeros may have been rounded to, per sequence and per token
+_FORMATTED = 2  # decimals: what writes numbers whole prints a 0 as 0 or 0.0
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 
 
@@ -81,3 +87,59 @@ def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
     (2, None)
     """
     return next((d for d in tried if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
+
+
+def decimals_of_zeros(printed: int | None, per_token: bool) -> tuple[int, bool]:
+    """Return the decimals to which the KLs of a log of zeros may have been rounded, and whether it shows them.
+
+    Parameters
+    ----------
+    printed : int, optional
+        With how many the log prints each, where it is known.
+    per_token : bool
+        Whether they are nats per token.
+
+    Returns
+    -------
+    decimals : int
+        As few as logs have where it is not known.
+    known : bool
+        Whether the log shows it: 0 and 0.0 are also what is printed of numbers that were not rounded.
+
+    Examples
+    --------
+    >>> decimals_of_zeros(4, False), decimals_of_zeros(1, True), decimals_of_zeros(None, False)
+    ((4, True), (3, False), (1, False))
+    """
+    if printed is not None and printed >= _FORMATTED:
+        return printed, True
+    return (_OF_TOKENS if per_token else _OF_ZEROS), False
+
+
+def printed_decimals(path: Path, name: str) -> int | None:
+    """Return with how many decimals a text prints the numbers of a column, the least of them; None where it is no text.
+
+    Parameters
+    ----------
+    path : Path
+        A table as text, or JSON lines.
+    name : str
+        The column or key.
+    """
+    text = text_of(path)
+    if text is None or "\0" in text:
+        return None
+    found = [re.fullmatch(r"[-+]?\d+(?:[.,](\d*))?", cell.strip()) for cell in _cells(text, name) if cell.strip()]
+    return min((len(one[1] or "") for one in found if one), default=None) if all(found) else None
+
+
+def _cells(text: str, name: str) -> Iterator[str]:
+    if text.lstrip()[:1] in "[{":
+        yield from re.findall(rf'(?<![\w/.]){re.escape(name)}"\s*:\s*([^\s,}}\]]+)', text)
+        return
+    head = text.partition("\n")[0]
+    try:
+        rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=head.count))
+        yield from (str(row.get(name) or "") for row in rows)
+    except csv.Error:
+        return

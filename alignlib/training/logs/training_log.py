@@ -22,7 +22,7 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.tables import check_range, open_table_file
 from alignlib.training.logs.columns import LARGEST
-from alignlib.training.logs.decimals import of_decimals
+from alignlib.training.logs.decimals import of_decimals, printed_decimals
 from alignlib.training.logs.log_format import LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.starts import read_starts, starts_in
@@ -59,6 +59,8 @@ class TrainingLog(SameFields):
         whose product ``kl`` need not be the KL; None where ``kl`` is it.
     remedy : str
         A clause on what would tell more of such a KL; "" where it is told.
+    decimals : int, optional
+        With how many the log prints its KLs, where it is known.
     run : array (k,)
         The run of each checkpoint.
     notes : tuple of str
@@ -89,6 +91,7 @@ class TrainingLog(SameFields):
     kl_low: FloatArray | None = None
     kl_high: FloatArray | None = None
     remedy: str = ""
+    decimals: int | None = None
 
     def __repr__(self) -> str:
         """Return the file, the sizes and the ends of KL and reward."""
@@ -348,6 +351,7 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
     lengths = [log.length for log in logs if log.length is not None]
     bounded = any(log.kl_low is not None for log in logs)
     units = {log.kl_unit for log in logs}
+    decimals = [log.decimals for log in logs]
     return TrainingLog(
         path=path,
         kl_name=logs[0].kl_name,
@@ -364,6 +368,7 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
         kl_low=np.concatenate([log.ends[0] for log in logs]) if bounded else None,
         kl_high=np.concatenate([log.ends[1] for log in logs]) if bounded else None,
         remedy=next((log.remedy for log in logs if log.remedy), ""),
+        decimals=min((one for one in decimals if one is not None), default=None) if None not in decimals else None,
     )
 
 
@@ -399,6 +404,8 @@ def _finish(
         notes.append(f"Dropped: {lacking} of {finite.size} checkpoints, which lack a finite value.")
         rows = rows.keep(finite)
     check_range(f"{rows.reward_name!r} of {path}", rows.reward)
+    if rows.decimals is None and rows.per_prompt is None and not rows.kl.any():
+        rows = replace(rows, decimals=printed_decimals(path, rows.kl_name))
     logged, negative = without_rounding(rows)
     below = rows.kl < 0.0
     rows = replace(rows, kl=logged)
@@ -428,4 +435,5 @@ def _finish(
         kl_low=converted.low,
         kl_high=converted.high,
         remedy=converted.remedy,
+        decimals=rows.decimals,
     )

@@ -11,7 +11,7 @@ import scipy
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
-from alignlib.training.logs.decimals import decimals_of_rows
+from alignlib.training.logs.decimals import decimals_of_rows, decimals_of_zeros
 from alignlib.training.logs.lengths import all_alike, check_lengths, ends_of_lengths
 from alignlib.training.logs.log_format import LogRows
 
@@ -275,10 +275,13 @@ def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
     if negative:
         notes.append(f"{negative} of {kl.size} logged KLs are negative: {_meaning(rows, finite)}")
     if finite.size > 1 and not finite.any():
+        digits, known = decimals_of_zeros(rows.decimals, rows.kl_unit == "token")
+        why = "as the log prints them" if known else "which is assumed, for the log does not show how many it printed"
         notes.append(
             "Every logged KL is 0. Either the policy is still its base (before the first update, or with a learning "
-            "rate of 0), or the trainer writes 0 where it has no reference model, or the KLs were rounded (at one "
-            "decimal per sequence or three per token they may be half of the last one); the reward tells which."
+            "rate of 0), or the trainer writes 0 where it has no reference model, or the KLs were rounded (to "
+            f"{counted(digits, 'decimal')}, {why}: each may be {0.5 * 10.0**-digits:g} nats per {rows.kl_unit} at "
+            "most); the reward tells which."
         )
     return kl, notes
 
