@@ -733,6 +733,27 @@ def test_a_pattern_passes_over_no_folder_that_is_gone(tmp_path: Path, place: str
             list_parts(f"{where}{tmp_path / place}")
 
 
+@pytest.mark.parametrize("place", ["", "*/*.csv", "**/*.csv", "*/b.csv"])
+def test_a_pattern_passes_over_no_folder_that_is_closed(
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a user who may not look into one; whoever runs the tests may be allowed to."""
+    for name in ("open", "closed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "b.csv").write_text("reward\n1\n")
+    closed, scandir, access = str(tmp_path / "closed"), os.scandir, os.access
+
+    def looked_into(path: str) -> Any:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", looked_into)
+    monkeypatch.setattr(os, "access", lambda path, how: path != closed and access(path, how))
+    with pytest.raises(PermissionError, match="closed"):
+        list_parts(str(tmp_path / place))
+
+
 @pytest.mark.parametrize("place", ["", "**/*.csv", "*/*.csv"])
 def test_links_to_folders_are_followed_to_each_folder_once(tmp_path: Path, place: str) -> None:
     folder, elsewhere = tmp_path / "d", tmp_path / "elsewhere"

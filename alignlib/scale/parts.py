@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import itertools
 import os
@@ -202,11 +203,16 @@ def _content(path: str) -> bytes | None:
         raise InputError(f"{path} cannot be read ({error.strerror}); check it.", argument="table") from error
 
 
-def _lead_somewhere(folders: Iterable[str], root: str) -> None:
-    """Refuse links without an end where a pattern looks for folders: what lay there would be left out in silence."""
+def _open_up(folders: Iterable[str], root: str, piece: str) -> None:
+    """Refuse links without an end, and closed folders, where a pattern looks: what lay there would be left out."""
     for path in folders:
-        if os.path.islink(path) and _hidden(path, ".") <= _hidden(root, "."):
+        if _hidden(path, ".") > _hidden(root, "."):
+            continue
+        if os.path.islink(path):
             is_file(path, lambda _: False)
+        wanted = os.X_OK | (os.R_OK if glob.has_magic(piece) else 0)
+        if os.path.isdir(path) and not os.access(path, wanted):  # which `glob` passes over
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def _matching(pattern: str) -> list[str]:
@@ -215,17 +221,17 @@ def _matching(pattern: str) -> list[str]:
     first = next(k for k, piece in enumerate(pieces) if glob.has_magic(piece))
     if "**" not in pieces:
         for k in range(first, len(pieces)):
-            _lead_somewhere(glob.glob(str(Path(*pieces[:k]))), str(Path(*pieces[:k])))
+            _open_up(glob.glob(str(Path(*pieces[:k]))), str(Path(*pieces[:k])), pieces[k])
         return _once(glob.glob(pattern))
     rest = [piece if piece == "**" else re.sub(r"\*\*+", "*", piece) for piece in pieces[first:]]
     root = str(Path(*pieces[:first]))
     seen = any(piece.startswith(".") for piece in rest)  # hidden names are asked for
     found = [root]
     for piece in rest:
-        _lead_somewhere(found, root)
+        _open_up(found, root, piece)
         if piece == "**":
             below = [one for folder in found for one in walked(folder)]
-            _lead_somewhere((os.path.join(one, name) for one, _, names in below for name in names), root)
+            _open_up((os.path.join(one, name) for one, _, names in below for name in names), root, piece)
             found = [one for one, _, _ in below]
         else:
             each = (glob.glob(os.path.join(glob.escape(one), piece), include_hidden=seen) for one in found)
