@@ -580,6 +580,37 @@ def test_a_counter_that_begins_anew_is_no_new_run(tmp_path: Path) -> None:
     assert any("30 is added to the steps" in note for note in log.notes)
 
 
+@pytest.mark.parametrize(
+    ("counts", "again", "back"),
+    [
+        pytest.param((4, 4, 4), None, 0, id="three of a length"),
+        pytest.param((3, 6, 2, 5), None, 0, id="four of unlike lengths"),
+        pytest.param((4, 4, 4), (8, 6), 2, id="a resume within the second"),
+        pytest.param((4, 4, 4), (4, 2), 2, id="a resume within the first"),
+        pytest.param((4, 4, 4), (7, 4), 3, id="a resume from the beginning of the second"),
+    ],
+)
+def test_a_counter_may_begin_anew_several_times(
+    tmp_path: Path, counts: tuple[int, ...], again: tuple[int, int] | None, back: int
+) -> None:
+    at = [step for count in counts for step in range(1, count + 1)]
+    rows = [(step, 0.1001 * (i + 1), 0.1 * (i + 1)) for i, step in enumerate(at)]
+    if again is not None:  # killed before the row of the first, and resumed from that of the second
+        rows = [
+            *rows[: again[0]],
+            *((step, kl + 0.0031, reward) for step, kl, reward in rows[again[1] : again[0]]),
+            *rows[again[0] :],
+        ]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(["step,kl,reward", *(",".join(map(str, row)) for row in rows), ""]), encoding="utf-8")
+    log = read_training_log(path, kl_unit="sequence")
+    assert log.step.tolist() == [*range(1, sum(counts) + 1)]
+    np.testing.assert_allclose(log.reward, 0.1 * log.step)
+    assert (log.kl - 0.1001 * log.step > 0.003).sum() == back
+    assert sum("the run continued with a new counter" in note for note in log.notes) == len(counts) - 1
+    assert any("as after a resume from step 5. If the run went on there" in note for note in log.notes) == (back == 3)
+
+
 def test_a_counter_begins_anew_only_where_the_kl_goes_on() -> None:
     step, run = np.array([1.0, 2.0, 1.0, 2.0, 3.0]), np.full(5, "a", dtype=object)
     kl = np.array([9.9, 9.11, 0.5, 1.0, 1.5])

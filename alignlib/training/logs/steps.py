@@ -262,22 +262,37 @@ def _forward(step: FloatArray, mine: npt.NDArray[np.intp]) -> tuple[npt.NDArray[
 
 
 def _count_on(step: FloatArray, mine: npt.NDArray[np.intp], kl: FloatArray) -> list[str]:
-    """Let the steps, in place, go on where a counter began anew but the run did not: its KL went on.
+    """Let the steps, in place, go on wherever a counter began anew but the run did not: its KL went on.
 
-    That it did shows where it changed there no more than the run changed it before, or from a step to the next after.
+    That it did shows where the KL is nearer to the row before than to the beginning of any counter so far, and changed
+    no more than the run changed it before, or from a step to the next after. Else the run went back to the nearest of
+    these beginnings.
     """
-    said = []
-    for place in (np.flatnonzero(np.diff(step[mine]) <= 0.0) + 1).tolist():
-        new, last, first = mine[place], mine[place - 1], mine[0]
+    said, raw = list[str](), step[mine].copy()
+    begun, added = [0], [0.0]  # where each counter began, and what is added to it
+    for place in (np.flatnonzero(np.diff(raw) <= 0.0) + 1).tolist():
+        new, last = mine[place], mine[place - 1]
         change, before, after = abs(kl[new] - kl[last]), kl[mine[:place]], kl[mine[place:]]
+        if not raw[place] <= raw[0] < raw[place - 1] or np.isnan(change):
+            continue
         usual = np.nanmax([np.fmax.reduce(before) - np.fmin.reduce(before), *np.abs(np.diff(after)), 0.0])
-        goes_on = change < abs(kl[new] - kl[first]) and change <= usual
-        if step[new] <= step[first] < step[last] and goes_on:
+        away = [abs(float(kl[new] - kl[mine[one]])) for one in begun]
+        if change < min(away, default=0.0) and change <= usual:
             said.append(
-                f"The steps begin anew at {step[new]:g} where the KL goes on: the run continued with a new counter, "
+                f"The steps begin anew at {raw[place]:g} where the KL goes on: the run continued with a new counter, "
                 f"and {step[last]:g} is added to the steps from there."
             )
-            step[mine[place:]] += step[last]
+            begun.append(place)
+            added.append(float(step[last]))
+            step[mine[place:]] = raw[place:] + step[last]
+        elif len(begun) > 1:
+            back = added[int(np.nanargmin(away))]
+            said.append(
+                f"The steps begin anew at {raw[place]:g} once more, where the KL goes from {kl[last]:.3g} to "
+                f"{kl[new]:.3g}, as after a resume from step {raw[place] + back:g}. If the run went on there with a "
+                "new counter, number its steps on."
+            )
+            step[mine[place:]] = raw[place:] + back
     return said
 
 
