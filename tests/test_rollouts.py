@@ -339,6 +339,35 @@ def test_commands_take_files_for_starts(tmp_path: Path) -> None:
         read_training_log(run, files="ranks")
 
 
+LARGER = {  # prompts of each step, and the step that may have been run again
+    "the last of two": ([(1, "abc"), (2, "abcabc")], 2),
+    "the last of two, killed within it": ([(1, "abc"), (2, "ababc")], 2),
+    "no prompts": ([(1, "..."), (2, "..."), (3, "......")], 3),
+    "no prompts, killed within it": ([(1, "..."), (2, "....."), (3, "...")], 2),
+    "other prompts": ([(1, "abc"), (2, "abcdef")], None),
+    "one prompt": ([(1, "a"), (2, "aa")], None),
+    "batches of unlike size": ([(1, ".."), (2, "..."), (3, "...."), (4, ".....")], None),
+    "alike": ([(1, "..."), (2, "...")], None),
+}
+
+
+@pytest.mark.parametrize("kind", LARGER)
+def test_a_step_that_may_have_been_run_again_is_told(tmp_path: Path, kind: str) -> None:
+    blocks, again = LARGER[kind]
+    rows = [
+        {"step": step, "reward": 1.0, "log_prob": -1.0, "base_log_prob": -2.0}
+        | ({} if prompt == "." else {"prompt_id": prompt})
+        for step, prompts in blocks
+        for prompt in prompts
+    ]
+    (tmp_path / "run.jsonl").write_text("".join(map("{}\n".format, map(json.dumps, rows))), encoding="utf-8")
+    notes = read_training_log(tmp_path).notes
+    told = [note for note in notes if "All of them count here" in note]
+    assert [note.split(" holds")[0] for note in told] == ([] if again is None else [f"Step {again}"])
+    last = blocks[-1][0]
+    assert any("All of them count here" in note for note in read_kl_samples(tmp_path).notes) == (again == last)
+
+
 def test_splits_are_kept_apart_or_shown_side_by_side(tmp_path: Path) -> None:
     path = written(tmp_path, [0, 1])
     written(tmp_path, [1], shift=100.0, split="held out")

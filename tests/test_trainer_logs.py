@@ -619,6 +619,24 @@ def test_a_counter_begins_anew_only_where_the_kl_goes_on() -> None:
     assert not any("goes on" in note for note in notes)
 
 
+@pytest.mark.parametrize("order", ["time", "metric"])
+@pytest.mark.parametrize("times", [False, True])
+def test_lines_without_times_that_replace_others_say_which_order_was_taken(
+    tmp_path: Path, order: str, times: bool
+) -> None:
+    written = [(step, key) for step in (1, 2, 3, 2, 3) for key in ("kl", "reward")]
+    rows = [f"r,{key},0.{i + 1},{step}" + (f",{1000 + i}" if times else "") for i, (step, key) in enumerate(written)]
+    if order == "metric":
+        rows.sort(key=lambda row: row.split(",")[1])
+    head = "run_id,key,value,step" + (",timestamp" if times else "")
+    for kept in (rows, [row for row in rows if row.split(",")[2] in ("0.1", "0.2", "0.3", "0.4")]):
+        (tmp_path / "metrics.csv").write_text("\n".join([head, *kept, ""]), encoding="utf-8")
+        log = read_training_log(tmp_path / "metrics.csv", kl="kl", reward="reward", kl_unit="sequence")
+        said = [note for note in log.notes if "no times that tell their order" in note]
+        assert len(said) == (not times and kept is rows)
+        assert all(("order of metrics" in note) == (order == "metric") for note in said)
+
+
 @pytest.mark.parametrize("kind", ["row", "metric", "of two ranks"])
 def test_steps_in_the_order_of_their_names_are_no_resume(tmp_path: Path, kind: str) -> None:
     """As of files of a folder one after the other."""

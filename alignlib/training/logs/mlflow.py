@@ -16,7 +16,7 @@ from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.sqlite_file import are_tables, reading
-from alignlib.training.logs.values_by_step import Value, rows_of_values
+from alignlib.training.logs.values_by_step import Value, of_no_times, rows_of_values
 
 __all__ = ["find_mlflow", "read_mlflow"]
 
@@ -65,7 +65,7 @@ def read_mlflow(path: Path, query: LogQuery) -> LogRows:
     if path.is_dir():
         notes = list[str]()
         columns = _columns(path, "MLflow's folder of runs", _of_folders(path, notes))
-        return choose(replace(columns, notes=tuple(dict.fromkeys(notes))), query)
+        return choose(replace(columns, notes=tuple(dict.fromkeys([*columns.notes, *notes]))), query)
     if path.suffix.lower() == ".csv":
         return choose(_columns(path, "MLflow's CSV", _of_lines(path)), query)
     return choose(_columns(path, "MLflow's database", _of_database(path)), query)
@@ -77,13 +77,14 @@ def _columns(path: Path, kind: str, lines: Iterable[Line]) -> Columns:
         at = _number(step)
         if at is not None:
             written.setdefault(run, []).append((_number(time), at, key, _number(value)))
-    rows, runs, again = list[dict[str, object]](), list[str](), Counter[str]()
+    rows, runs, again, said = list[dict[str, object]](), list[str](), Counter[str](), list[str]()
     for run in sorted(written):
         own, replaced = rows_of_values(written[run])
         rows += own
         runs += [run] * len(own)
         again += replaced
-    return replace(columns_of_rows(path, kind, rows, runs), again=again)
+        said += of_no_times(written[run])
+    return replace(columns_of_rows(path, kind, rows, runs), again=again, notes=tuple(dict.fromkeys(said)))
 
 
 def _of_lines(path: Path) -> Iterator[Line]:

@@ -20,6 +20,7 @@ from alignlib.tables import FolderError, TableFile, open_table_file, tables_in
 from alignlib.training.logs.advantages import of_groups
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.per_prompt import per_prompt_means
+from alignlib.training.policy_kl.larger_steps import of_larger_steps
 from alignlib.training.policy_kl.response_marks import of_cut
 from alignlib.training.policy_kl.response_names import (
     PROMPTS,
@@ -158,6 +159,8 @@ def _averaged(
         )
         if all(one.process is None for one in parts):
             notes[-1] += " If several processes wrote them, say so in a column 'rank', or give each a file of its own."
+    if query.files != STARTS:
+        notes += of_larger_steps(parts)
     if split is not None:
         keep, more = _of_split(path, split, query)
         notes += more

@@ -18,7 +18,7 @@ from alignlib._core.checks import FloatArray
 from alignlib.training.logs.resumes import resolved
 from alignlib.training.logs.steps import no_order
 
-__all__ = ["Value", "each_by_itself", "logged_again", "rows_of_values"]
+__all__ = ["Value", "each_by_itself", "logged_again", "of_no_times", "rows_of_values"]
 
 Value: TypeAlias = tuple[float | None, float, str, object]
 """Time, where it is known, step, metric and value."""
@@ -52,10 +52,37 @@ def rows_of_values(written: Sequence[Value]) -> tuple[list[Row], Counter[str]]:
     >>> rows[1], again
     ({'step': 20.0, 'kl': 0.4, 'reward': 0.5}, Counter({'kl': 1}))
     """
-    times = {time for time, *_ in written}
-    if len(times) < 2 or None in times:
-        return _without_times(written)
-    return _in_time(_by_time(written))
+    return _in_time(_by_time(written)) if _have_times(written) else _without_times(written)
+
+
+def of_no_times(written: Sequence[Value]) -> list[str]:
+    """Say how values without times are ordered where later ones may replace earlier ones.
+
+    Parameters
+    ----------
+    written : sequence of Value
+        Of one run.
+
+    Examples
+    --------
+    >>> again = [(None, 1.0, "kl", 0.1), (None, 1.0, "kl", 0.2), (None, 1.0, "reward", 0.5)]
+    >>> of_no_times(again)[0]
+    'The lines have no times that tell their order, and they stand in the order of metrics, ...'
+    >>> of_no_times(again[1:])
+    []
+    """
+    if _have_times(written) or len({(step, name) for _, step, name, _ in written}) == len(written):
+        return []
+    names = [name for name, _ in groupby(written, key=lambda one: one[2])]
+    order = "so the order of the lines is taken for that of time"
+    if len(set(names)) == len(names):
+        order = (
+            "and they stand in the order of metrics, of which each is taken in the order of its lines. A step that "
+            "stands again is taken for one run again after a resume, or for one corrected where most metrics never go "
+            "back so far: which it was is not known"
+        )
+    remedy = "export them with times to tell a resume from a correction"
+    return [f"The lines have no times that tell their order, {order}; {remedy}."]
 
 
 def logged_again(again: Mapping[str, int], names: Sequence[str]) -> list[str]:
@@ -124,6 +151,11 @@ def each_by_itself(
         return None
     held = {what: np.array([row.get(what, np.nan) for row in rows], dtype=np.float64) for what in values}
     return np.array([row["step"] for row in rows], dtype=np.float64), np.array([*runs, None], dtype=object)[:-1], held
+
+
+def _have_times(written: Sequence[Value]) -> bool:
+    times = {time for time, *_ in written}
+    return len(times) > 1 and None not in times
 
 
 def _by_time(written: Sequence[Value]) -> list[Value]:

@@ -22,6 +22,7 @@ from alignlib.tables import (
     require_column,
     tables_in,
 )
+from alignlib.training.policy_kl.larger_steps import of_larger_steps
 from alignlib.training.policy_kl.response_columns import numbers_of, prompts_of
 from alignlib.training.policy_kl.response_marks import (
     TRUNCATED,
@@ -142,7 +143,12 @@ def read_scored_samples(
     read, of_files = last_starts([read]) if starts else (read, [])
     read = read if step == "all" else _of_training(read)
     of_files += [] if starts else _of_shared(read)
-    read = _of_step(read, step, ", ".join(map(str, parts)), resumed=not starts)
+    alive = [None if one.step is None else np.isfinite(one.step) for one in read] if starts else latest_of(read)
+    left = [one if rows is None else one.take(np.flatnonzero(rows)) for one, rows in zip(read, alive, strict=True)]
+    read = _of_step(read, alive, step, ", ".join(map(str, parts)))
+    of_files += of_larger_steps(
+        left, np.unique(np.concatenate([[], *(one.step for one in read if one.step is not None)]))
+    )
     samples = _joined([one.samples for one in read], [str(part) for part in parts], [one.prompt for one in read])
     unscored = [note for one in read for note in one.notes if note not in one.samples.notes]
     cut = of_cut([one.cut for one in read])
@@ -179,8 +185,10 @@ def _of_training(read: list[Responses]) -> list[Responses]:
     return kept
 
 
-def _of_step(read: list[Responses], step: float | str | None, path: str, resumed: bool) -> list[Responses]:
-    """Return the responses of one step of training, where the tables hold several and may have been resumed."""
+def _of_step(
+    read: list[Responses], alive: list[BoolArray | None], step: float | str | None, path: str
+) -> list[Responses]:
+    """Return the responses of one step of training that count, where the tables hold several."""
     if step is not None and step != "all":
         step = as_number("step", step)
         require(
@@ -188,7 +196,6 @@ def _of_step(read: list[Responses], step: float | str | None, path: str, resumed
             f"{path} has no column of steps (step); name it, or leave out the step.",
             "step",
         )
-    alive = latest_of(read) if resumed else [None if one.step is None else np.isfinite(one.step) for one in read]
     every = np.unique(np.concatenate([np.zeros(0), *(one.step for one in read if one.step is not None)]))
     held = [one.step[rows] for one, rows in zip(read, alive, strict=True) if one.step is not None and rows is not None]
     steps = np.unique(np.concatenate([np.zeros(0), *held]))  # less what a resume has written anew or not reached again

@@ -1,0 +1,67 @@
+"""Steps that hold more responses than the others, of which nothing tells whether they were run again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.names import counted
+from alignlib.training.policy_kl.responses import Responses
+
+__all__ = ["of_larger_steps"]
+
+_FEW = 3  # such steps at most: where more are larger, batches are of unlike size
+
+
+def of_larger_steps(parts: Sequence[Responses], taken: FloatArray | None = None) -> list[str]:
+    """Name both readings of a step that may have been run again after a resume, where its rows do not tell.
+
+    Of a step that holds more than the others, all with prompts count where but one other step shows how many are usual,
+    and all without prompts count.
+
+    Parameters
+    ----------
+    parts : sequence of Responses
+        The files of a run, less what was surely run again.
+    taken : array, optional
+        The steps that are taken; all of them by default.
+    """
+    said = list[str]()
+    for one in parts:
+        if one.step is None or one.opened is not None or one.process is not None:
+            continue
+        split = [None] * one.step.size if one.split is None else one.split.to_pylist()
+        prompt = None if one.prompt is None else [str(name) for name in one.prompt.to_pylist()]
+        for name in dict.fromkeys(split):
+            rows = [i for i, each in enumerate(split) if each == name]
+            found = _larger(one.step[rows], None if prompt is None else [prompt[i] for i in rows])
+            said += [sentence for step, sentence in found if taken is None or step in taken]
+    return list(dict.fromkeys(said))
+
+
+def _larger(step: FloatArray, prompt: Sequence[str] | None) -> list[tuple[float, str]]:
+    first = np.flatnonzero(np.diff(step, prepend=np.nan) != 0.0)
+    size = np.diff(np.append(first, step.size))
+    if first.size < 2 or np.unique(step[first]).size < first.size:
+        return []
+    values, often = np.unique(size, return_counts=True)
+    usual = int(values[np.argmax(often)])  # the least of these
+    larger = size > usual
+    if not 0 < larger.sum() <= min(_FEW, int((size == usual).sum())):
+        return []
+    said = list[tuple[float, str]]()
+    for start, many in zip(first[larger].tolist(), size[larger].tolist(), strict=True):
+        earlier = many - usual
+        if prompt is not None:
+            own, last = prompt[start : start + many], prompt[start + earlier : start + many]
+            if own[:earlier] != [last[i % usual] for i in range(earlier)] or len(set(own)) < 2:
+                continue
+        others = "the other one holds" if first.size == 2 else "most others hold"
+        sentence = (
+            f"Step {step[start]:g} holds {counted(many, 'response')} where {others} {usual}. All of them count here, "
+            f"as of a larger batch; if the step was run again after a resume, remove its first {earlier}."
+        )
+        said.append((float(step[start]), sentence))
+    return said
