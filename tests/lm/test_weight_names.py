@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alignlib._core.errors import InputError
 from alignlib.models.loading import load_language_model
-from alignlib.models.weight_names import check_adapter
+from alignlib.models.weight_names import check_adapter, check_places
 
 Weights = dict[str, Tensor]
 HEAD, WHOLE = "transformer.", "model.safetensors"
@@ -187,3 +187,13 @@ def test_an_adapter_is_saved_in_floating_point() -> None:
     """It has no config of scales."""
     with pytest.raises(InputError, match=r"model=m holds 'h.0.lora_B.weight' as F8_E4M3, numbers that stand for other"):
         check_adapter({"h.0.lora_A.weight": "F32", "h.0.lora_B.weight": "F8_E4M3"}, "model=m")
+
+
+def test_a_mask_that_the_library_no_longer_keeps_is_no_weight() -> None:
+    """As in folders of GPT-Neo and GPT-J; in floating point it is a bias without a place."""
+    for stored in ("U8", "BOOL"):
+        check_places(
+            {"h.0.attn.attention.bias": stored}, [], ["h.0.attn.attention"], ["h.0.attn.attention.bias"], "", "m"
+        )
+    with pytest.raises(InputError, match=r"holds the weight 'h.0.attn.bias', for which its config has no place"):
+        check_places({"h.0.attn.bias": "F32"}, [], ["h.0.attn"], ["h.0.attn.bias"], "", "m")
