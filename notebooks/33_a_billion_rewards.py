@@ -196,9 +196,14 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # everything is said of these very ones, and groups of their samples tell the errors: gold's share of the limit, say, has a smaller error if both rest on the same groups. So the rows of each prompt are dealt into up to fifty groups when they are read, by the name of the
 # sample where there is one (`sample_id`), else by the row's place in its file. Counts and sums of all groups together are those of the prompt, whatever the partition; which row is in which group moves the ends of an interval, as another seed does.
 #
-# An ensemble (`--ensemble`) is a reward that each row makes of its members. So each member is put into bins with gold, and then, on the one scale that these bins tell (mean 0, standard deviation 1 within prompts), so are the members' mean, median and
-# minimum, computed row by row while parts are read again. What best-of-$N$ by each gains of gold, the paired differences, and the error that members share, which takes their second moments alone, follow from the bins, with what these leave open in the intervals. A kept
-# summary holds no members.
+# An ensemble (`--ensemble`) is a reward that each row makes of its members. Two parts of its answer differ in what they need:
+#
+# - *The members* take one pass over the samples, and add up over parts: each is put into bins with gold, and with the members before it. What best-of-$N$ by each gains of gold follows from its bins, and the error that members share from second moments alone, of members with
+#   gold and with each other.
+# - *What combines them*, their mean, median and minimum, is of members on one scale (mean 0, standard deviation 1 within prompts), which is known when all samples were read once. So parts are read again, and combinations are put into bins row by row.
+#
+# What bins leave open of both is in the intervals. `--summary` with `--gold` and `--ensemble` keeps both: asked of all these members, it answers with the numbers of its folder. Several such summaries (with one `--bin-width`) answer of the members as all their parts together would. Their combinations do not
+# add up, since each part has a scale of its own: the answer says so, and leaves them out, as it does for fewer members than were kept. Summaries by the statement below, and those written without `--ensemble`, hold no members.
 #
 # Other questions that take all samples at once are answered while these fit into memory, and refused in a sentence beyond.
 #

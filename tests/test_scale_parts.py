@@ -889,11 +889,14 @@ def test_an_ensemble_of_parts_is_that_of_the_table(tmp_path: Path) -> None:
         pq.write_table(table.take(pa.array(np.arange(k, N * PER, 2))), tmp_path / "parts" / f"{k}.parquet")
     pq.write_table(table, tmp_path / "one.parquet")
     asked = ("--reward", "a", "--gold", "gold", "--ensemble", "a,b", "--n", "2", "--json")
-    kept = ("--checkpoint", tmp_path / "cp")
-    one, other = (
+    kept = ("--checkpoint", tmp_path / "cp", "--summary", tmp_path / "s.parquet")
+    one, other, back = (
         json.loads(command(*typed, *asked).stdout)["hacking"]["ensemble"]
-        for typed in ((tmp_path / "parts", *kept), (tmp_path / "one.parquet",))
+        for typed in ((tmp_path / "parts", *kept), (tmp_path / "one.parquet",), (tmp_path / "s.parquet",))
     )
+    assert back == one
+    none = command(tmp_path / "s.parquet", *asked[:5], "c*").stderr
+    assert "is a summary with the members 'a', 'b', and none is 'c*'; write it with --gold and --ensemble" in none
     gains = [[row["gold_gain"] for row in (*found["members"], *found["combined"])] for found in (one, other)]
     assert gains[0] == pytest.approx(gains[1], abs=1e-10)
 
@@ -1260,8 +1263,10 @@ def test_an_ensemble_in_bins_is_that_of_its_samples(scores: str, tmp_path: Path)
     table = pa.table({"prompt_id": names, "gold": gold} | members)
     for k in range(2):
         pq.write_table(table.take(pa.array(np.arange(k, names.size, 2))), made / f"{k}.parquet")
+    few = pa.table({"prompt_id": [9, 9], "gold": [0.0, 1.0]} | {name: [0.0, 1.0] for name in members})
+    pq.write_table(few, made / "few.parquet")
     question = Question("prompt_id", ("s0", "gold"), members=("s0", "s1", "s2"))
-    with open_parts(str(made), question, tmp_path / "cp") as binned:
+    with open_parts(str(made), question, tmp_path / "cp", drop_below=3) as binned:
         held = RewardTable.from_arrays(
             {
                 name: table[name].to_numpy().reshape(3, size)[binned.prompts[:].astype(int)]
@@ -1282,6 +1287,10 @@ def test_an_ensemble_in_bins_is_that_of_its_samples(scores: str, tmp_path: Path)
         split, of_bins = (split_error(its, *asked) for its in (even, binned))
         for name in ("shared", "own", "slope", "shared_low", "shared_high", "own_high"):
             assert getattr(of_bins, name) == pytest.approx(getattr(split, name), abs=1e-3)
+        write_summary(binned.kept(), tmp_path / "kept.parquet", counts=binned.kept_counts)
+        back = table_of(read_kept(tmp_path / "kept.parquet")[0])
+        assert compare_members(back, *asked, rule=rule, kinds=kinds) == other  # to the last bit
+        assert split_error(back, *asked) == of_bins
         with pytest.raises(InputError, match="include gold"):
             check_members(binned, ["s0", "gold"], "gold")
         with pytest.raises(InputError, match="is named twice"):
@@ -1289,7 +1298,8 @@ def test_an_ensemble_in_bins_is_that_of_its_samples(scores: str, tmp_path: Path)
     assert not (tmp_path / "cp").exists()
     again = pa.table({"prompt_id": names, "gold": gold, "s0": members["s0"], "twice": 2.0 * members["s0"] + 1.0})
     pq.write_table(again, made / "0.parquet")
-    (made / "1.parquet").unlink()
+    for name in ("1.parquet", "few.parquet"):
+        (made / name).unlink()
     question = Question("prompt_id", ("s0", "gold"), members=("s0", "twice"))
     with open_parts(str(made), question, tmp_path / "cp") as binned, pytest.raises(InputError, match="duplicates 's0'"):
         check_members(binned, ["s0", "twice"], "gold")

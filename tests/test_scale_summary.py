@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ from alignlib.scale import (
 from alignlib.scale.bounds import Atoms, counted_samples
 from alignlib.scale.counting import bins_of_one
 from alignlib.scale.expand import expanded
+from alignlib.scale.kept_members import KINDS, KeptMembers, columns_apart, combination
 from alignlib.scale.summary_file import from_arrow, to_arrow
 from alignlib.tables import CountedBins, CountedSamples, RewardTable
 
@@ -141,7 +143,8 @@ def test_there_and_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_another_version_and_damage_are_said(tmp_path: Path) -> None:
     table = to_arrow(summarised(np.zeros(4, dtype=int), {"r": np.arange(4.0)}))
-    meta = {k: v.replace(b'"version": 4', b'"version": 9') for k, v in table.schema.metadata.items()}
+    assert from_arrow(_said_beside(table, version=4))[0].whole.n_samples == 4
+    meta = {k: v.replace(b'"version": 5', b'"version": 9') for k, v in table.schema.metadata.items()}
     with pytest.raises(InputError, match="version 9"):
         from_arrow(table.replace_schema_metadata(meta))
     with pytest.raises(InputError, match="counts disagree"):
@@ -373,6 +376,110 @@ def test_whatever_is_summarised_is_believed(seed: int, n: int, exponent: int, mi
     assert (
         from_arrow(to_arrow(Kept.merged([earlier, Kept(whole)])))[0].whole.n_samples == 2 * n
     )  # written as it is known
+
+
+MEMBERS = ("a", "b", "c")
+SCALES = ((0.5, 2.0), (-1.0, 1.0), (0.0, 0.25))
+
+
+def with_members(names: np.ndarray, columns: dict[str, np.ndarray], first: str = "a", scales: Any = SCALES) -> Kept:
+    """Summarise rows with gold ``g`` by the first reward, by gold, by each member, and by what combines them."""
+
+    def by(*some: str) -> Summary:
+        return summarised(names, {name: columns[name] for name in some})
+
+    others = tuple(by(*some) for some in columns_apart(MEMBERS, first, "g"))
+    rows = np.array([(columns[name] - mean) / d for name, (mean, d) in zip(MEMBERS, scales, strict=True)])
+    combined = tuple(
+        summarised(names, {combination(kind): KINDS[kind](rows, axis=0), "g": columns["g"]}) for kind in KINDS
+    )
+    return Kept(by(first, "g"), by("g", first), members=KeptMembers(MEMBERS, others, combined, scales))
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 4), st.sampled_from(["a", "b", "r"]))
+def test_members_of_any_partition_in_any_order_are_the_same_to_the_byte(
+    seed: int, n: int, parts: int, first: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    names, part = rng.integers(0, 4, n), rng.integers(0, parts, n)
+    columns = {name: np.round(rng.standard_normal(n), int(rng.integers(0, 18))) for name in (*MEMBERS, "g", "r")}
+    whole = with_members(names, columns, first)
+    assert from_arrow(to_arrow(whole))[0] == whole
+    assert whole.members is not None
+    some = [(names[part == k], {c: v[part == k] for c, v in columns.items()}) for k in rng.permutation(np.unique(part))]
+    kept = [with_members(*one, first) for one in some]
+    cut = int(rng.integers(0, len(kept)))
+    for merged in (Kept.merged(kept), Kept.merged([Kept.merged(its) for its in (kept[cut:], kept[:cut]) if its])):
+        assert merged == whole
+        assert to_arrow(merged).equals(to_arrow(whole), check_metadata=True)
+    apart = replace(whole, members=KeptMembers(MEMBERS, whole.members.others))  # no scale of all
+    other = with_members(*some[0], first, SCALES[::-1])
+    assert Kept.merged([other, *kept[1:]]) == (apart if len(kept) > 1 else other)
+    order = [first, "g", *(name for name in MEMBERS if name != first)]
+    joint = [
+        Kept(summarised(of, {name: its[name] for name in order}), members=KeptMembers(MEMBERS)) for of, its in some
+    ]
+    if not any(one.summary.binned.any() for one in joint):  # samples of all columns, which several may put into bins
+        merged = Kept.merged(joint)
+        assert (merged if merged.summary.binned.any() else merged.apart) == apart
+        assert Kept.merged([*joint[:1], *kept[1:]]) == (apart if len(kept) > 1 else joint[0])
+        assert from_arrow(to_arrow(joint[0]))[0] == joint[0]
+
+
+def _member(table: pa.Table, column: str, **change: Any) -> pa.Table:
+    rows = table[column].to_pylist()
+    bins = next(row for row in rows if row)
+    last = bins[-1] if "index" in change else max(bins, key=lambda one: one["count"])
+    last.update({name: value(last[name]) if callable(value) else value for name, value in change.items()})
+    return _changed(table, column, pa.array(rows, table[column].type))
+
+
+def _told(table: pa.Table, **change: Any) -> pa.Table:
+    said = json.loads(table.schema.metadata[b"alignlib_summary"])["ensemble"]
+    return _said_beside(table, ensemble=said | change)
+
+
+def _up(by: Any) -> Callable[[Any], Any]:
+    return lambda value: value + by
+
+
+WHOLE = {"index": _up(9), "least": _up(9 * WIDTH), "most": _up(9 * WIDTH)}
+MEMBER_DAMAGES: list[tuple[Callable[[pa.Table], pa.Table], str]] = [
+    (partial(_member, column="member0.bins", count=99), NONE_SUCH),
+    (partial(_member, column="member1.bins", **{"low.g": _up(1)}), "'g' beside 'c' is of other samples"),
+    (partial(_member, column="member1.bins", **{"low.b": _up(1)}), "'b' beside 'c' is of other samples"),
+    (partial(_member, column="member1.bins", **{"cross_high.b": 1 << 30}), NONE_SUCH),
+    (partial(_member, column="member0.bins", **WHOLE), "'b' beside 'c' is of other samples"),
+    (partial(_member, column="member2.bins", **WHOLE), "'mean on one scale' is no mean of its members"),
+    (partial(_member, column="member3.bins", **WHOLE), "'median on one scale' is no median of its members"),
+    (lambda t: _changed(t, "member4.bins", t["member2.bins"]), "'min on one scale' is no min of its members"),
+    (lambda t: _changed(t, "member0.bins", pa.nulls(len(t), t["bins"].type)), "has a missing value"),
+    (lambda t: t.drop_columns(["member0.bins"]), "it has 0 columns 'bins'"),
+    (lambda t: t.drop_columns(["member1.reward.b"]), "of a member it has the rewards ('c', 'g', 'a')"),
+    (lambda t: _told(t, names=["a", "b"]), "what it tells of members is"),
+    (lambda t: _told(t, names=["a", "b"], scales=[]), "it has widths of 5 summaries of members, for 1"),
+    (lambda t: _told(t, names=["a", "b", "g"]), "it has the members ('a', 'b', 'g') beside the rewards ('a', 'g')"),
+    (lambda t: _told(t, names=["a", "b", ["c"]]), "what it tells of members is"),
+    (lambda t: _told(t, scales=[["0x1p0", "0x0p0"]] * 3), "what it tells of members is"),
+    (lambda t: _told(t, scales=[["0x1p0", "inf"]] * 3), "what it tells of members is"),
+    (lambda t: _told(t, scales=[["0x1p0", "0x1p3"]] * 3), "is no mean of its members"),
+    (lambda t: _told(t, scales=[]), "it has widths of 5 summaries of members, for 2"),
+    (lambda t: _told(t, widths=[]), "it holds no columns of the members ('a', 'b', 'c')"),
+    (lambda t: _told(t, widths=[["0x1p-6"] * 2] * 5), "its widths are ['0x1p-6', '0x1p-6'], for 3 columns"),
+    (lambda t: _told(t, exact_up_to=-1), "what it tells of members is"),
+    (lambda t: _said_beside(t, ensemble=7), "what it tells of members is 7"),
+    (lambda t: _said_beside(t, version=4), "it says to be of version 4, which has no members"),
+]
+
+
+@pytest.mark.parametrize(("damage", "said"), MEMBER_DAMAGES, ids=range(len(MEMBER_DAMAGES)))
+def test_members_must_be_of_the_samples_of_a_summary(damage: Callable[[pa.Table], pa.Table], said: str) -> None:
+    rng = np.random.default_rng(2)
+    columns = {name: rng.standard_normal(23) for name in (*MEMBERS, "g")}
+    table = to_arrow(with_members(np.repeat([1, 2], [20, 3]), columns | {"c": np.round(columns["c"])}))
+    with pytest.raises(InputError, match=re.escape(said)):
+        from_arrow(damage(table))
 
 
 HALF = 1 << 23  # steps: the middle of a bin

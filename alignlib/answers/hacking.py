@@ -23,6 +23,10 @@ from alignlib.tables import RewardTable
 __all__ = ["HackingAnswer", "Unclaimed", "hacking_answer", "members_of"]
 
 _KINDS = ("mean", "median", "min")
+_NOT_COMBINED = (
+    "What combines these members is not kept: it needs one scale for all samples, which is known once all are read. "
+    "Summarise all parts in one command, with just these members, for it."
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class HackingAnswer:
     split : ErrorSplit, optional
         Shared and own error of the members.
     why_no_ensemble : str
-        Why an ensemble that was named cannot be compared.
+        Why an ensemble that was named cannot be compared, or its members alone.
     """
 
     proxy: str
@@ -170,6 +174,8 @@ def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> Hacki
         )
         rule = BestOfN(max(stop, 2.0))
         kinds = _KINDS if len(members) > 2 else [kind for kind in _KINDS if kind != "median"]  # of two, their mean
+        if table.ensemble is not None and not (table.ensemble.combined and {*members} == {*table.ensemble.members}):
+            kinds, alone = [], _NOT_COMBINED
         compared = compare_members(
             even, members, gold.reward, rule=rule, kinds=kinds, rng=copy.deepcopy(proxy.start), **options
         )

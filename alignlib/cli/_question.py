@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from alignlib.answers.findings import Findings
     from alignlib.hacking import GoldSubset
     from alignlib.scale import Question as InParts
+    from alignlib.scale import SummaryTable
     from alignlib.tables import RewardTable, TableFile
 
 __all__ = ["Question"]
@@ -326,8 +327,8 @@ class Question:
             one = asked[0]
             return InParts(
                 None if one.pool else one.prompt,
-                tuple(one.columns) if file is None or not one.members else (one.reward, str(one.gold)),
-                members=() if file is None else tuple(one.members),
+                tuple(one.columns) if not one.members else (one.reward, str(one.gold)),
+                members=tuple(one.members),
                 sample=one.sample,
                 wide=one.wide,
                 drop_missing=one.drop_missing,
@@ -336,9 +337,26 @@ class Question:
         from alignlib.scale import Question as InParts
 
         with self.scale.opened(self.table, question, self.min_samples or 0, force) as table:
-            one = asked[0]
+            one = asked[0] = asked[0]._of_kept(table)
             table.check_enough(2, location(self.table), column="" if one.pool else one.prompt, wide=one.wide)
             yield one, table.held() if one.members and table.ensemble is None else table
+
+    def _of_kept(self, table: SummaryTable) -> Question:
+        """Return the same with the members by their own names, which a summary tells and a pattern may mean."""
+        if self.ensemble is None or self.named is not None:
+            return self
+        from fnmatch import fnmatchcase
+
+        where, named = location(self.table), dict[str, None]()
+        for entry in self.members:
+            found = [name for name in table.members if name == entry or fnmatchcase(name, entry)]
+            if not found:
+                kept = f"the members {', '.join(map(repr, table.members))}" if table.members else "no members"
+                raise BadInput(
+                    f"{where} is a summary with {kept}, and none is {entry!r}; write it with --gold and --ensemble."
+                )
+            named |= dict.fromkeys(found)
+        return replace(self, named=tuple(named))
 
     def _found(self, table: RewardTable, known: GoldSubset | list[float] | None, curves: bool) -> Findings:
         """Answer what is asked of a table; ``known`` is of a gold that it does not hold."""

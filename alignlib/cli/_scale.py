@@ -251,9 +251,11 @@ class Scale:
             found.append(kept)
             notes += [note for note in about.get("notes", ()) if note not in notes]
             dropped += int(about.get("dropped", 0))
+        found = Kept.alike(found)
         for path, its in zip(paths[1:], found[1:], strict=True):
-            for what, option_ in (("widths", "--bin-width"), ("exact_up_to", "--exact-up-to"), ("columns", "--reward")):
-                if getattr(its.whole, what) != getattr(found[0].whole, what):
+            made, before = (one.made_with(members=bool(asked.members)) for one in (its, found[0]))
+            for option_, value in made.items():
+                if value != before[option_]:
                     raise BadInput(
                         f"{paths[0]} and {path} were made with different {option_}; make them anew with the same."
                     )

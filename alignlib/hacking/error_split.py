@@ -111,12 +111,13 @@ def split_error(
     check_members(table, members, gold)
     n_members = len(members)
     parted = _of_samples if table.ensemble is None else partial(_of_bins, ensemble=table.ensemble)
-    own, of_mean, slope, off = parted(table, members, gold)
+    own, of_mean, slope, off, off_own = parted(table, members, gold)
     cells = Cells.of(table.n_samples, generator)
     weights = cells.resample(n_boot, generator)
     parts = cells.mean(np.stack([of_mean - own / n_members, own], axis=1))
     low, high = studentised_interval(weights @ parts, cells.standard_error(weights, parts), level, len(cells.size))
-    low[0], high[0] = low[0] - off, high[0] + off
+    open_ = np.array([off, off_own])
+    low, high = low - open_, high + open_
     shared_variance, own_variance = (weights[0] @ parts).tolist()
     return ErrorSplit(
         shared=shared_variance,
@@ -130,7 +131,8 @@ def split_error(
     )
 
 
-Split = tuple[FloatArray, FloatArray, float, float]  # own part and variance of the mean, of each prompt; slope; open
+# Own part and variance of the mean, of each prompt; slope; what bins leave open of the shared part, and of the own one.
+Split = tuple[FloatArray, FloatArray, float, float, float]
 
 
 def _of_samples(table: RewardTable, members: Sequence[str], gold: str) -> Split:
@@ -146,20 +148,26 @@ def _of_samples(table: RewardTable, members: Sequence[str], gold: str) -> Split:
     mean = error.mean(axis=0)
     free = sizes - 1.0  # one degree of freedom goes into each prompt's mean
     own = np.add.reduceat(((error - mean) ** 2).sum(axis=0) / (len(members) - 1), starts) / free
-    return own, np.add.reduceat(mean**2, starts) / free, slope, 0.0
+    return own, np.add.reduceat(mean**2, starts) / free, slope, 0.0, 0.0
 
 
 def _of_bins(table: RewardTable, members: Sequence[str], gold: str, ensemble: MemberTables) -> Split:
     """Return the same from second moments: what members deviate from their mean by, gold's slope does not change."""
-    mean, k, free = ensemble.combined["mean"], len(members), table.n_samples - 1.0
-    name = next(iter(mean.columns))
-    each = sum(ensemble.members[one].prompt_squares(one) / ensemble.scales[one][1] ** 2 for one in members)
-    of_mean, of_gold = mean.prompt_squares(name), table.prompt_squares(gold)
-    product, off = mean.prompt_products(name, gold)
+    k, free = len(members), table.n_samples - 1.0
+    scales = [ensemble.scales[name][1] for name in members]
+    squares = [ensemble.members[one].prompt_squares(one) / each**2 for one, each in zip(members, scales, strict=True)]
+    pairs = [(i, j) for i in range(k) for j in range(i)]
+    crossed = [ensemble.products(members[i], members[j]) / (scales[i] * scales[j]) for i, j in pairs]
+    with_gold = [ensemble.products(one, gold) / each for one, each in zip(members, scales, strict=True)]
+    each, (both, both_off) = np.sum(squares, axis=0), np.sum(crossed, axis=0)
+    product, off = np.mean(with_gold, axis=0)
+    of_mean, of_mean_off = (each + 2.0 * both) / k**2, 2.0 * both_off / k**2
+    of_gold = table.prompt_squares(gold)
     total = float(of_gold.sum())
     slope, left = (float(product.sum()) / total, float(off.sum()) / total) if total > 0.0 else (0.0, 0.0)
     own = np.maximum(each - k * of_mean, 0.0) / (k - 1) / free
+    off_own = float((k * of_mean_off / (k - 1) / free).mean())
     error = np.maximum(of_mean - 2.0 * slope * product + slope**2 * of_gold, 0.0) / free
     # To first order: of the products here and in the slope.
-    open_ = 2.0 * (abs(slope) * off + left * np.abs(product - slope * of_gold)) / free
-    return own, error, slope, float(open_.mean())
+    open_ = of_mean_off + 2.0 * (abs(slope) * off + left * np.abs(product - slope * of_gold))
+    return own, error, slope, float((open_ / free).mean()) + off_own / k, off_own

@@ -12,7 +12,9 @@
 * *Beyond 16,384 samples of a prompt there are bins* in place of samples: count, sum, sum of squares, least and largest
   reward of each, and of gold its sum, that of its squares, its ends and its product with the reward. Sums are of whole
   numbers, in steps of 2⁻²⁴ of a bin, so that merging is exact. Gold and the members of an ensemble have bins of their
-  own, and of fewer than twenty prompts groups of rows have, which tell the errors of these very prompts.
+  own, those of members with the products of each two, and of fewer than twenty prompts groups of rows have, which tell
+  the errors of these very prompts. What combines members needs one scale for all, and so a read more: it is kept, and
+  merged only where parts took one scale.
   The law of the samples then lies between two known ones (`log_partition_bounds`, `gain_bounds`, `kl_bounds`), and
   intervals, those of best-of-N too, are wider by what lies between them, 10⁻⁷ of a nat with the usual 1,024 bins.
 

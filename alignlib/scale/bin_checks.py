@@ -18,10 +18,12 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib.scale.bins import STEPS, Bins, steps_of
 from alignlib.scale.further import Further
+from alignlib.scale.heads import measured
+from alignlib.scale.summary import Summary
 from alignlib.scale.summary_checks import damaged
 from alignlib.tables import LARGEST_REWARD
 
-__all__ = ["check_bins", "check_ends", "check_turned"]
+__all__ = ["check_bins", "check_ends", "check_turned", "seen"]
 
 _MASK = (1 << STEPS) - 1
 _MOST_COUNT, _MOST_INDEX = 1 << 32, 1 << 30
@@ -120,6 +122,40 @@ def check_turned(bins: Bins, turned: Bins, path: str) -> None:
             same.append(np.maximum.reduceat(mine.most, starts) == np.maximum.reduceat(other.most, places))
     if not np.all(same):
         raise damaged(path, "its bins by gold are of other samples than the others")
+
+
+def seen(summary: Summary, column: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return what is the same of a column wherever it stands beside others.
+
+    Parameters
+    ----------
+    summary : Summary
+        Samples of prompts.
+    column : int
+        Its place.
+
+    Returns
+    -------
+    steps : array of int (prompts,)
+        The sum of its rewards in steps of its bins, rounded down, modulo 2⁶⁴.
+    least, most : array (prompts,)
+        Its ends.
+    """
+    steps = np.zeros(len(summary.sizes), dtype=np.int64)
+    _, least, most = measured(summary)[column]
+    exact, bins = ~summary.binned, summary.bins
+    sizes = summary.sizes[exact]
+    if len(sizes):
+        places = steps_of(summary.values[column], summary.widths[column])
+        steps[exact] = np.add.reduceat(places, np.cumsum(sizes) - sizes)
+    if len(bins.row):
+        if column:
+            its = bins.others[column - 1]
+            of_bins = (its.high << STEPS) + its.low
+        else:
+            of_bins = ((bins.index * bins.count) << STEPS) + bins.total
+        np.add.at(steps, bins.row, of_bins)
+    return steps, least, most
 
 
 class _Excess(NamedTuple):

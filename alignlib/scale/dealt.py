@@ -23,7 +23,7 @@ from alignlib.scale.keys import keys_of, plain_names
 from alignlib.scale.summary import Summary
 from alignlib.tables import CountedGroups, CountedSamples
 
-__all__ = ["Dealt", "are_groups", "groups_for", "names_of_groups", "whole_of"]
+__all__ = ["Dealt", "are_groups", "first_rows", "groups_for", "names_of_groups", "rows_of", "whole_of"]
 
 
 def groups_for(sizes: IntArray) -> int:
@@ -114,6 +114,49 @@ def whole_of(summary: Summary) -> Summary:
         binned=np.ones(len(order), dtype=bool),
         bins=Bins.merged(of_groups, len(summary.columns) - 1),
     )
+
+
+def rows_of(summary: Summary, prompts: Sequence[object]) -> IntArray:
+    """Return where the groups of some prompts stand.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of groups.
+    prompts : sequence
+        Names of the prompts.
+
+    Examples
+    --------
+    >>> groups = Summary.of(pa.array(["0 a", "0 b"]), np.array([1, 1]), {"r": np.zeros(2)}, exact_up_to=0)
+    >>> summary_names = groups.names.to_pylist()
+    >>> [summary_names[row] for row in rows_of(groups, ["b"])]
+    ['0 b']
+    """
+    meant = {str(one) for one in prompts}
+    return np.flatnonzero([name in meant for name in _apart(summary)[1]])
+
+
+def first_rows(summary: Summary, whole: Summary) -> IntArray:
+    """Return where the first group of each prompt stands.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of groups.
+    whole : Summary
+        Of their prompts.
+
+    Examples
+    --------
+    >>> rows = np.array([0.1, 0.9, 0.2])
+    >>> groups = Summary.of(pa.array(["0 a", "1 a"]), np.array([2, 1]), {"r": rows}, exact_up_to=0)
+    >>> first_rows(groups, whole_of(groups)).tolist()
+    [0]
+    """
+    _, names = _apart(summary)
+    first = {name: row for row, name in reversed([*enumerate(names)])}
+    return np.array([first[str(name)] for name in whole.names.to_pylist()], dtype=np.int64)
 
 
 class Dealt:

@@ -1,4 +1,4 @@
-"""What a summary file keeps: samples in bins by the first reward, and by gold where that was asked."""
+"""What a summary file keeps: samples in bins by the first reward, by gold and by members where these were asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from functools import cached_property
 
 from alignlib._core.checks import require
 from alignlib._core.same import SameFields
+from alignlib.scale.bins import Bins
 from alignlib.scale.dealt import whole_of
+from alignlib.scale.kept_members import KeptMembers, columns_apart
 from alignlib.scale.summary import Summary
 
 __all__ = ["Kept"]
@@ -16,7 +18,7 @@ __all__ = ["Kept"]
 
 @dataclass(frozen=True, eq=False)
 class Kept(SameFields):
-    """A summary, the same samples in bins by gold, and into how many groups few prompts were dealt.
+    """A summary, the same samples in bins by gold and by members, and into how many groups few prompts were dealt.
 
     Attributes
     ----------
@@ -28,6 +30,8 @@ class Kept(SameFields):
         Groups of each prompt; 0 where prompts are whole.
     unnamed : bool
         That the file does not tell what its columns are called, as what SQL makes.
+    members : KeptMembers, optional
+        Members of an ensemble, of whole prompts.
 
     Examples
     --------
@@ -42,6 +46,7 @@ class Kept(SameFields):
     turned: Summary | None = None
     groups: int = 0
     unnamed: bool = False
+    members: KeptMembers | None = None
 
     @cached_property
     def whole(self) -> Summary:
@@ -58,6 +63,55 @@ class Kept(SameFields):
         """The same of whole prompts."""
         return replace(self, summary=self.whole, turned=self.whole_turned, groups=0)
 
+    @property
+    def names_of_members(self) -> tuple[str, ...]:
+        """Rewards beside gold of which an ensemble may be."""
+        if self.members is not None:
+            return self.members.names
+        columns = self.summary.columns
+        return (columns[0], *columns[2:]) if len(columns) > 2 else ()
+
+    @property
+    def apart(self) -> Kept:
+        """The same with gold and each member in a summary of its own, where one holds all samples of all of them."""
+        whole, names, members = self.summary, self.names_of_members, self.members
+        if self.turned is not None or len(whole.columns) < 2 or whole.binned.any():
+            return self
+        first, gold = whole.columns[:2]
+        if names and (members is None or not members.every):
+            apart = columns_apart(names, first, gold)
+            members = KeptMembers(names, tuple(whole.by(one, Bins.none(len(one) - 1)) for one in apart))
+        summary, turned = (whole.by(pair, Bins.none(1)) for pair in ((first, gold), (gold, first)))
+        return replace(self, summary=summary, turned=turned, members=members)
+
+    def made_with(self, *, members: bool) -> dict[str, object]:
+        """Return what summaries must agree in to be merged, by the option that says it.
+
+        Parameters
+        ----------
+        members : bool
+            Whether members are asked for too; else those that do not agree are left out.
+        """
+        whole, its = self.whole, self.members if members else None
+        found: dict[str, object] = {"--ensemble": self.names_of_members} if members else {}
+        return found | {
+            "--bin-width": (whole.widths, None if its is None else its.widths),
+            "--exact-up-to": whole.exact_up_to,
+            "--reward": whole.columns,
+        }
+
+    @classmethod
+    def alike(cls, parts: Sequence[Kept]) -> list[Kept]:
+        """Return several of which either none or all have members, and gold, in summaries of their own.
+
+        Parameters
+        ----------
+        parts : sequence of Kept
+            Of any columns.
+        """
+        own = any(part.turned is not None or (part.members is not None and part.members.every) for part in parts)
+        return [part.apart for part in parts] if own else [*parts]
+
     @classmethod
     def merged(cls, parts: Sequence[Kept]) -> Kept:
         """Return all samples of several; what some lack the result lacks.
@@ -73,12 +127,21 @@ class Kept(SameFields):
             Where they are not.
         """
         require(len(parts) > 0, "parts must hold at least one summary; got none.", "parts")
+        parts = cls.alike(parts)
         if len({part.groups for part in parts}) > 1:
             parts = [part.plain for part in parts]
+        summary = Summary.merged([part.summary for part in parts])
+        if summary.binned.any():  # bins by the first reward do not tell those by another
+            apart = [part.apart for part in parts]
+            if all(part.turned is not None for part in apart) and any(part.turned is None for part in parts):
+                return cls.merged(apart)
         turned = [part.turned for part in parts if part.turned is not None]
+        same = len(turned) == len(parts) and len({one.widths for one in turned}) == 1
+        members = [part.members for part in parts if part.members is not None]
         return cls(
-            Summary.merged([part.summary for part in parts]),
-            Summary.merged(turned) if len(turned) == len(parts) else None,
+            summary,
+            Summary.merged(turned) if same else None,
             parts[0].groups,
             any(part.unnamed for part in parts),
+            KeptMembers.merged(members) if len(members) == len(parts) else None,
         )

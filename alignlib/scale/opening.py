@@ -16,13 +16,13 @@ from alignlib._core.checks import require
 from alignlib._core.locks import beside_others
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
-from alignlib.scale.dealt import Dealt, groups_for
+from alignlib.scale.dealt import Dealt, groups_for, rows_of
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.first_look import first_look
 from alignlib.scale.heads import Head, together
 from alignlib.scale.joining import Joined, Joining, Tell, part_sizes, spans
 from alignlib.scale.kept import Kept
-from alignlib.scale.members import member_tables
+from alignlib.scale.members import member_tables, tables_of
 from alignlib.scale.notes_on_parts import written_twice
 from alignlib.scale.parts import from_anywhere, list_parts
 from alignlib.scale.passes import Held
@@ -119,13 +119,12 @@ def open_parts(
         plain = reading.of(replace(question, widths=widths), finer=bin_width is None)
         if members and plain.gathers:  # one table holds them all
             every = replace(question, rewards=tuple(dict.fromkeys([*question.rewards, *members])), members=())
-            widths = first_look(parts, every, skip_corrupt)[0]
+            widths = first_look(parts, every, skip_corrupt)[0] if bin_width is None else widths[:1] * len(every.rewards)
             plain = reading.of(replace(every, widths=widths), finer=bin_width is None)
-            members = ()
         stores, notes, aside = plain.stores, plain.notes, dict[str, SummaryTable | Dealt]()
         ensemble: MemberTables | None = None
-        if members:
-            ensemble, more = member_tables(reading, replace(question, members=members), plain)
+        if members and not plain.gathers:
+            ensemble, more = member_tables(reading, replace(question, members=members), plain, bin_width)
             stores = [*stores, *more]
         if len(question.rewards) == len(widths) == 2 and plain.in_bins:
             more = _by_gold(plain, reading, aside, finer=bin_width is None)
@@ -146,6 +145,7 @@ def open_parts(
             engine=engine,
             aside=aside,
             ensemble=ensemble,
+            members=tuple(name for name in members if name != question.rewards[1]),
         )
         del (
             heads,
@@ -180,7 +180,8 @@ def _by_gold(plain: Joined, reading: Joining, aside: dict[str, SummaryTable | De
         pieces = found.pieces(reading.engine)
         columns = pieces[0]().columns
         if groups:
-            aside[columns[0]] = Dealt(Summary.merged([piece() for piece in pieces]), names, groups)
+            dealt = Summary.merged([piece() for piece in pieces])
+            aside[columns[0]] = Dealt(only(dealt, rows_of(dealt, names)), names, groups)  # none of prompts left out
         else:
             aside[columns[0]] = SummaryTable(pieces, list(found.heads.values()), columns, engine=reading.engine)
     return stores
@@ -230,7 +231,19 @@ def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 
         aside = {one.columns[0]: Dealt(one, names, groups) for one in (kept.summary, kept.turned)}
     elif kept.whole_turned is not None:
         aside = {whole.columns[1]: table_of(kept.whole_turned)}
-    return SummaryTable([held], [head], whole.columns, notes=notes, dropped=dropped, aside=aside)
+    ensemble = None
+    if kept.members is not None and kept.members.every:
+        ensemble = tables_of(whole, kept.members)
+    return SummaryTable(
+        [held],
+        [head],
+        whole.columns,
+        notes=notes,
+        dropped=dropped,
+        aside=aside,
+        ensemble=ensemble,
+        members=kept.names_of_members,
+    )
 
 
 def with_at_least(kept: Kept, n: int) -> tuple[Kept, str]:
@@ -269,4 +282,6 @@ def with_at_least(kept: Kept, n: int) -> tuple[Kept, str]:
     require(few < len(sizes), f"drop_below must leave a prompt: none has {n} samples.", "drop_below")
     said = f"{few} of {counted(len(sizes), 'prompt')} left out, with fewer than {n} samples."
     plain, rows = kept.plain, np.flatnonzero(sizes >= n)
-    return replace(plain, summary=only(plain.summary, rows), turned=plain.turned and only(plain.turned, rows)), said
+    turned = plain.turned and only(plain.turned, rows)
+    members = plain.members and plain.members.each(partial(only, rows=rows))
+    return replace(plain, summary=only(plain.summary, rows), turned=turned, members=members), said

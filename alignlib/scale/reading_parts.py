@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.hashed import hashed
 from alignlib.scale.dealt import names_of_groups
+from alignlib.scale.kept_members import KINDS
 from alignlib.scale.keys import keys_of
 from alignlib.scale.parts import Part, opened
 from alignlib.scale.responses import Responses
@@ -21,9 +22,8 @@ from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import holds_summary
 from alignlib.tables import LARGEST_REWARD, TableFile, open_pieces, read_samples
 
-__all__ = ["KINDS", "CorruptPartError", "Question", "Reading", "first_file", "first_ranges", "summaries"]
+__all__ = ["CorruptPartError", "Question", "Reading", "first_file", "first_ranges", "summaries"]
 
-KINDS: dict[str, Callable[..., FloatArray]] = {"mean": np.mean, "median": np.median, "min": np.min}  # of an ensemble
 _BLOCK = 1 << 15  # names that are looked at together
 _SALT = 3  # of what deals samples into groups
 _DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float

@@ -232,9 +232,22 @@ class Summary(SameFields):
         bins : Bins
             Those of the prompts that are in bins.
         """
-        values = _descending(self.sizes[~self.binned], self.values[::-1])
-        columns, widths = self.columns[::-1], (width, self.widths[0])
-        return replace(self, columns=columns, widths=widths, values=values, bins=bins)
+        return replace(self.by(self.columns[::-1], bins), widths=(width, self.widths[0]))
+
+    def by(self, columns: Sequence[str], bins: Bins) -> Summary:
+        """Return the same samples by the first of some of the columns.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Those that stay, in their new order.
+        bins : Bins
+            Those of the prompts that are in bins.
+        """
+        places = [self.columns.index(name) for name in columns]
+        values = _descending(self.sizes[~self.binned], tuple(self.values[j] for j in places))
+        widths = tuple(self.widths[j] for j in places)
+        return replace(self, columns=tuple(columns), widths=widths, values=values, bins=bins)
 
     def split(self, bits: int) -> list[Summary]:
         """Return the summaries of buckets of keys, in order; most of few prompts hold none.

@@ -18,7 +18,16 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib.tables import LARGEST_REWARD
 
-__all__ = ["check_by_gold", "check_column", "check_falling", "check_meta", "check_values", "damaged", "read_meta"]
+__all__ = [
+    "as_widths",
+    "check_by_gold",
+    "check_column",
+    "check_falling",
+    "check_meta",
+    "check_values",
+    "damaged",
+    "read_meta",
+]
 
 _MOST_GROUPS = 1024  # of a prompt
 
@@ -92,10 +101,26 @@ def check_meta(meta: Mapping[str, Any], columns: Sequence[str], path: str) -> tu
         raise damaged(path, f"its notes are {quoted(notes)}")
     if isinstance(dropped, bool) or not isinstance(dropped, int) or not 0 <= dropped < 1 << 63:
         raise damaged(path, f"the number it dropped is {quoted(dropped)}")
-    return _as_widths(widths, len(columns), path), most
+    return as_widths(widths, len(columns), path), most
 
 
-def _as_widths(widths: object, number: int, path: str) -> tuple[float, ...]:
+def as_widths(widths: object, number: int, path: str) -> tuple[float, ...]:
+    """Return widths of bins.
+
+    Parameters
+    ----------
+    widths : object
+        As they are told, in hexadecimal digits.
+    number : int
+        Of columns, each of which has one.
+    path : str
+        What messages call the file.
+
+    Raises
+    ------
+    InputError
+        Where they are of another kind.
+    """
     try:
         found = tuple(float.fromhex(one) for one in widths) if isinstance(widths, list) else ()
     except (TypeError, ValueError, OverflowError) as error:
@@ -137,7 +162,7 @@ def check_by_gold(meta: Mapping[str, Any], columns: Sequence[str], path: str) ->
         return None, groups
     if len(columns) != 2:
         raise damaged(path, f"it has bins by gold, and {counted(len(columns), 'column')}")
-    return _as_widths([width], 1, path)[0], groups
+    return as_widths([width], 1, path)[0], groups
 
 
 def _is_name(kind: Any) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import whole_file
 from alignlib.scale.bin_checks import check_bins, check_ends, check_turned
 from alignlib.scale.bins import STEPS, Bins, check_width
-from alignlib.scale.dealt import are_groups
+from alignlib.scale.dealt import are_groups, first_rows
 from alignlib.scale.further import Further
 from alignlib.scale.kept import Kept
 from alignlib.scale.keys import keys_of, plain_names
+from alignlib.scale.member_columns import columns_of_members, members_in
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_checks import (
     check_by_gold,
@@ -48,11 +50,13 @@ __all__ = [
     "write_summary",
 ]
 
-VERSION = 4  # of 3 bins lack squares of gold, of 2 they have its sums alone; of 1 steps were finer, 2³¹ of a bin
-_READ = (2, 3, VERSION)
+# Of 4 there are no members; of 3 bins lack squares of gold, of 2 they have its sums alone; of 1 steps were finer.
+VERSION = 5
+_READ = (2, 3, 4, VERSION)
 _KEY = b"alignlib_summary"
 _REWARD = "reward."
 _TURNED = "bins_by_gold"
+_MEMBERS = "ensemble"
 _BIN = ("index", "count", "total", "square_high", "square_low", "least", "most")
 _SQL_BIN = ("bin", "count", "total", "square_high", "square_low", "least", "most")
 _FURTHER = ("high", "low", "cross_high", "cross_low", "square_high", "square_low", "least", "most")
@@ -88,6 +92,14 @@ def to_arrow(
         assert (kept.turned.keys == summary.keys).all()
         meta["by_gold"] = kept.turned.widths[0].hex()
         batch = batch.append_column(_TURNED, _bins_of(kept.turned))
+    if kept.members is not None:
+        rows = first_rows(summary, kept.whole) if kept.groups else None
+        assert all(np.array_equal(one.keys, kept.whole.keys) for one in kept.members.every)
+        columns, meta[_MEMBERS] = columns_of_members(
+            kept.members, list(map(to_batch, kept.members.every)), rows, len(summary.sizes)
+        )
+        for name, column in columns.items():
+            batch = batch.append_column(name, column)
     return pa.Table.from_batches([batch]).replace_schema_metadata({_KEY: json.dumps(meta)})
 
 
@@ -157,7 +169,17 @@ def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Kept, dict[str
             raise damaged(path, "its counts by gold disagree with the others")
         check_turned(found.bins, bins, path)
         turned = found.by_second(width, bins)
-    return Kept(found, turned, groups), dict(meta["about"])
+    kept = Kept(found, turned, groups)
+    if _MEMBERS in meta:
+        if meta["version"] < VERSION:
+            raise damaged(path, f"it says to be of version {meta['version']}, which has no members")
+
+        def read(columns: pa.Table, widths: tuple[float, ...], most: int) -> Summary:
+            return from_batch(columns, widths, most, path)
+
+        rows = first_rows(found, kept.whole) if groups else None
+        kept = replace(kept, members=members_in(table, meta[_MEMBERS], kept.whole, rows, read, path))
+    return kept, dict(meta["about"])
 
 
 def _check_counts(found: Summary, said: object, path: str) -> None:
@@ -405,7 +427,7 @@ def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
 
 
 def read_kept(path: str | Path) -> tuple[Kept, dict[str, Any]]:
-    """Read all that a summary file holds: bins by gold, too, where gold was asked for when it was written.
+    """Read all that a summary file holds: bins by gold and by members, too, where these were asked when it was written.
 
     Parameters
     ----------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from alignlib.scale.engine import Engine, Here
 from alignlib.scale.heads import Head, measured, once, together
 from alignlib.scale.joining import MOST_GATHERED
 from alignlib.scale.kept import Kept
+from alignlib.scale.kept_members import KeptMembers
 from alignlib.scale.passes import PassOverBins, PassOverBlocks, Piece, blocks_of
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.tables import MemberTables, RewardTable
@@ -96,6 +98,8 @@ class SummaryTable(RewardTable):
         The same samples in bins by another of the columns; of few prompts, dealt into groups, by each.
     ensemble : MemberTables, optional
         Members of an ensemble in tables of their own.
+    members : tuple of str
+        Names of the rewards of which an ensemble may be.
 
     Raises
     ------
@@ -123,6 +127,7 @@ class SummaryTable(RewardTable):
         engine: Engine | None = None,
         aside: Mapping[str, SummaryTable | Dealt] | None = None,
         ensemble: MemberTables | None = None,
+        members: tuple[str, ...] = (),
     ) -> None:
         require(len(heads) > 0, "heads must hold at least one; got none.", "heads")
         as_many = f"pieces must be as many as heads, {len(heads)}; got {len(pieces)}."
@@ -149,6 +154,7 @@ class SummaryTable(RewardTable):
         put("_kept", {})
         put("_aside", dict(aside or {}))
         put("_ensemble", ensemble)
+        put("members", members)
 
     _sizes: IntArray
     _pieces: list[Piece]
@@ -161,6 +167,7 @@ class SummaryTable(RewardTable):
     _kept: dict[str, FloatArray]
     _aside: dict[str, SummaryTable | Dealt]
     _ensemble: MemberTables | None
+    members: tuple[str, ...]
 
     @property
     def ensemble(self) -> MemberTables | None:
@@ -190,16 +197,33 @@ class SummaryTable(RewardTable):
             yield replace(summary, names=summary.names.cast(names.type)) if len(summary.names) else summary
 
     def kept(self) -> Iterator[Kept]:
-        """Yield what a file of this table keeps, piece by piece: of few prompts their groups, and bins by gold."""
+        """Yield what a file of this table keeps, piece by piece: of few prompts their groups, bins by gold, members."""
         first, *others = (self._aside.get(name) for name in self.columns)
+        members = self._kept_members()
         if isinstance(first, Dealt):
             (gold,) = others
             assert isinstance(gold, Dealt)
-            yield Kept(first.summary, gold.summary, first.groups)
-        elif len(others) == 1 and isinstance(others[0], SummaryTable):
-            yield from map(Kept, self.summaries(), others[0].summaries())
-        else:
-            yield from map(Kept, self.summaries())
+            of_pieces = [one for one in members if one is not None]
+            its = KeptMembers.merged(of_pieces) if of_pieces else None
+            yield Kept(first.summary, gold.summary, first.groups, members=its)
+            return
+        by_gold: Iterable[Summary | None] = repeat(None)
+        if len(others) == 1 and isinstance(others[0], SummaryTable):
+            by_gold = others[0].summaries()
+        for summary, turned, its in zip(self.summaries(), by_gold, members, strict=False):
+            yield Kept(summary, turned, members=its)
+
+    def _kept_members(self) -> Iterator[KeptMembers | None]:
+        """Yield what is kept of the members of an ensemble, piece by piece."""
+        ensemble = self._ensemble
+        if ensemble is None:
+            yield from [KeptMembers(self.members) if self.members else None] * len(self._pieces)
+            return
+        others = [table for name, table in ensemble.members.items() if name not in self.columns]
+        tables = [*others, *ensemble.combined.values()]
+        scales = tuple(ensemble.scales[name] for name in self.members) if ensemble.combined else ()
+        for some in zip(*(one.summaries() for one in tables if isinstance(one, SummaryTable)), strict=True):
+            yield KeptMembers(self.members, some[: len(others)], some[len(others) :], scales)
 
     @property
     def kept_counts(self) -> tuple[int, int]:

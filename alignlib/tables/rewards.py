@@ -660,11 +660,13 @@ class MemberTables(SameFields):
     Attributes
     ----------
     members : mapping of str to RewardTable
-        By the name of the member, which is the table's first column; gold is its second.
+        By the name of the member, which is the table's first column; gold is its second. Of two members the table of
+        one has the other as a further column.
     scales : mapping of str to (float, float)
         Mean of a member, and its standard deviation within prompts.
     combined : mapping of str to RewardTable
         By the way of combining members brought to mean 0 and standard deviation 1; again the first column, with gold.
+        Empty where these are not known: of summaries of parts, each has a scale of its own.
 
     Examples
     --------
@@ -676,6 +678,31 @@ class MemberTables(SameFields):
     members: Mapping[str, RewardTable]
     scales: Mapping[str, tuple[float, float]]
     combined: Mapping[str, RewardTable]
+
+    def products(self, member: str, other: str) -> FloatArray:
+        """Return the sums of products of a member and gold, or another member, about their means, of each prompt.
+
+        Parameters
+        ----------
+        member : str
+            One of the members.
+        other : str
+            Gold, or another of them.
+
+        Returns
+        -------
+        array (2, n_prompts)
+            The sums, and how far they may be off for samples in bins.
+
+        Examples
+        --------
+        >>> rows = RewardTable.from_arrays(a=[[0.0, 1.0]], gold=[[1.0, 0.0]])
+        >>> MemberTables({"a": rows}, {"a": (0.5, 0.5)}, {}).products("a", "gold").tolist()
+        [[-0.5], [0.0]]
+        """
+        if other not in self.members[member].columns:
+            member, other = other, member
+        return np.array(self.members[member].prompt_products(member, other))
 
 
 def _read_only(values: FloatArray) -> FloatArray:

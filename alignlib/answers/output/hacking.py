@@ -236,7 +236,8 @@ def ensemble_lines(found: MemberComparison | None, split: ErrorSplit | None) -> 
     sure, names = interval_name(found.level), [f"{for_terminal(name)} alone" for name in found.members]
     names += [f"{kind} of all {len(found.members)}" for kind in found.kinds]
     width = max(map(len, names))
-    said = ["", f"{capital(found.rule.title)}, picked by each score of the ensemble and by all on one scale"]
+    together = " and by all on one scale" if found.kinds else ""
+    said = ["", f"{capital(found.rule.title)}, picked by each score of the ensemble{together}"]
     said.append(f"{'picked by':<{width}}  {'KL':>7}  {'gold gain':>9}  {sure}")
     for i, name in enumerate(names):
         mark = "  the best member, by estimate" if i == found.best else ""
@@ -268,6 +269,8 @@ def comparison_sentences(found: MemberComparison) -> list[str]:
     >>> comparison_sentences(found)[0][:56]
     "'s0' alone gains more than the mean of all: a difference"
     """
+    if not found.kinds:
+        return []
     member = repr(found.members[found.best])
     # The best was chosen among all: its interval is wider than that of one difference alone.
     sure = f"{interval_name(found.level)} for all {len(found.members)} members at once"
