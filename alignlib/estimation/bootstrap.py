@@ -503,7 +503,7 @@ def narrowed(values: Sequence[FloatArray], errors: Sequence[FloatArray], level: 
 
 
 def _cdf(x: FloatArray) -> FloatArray:
-    return np.array([NormalDist().cdf(value) for value in x.ravel().tolist()]).reshape(x.shape)
+    return np.array(list(map(NormalDist().cdf, x.ravel().tolist()))).reshape(x.shape)
 
 
 def _density(x: FloatArray) -> FloatArray:

@@ -55,7 +55,8 @@ class Limit(SameFields):
         if not math.isfinite(end):  # known bounds: the limit is asked for as far as the run goes, and beyond its gains
             end = max(2.0 * furthest, float(fit.frontier.spent[-1]))
         grid = np.linspace(0.0, 1.0, _GRID) ** 2
-        return cls(fit, end, fit.at(grid * end), fit.at(grid * max(end, furthest), strict=False))
+        within = fit.at(grid * end)
+        return cls(fit, end, within, fit.at(grid * furthest, strict=False) if furthest > end else within)
 
 
 def least_kl_of(
@@ -147,6 +148,9 @@ def best_of_n_of(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArr
             ends = np.unique(np.concatenate([same, sure]))
             gaps = [np.arange(several[i - 1], several[i]) for i in ends.tolist() if i > 0]
             between = np.unique(np.concatenate([several[:0], *gaps]))
-            several = np.union1d(several, between[:: max(math.ceil(between.size / _BETWEEN), 1)])
+            closer = np.union1d(several, between[:: max(math.ceil(between.size / _BETWEEN), 1)])
+            if closer.size == several.size:  # none is between
+                break
+            several = closer
     spent = np.append(found.spent, np.nan)  # the last for none
     return np.append(several, np.nan)[same], spent[same], spent[sure]
