@@ -44,6 +44,7 @@ from alignlib.scale import (
     parts,
     read_kept,
     read_summary,
+    reading_parts,
     sql,
     table_of,
     write_summary,
@@ -1248,6 +1249,17 @@ def test_gold_of_prompts_in_bins_has_the_limit_of_its_samples(prompts: int, tmp_
     assert best.gain_low[0] < 0.6 * 1.0294 < best.gain_high[0]
     assert best.share is not None
     assert best.share[0] == pytest.approx(0.6 * 1.0294 / math.sqrt(2.0 * 0.6363), abs=0.02)
+
+
+def test_rows_are_dealt_into_the_same_groups_wherever_a_folder_is_named_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    question = Question(None, ("reward",), widths=(0.25,), groups=5)
+    names = (folder, folder.name)  # workers have absolute paths
+    one, other = ([list(reading_parts.summaries(part, question)) for part in list_parts(str(name))] for name in names)
+    assert one == other
+    assert len(one[0][0].summary.sizes) == 5
 
 
 @pytest.mark.parametrize("scores", ["normal", "few levels"])

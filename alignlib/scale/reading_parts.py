@@ -16,7 +16,7 @@ from alignlib._core.hashed import hashed
 from alignlib.scale.dealt import names_of_groups
 from alignlib.scale.kept_members import KINDS
 from alignlib.scale.keys import keys_of
-from alignlib.scale.parts import Part, opened
+from alignlib.scale.parts import Part, from_anywhere, opened
 from alignlib.scale.responses import Responses
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import holds_summary
@@ -320,7 +320,7 @@ def _dealt(
     names = identifiers.dictionary_encode()
     prompt = names.indices.to_numpy().astype(np.int64)
     if told_apart is None or told_apart.null_count:
-        place = hashlib.blake2b(f"{file.path} {file.first_row}".encode(), digest_size=8).digest()
+        place = hashlib.blake2b(f"{from_anywhere(file.path)} {file.first_row}".encode(), digest_size=8).digest()
         of = np.random.default_rng(int.from_bytes(place, "big")).integers(0, question.groups, len(prompt))
     else:  # in whatever file they are
         keys = keys_of(names.dictionary)[prompt] ^ hashed(keys_of(told_apart.dictionary_encode()), 1)
