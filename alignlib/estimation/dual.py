@@ -13,6 +13,7 @@ _AT_MOST = 0.01  # of the gain lies between two points of the grid, also where a
 _NODES = np.arange(-4, 5)
 _INTERPOLATE = np.linalg.inv(np.vander(_NODES.astype(np.float64), increasing=True))
 _NEWTON_STEPS = 6
+_AT_ONCE = 16384  # polynomials: the coefficients of as many fit into the cache of a processor
 _SETTLED = 1e-9  # of a point of the grid: Newton's next step would be its square
 
 
@@ -77,10 +78,15 @@ def minimise_dual(
     # Of a convex curve the budgets rise from which the next λ is better.
     turns = np.full(curves.shape, np.inf)
     np.divide(np.diff(cost, axis=1), inverse[:-1] - inverse[1:], out=turns[:, :-1])
-    at = np.stack([np.argmax(turns >= part[:, None], axis=1) for part in budget.T], axis=1)
+    turns[np.isnan(turns)] = -np.inf  # of a cost that overflows: no place to turn
+    turns = np.maximum.accumulate(turns, axis=1)
+    at = np.array([row.searchsorted(part) for row, part in zip(turns, budget, strict=True)]).reshape(budget.shape)
     at = np.clip(at, 4, last - 4)
     place = at + len(lam) * np.arange(len(curves))[:, None]
-    near = np.stack([cost.ravel()[place + k] + budget * inverse[at + k] for k in _NODES])
+    near: FloatArray = np.empty((len(_NODES), *at.shape))
+    for one, node in zip(near, _NODES, strict=True):
+        np.multiply(budget, inverse[at + node], out=one)
+        one += cost.ravel()[place + node]
     lowest, flat = near.min(axis=0), near.reshape(len(_NODES), -1)
     coefficients = _INTERPOLATE @ flat
     step = _lowest_of(coefficients).reshape(at.shape)
@@ -103,14 +109,25 @@ def minimise_dual(
 
 def _lowest_of(coefficients: FloatArray) -> FloatArray:
     """Return where polynomials, coefficients of rising powers along the first axis, are lowest within the nodes."""
+    lowest = np.zeros(coefficients.shape[1])
+    for first in range(0, len(lowest), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        lowest[part] = _lowest_of_some(coefficients[:, part])
+    return lowest
+
+
+def _lowest_of_some(coefficients: FloatArray) -> FloatArray:
+    """Do that for so many that a processor's cache holds them."""
     powers = np.arange(1.0, len(coefficients))[:, None]
     rises = coefficients[1:] * powers
     bends = rises[1:] * powers[:-1]
     step = np.zeros(coefficients.shape[1])
     for _ in range(_NEWTON_STEPS):
-        rise, bend = _polynomial(rises, step), _polynomial(bends, step)
+        moved, bend = _polynomial(rises, step), _polynomial(bends, step)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a step is cut below
-            moved = np.clip(step - np.where(bend > 0, rise / bend, 0.0), -4.0, 4.0)
+            moved /= bend
+            moved[~(bend > 0.0)] = 0.0
+            np.clip(np.subtract(step, moved, out=moved), -4.0, 4.0, out=moved)
         settled = bool((np.abs(moved - step) <= _SETTLED).all())
         step = moved
         if settled:
