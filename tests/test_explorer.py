@@ -13,6 +13,8 @@ import pytest
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib.divergences import as_divergence
+from alignlib.estimation import few_prompts, fit_frontier
+from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.support import known_kl, strain
 from alignlib.estimation.tails import tail_shape
 from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian, Law, PromptAverage, Uniform, bounds
@@ -36,6 +38,10 @@ BUDGETS = [1e-8, 1e-4, 0.01, 0.1, 0.5, 1.0, 2.5, 6.0, 20.0]
 SIZES = [1, 2, 3, 7, 16, 64]
 CLOSE = {"rel": 1e-9, "abs": 1e-9}
 LAMS = [0.1, 0.5, 1.0, 3.0]
+NEAR = [0.0, 1e-300, 1e-40, 1e-12]  # nothing, and next to it: gains as they are, not the rounding of larger numbers
+FAR = [500.0, 1000.0]  # more than can be spent, or than numbers hold the λ of
+# What the library's own integrals leave of a gain near the base.
+RELATIVE = {"rel": 1e-5, "abs": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +68,11 @@ def test_laws_have_the_numbers_of_the_library(page: Page, name: str) -> None:
           const source = Explorer.lawSource(name, value);
           return [budgets.map(kl => Explorer.frontierAt(source, kl).gain), sizes.map(n => source.bestOf(n))];
         }""",
-        [name.partition(",")[0], value, BUDGETS, SIZES],
+        [name.partition(",")[0], value, [*BUDGETS, *FAR, *NEAR], SIZES],
     )
-    assert gains == pytest.approx(np.asarray(law.gain_at_kl(BUDGETS)).tolist(), **CLOSE)
+    right_gains = np.asarray(law.gain_at_kl([*BUDGETS, *FAR, *NEAR])).tolist()
+    assert gains == pytest.approx(right_gains, **CLOSE)
+    assert gains[-len(NEAR) :] == pytest.approx(right_gains[-len(NEAR) :], **RELATIVE)
     for n, found in zip(SIZES, best, strict=True):
         right = BestOfN(n).on(law)
         assert (found["kl"], found["gain"]) == pytest.approx((right.kl, right.gain), **CLOSE)
@@ -77,7 +85,7 @@ OTHERS = ["chi2", "reverse_kl", "hellinger"]
 def test_laws_have_the_numbers_of_the_library_in_other_divergences(page: Page, name: str) -> None:
     """Limit and best-of-N; where the library knows no finite limit, none can be chosen."""
     value, law = LAWS[name]
-    budgets = [1e-8, 1e-4, 0.05, 0.3, 0.6, 2.5, 20.0]
+    budgets = [1e-8, 1e-4, 0.05, 0.3, 0.6, 2.5, 20.0, *FAR, *NEAR]
     found = page.evaluate(
         """([name, value, budgets, sizes]) => {
           const source = Explorer.lawSource(name, value);
@@ -94,11 +102,48 @@ def test_laws_have_the_numbers_of_the_library_in_other_divergences(page: Page, n
     for divergence in set(found) - {"kl"}:
         points, best = found[divergence]
         right = law.frontier(budgets, divergence)
-        assert [point["gain"] for point in points] == pytest.approx(right.gain.tolist(), **CLOSE)
-        lams = [point["lam"] for point in points if point["lam"] is not None]
-        assert lams == pytest.approx(right.lam[: len(lams)].tolist(), rel=1e-6)
+        gains = [point["gain"] for point in points]
+        assert gains == pytest.approx(right.gain.tolist(), **CLOSE)
+        assert gains[-len(NEAR) :] == pytest.approx(right.gain[-len(NEAR) :].tolist(), **RELATIVE)
+        assert [point["lam"] for point in points] == pytest.approx(right.lam.tolist(), rel=1e-6)
         spent = [BestOfN(n).on(law).spent(as_divergence(divergence)) for n in SIZES]
         assert [one["kl"] for one in best] == pytest.approx(spent, **CLOSE)
+
+
+def test_nothing_buys_nothing_and_the_picture_is_the_limit_at_every_budget(page: Page) -> None:
+    """In every law and divergence, and for tables with ties, near ties, constant prompts or one prompt."""
+    wrong, said = page.evaluate(
+        """([laws, budgets]) => {
+          const table = (sizes, ...values) => Explorer.tableSource(Explorer.arrange(...values, Int32Array.from(sizes)));
+          const sources = [...laws.map(([name, value]) => Explorer.lawSource(name, value)),
+            table([5, 3, 4], [3, 3, 1, 0, 0, 1, 1, 1, 5, 4.1, 4, .1], [.1, .5, .3, .2, .7, .3, .2, .1, 1, 2, 3, 4]),
+            table([5], [1 + 2e-12, 1 + 1e-12, 1, .1, -.7], [.1, .2, .3, .1, .2])];
+          const wrong = [], said = new Set();
+          const check = (source, budget, divergence) => {
+            const state = {budget, n: 1, divergence}, found = Explorer.compute(state, source);
+            const {point, best, curve} = found, text = Explorer.sentence(state, source, found);
+            const bought = [point, best].flatMap(one => [one.kl, one.gain, one.gold ?? 0]);
+            const drawn = [found.top, ...bought, ...curve.flat(), ...found.marks.flatMap(one => [one.kl, one.gain])];
+            // Between two points of the curve a straight line is drawn: how far below the limit.
+            const height = curve.at(-1)[1], off = curve.map(([kl, gain], i) => i && Explorer.frontierAt(source,
+              (kl + curve[i - 1][0]) / 2, divergence).gain - (gain + curve[i - 1][1]) / 2);
+            if (!drawn.every(Number.isFinite) || /NaN|none|undefined/.test(text)) wrong.push([divergence, text]);
+            if (!off.every(one => one > -1e-9 * height && one < .01 * height)) wrong.push([divergence, budget, off]);
+            if (!budget && (bought.some(Boolean) || point.lam !== 0)) wrong.push([divergence, bought, point.lam]);
+            if (!budget) said.add(text.slice(text.indexOf("no method")));
+            if (point.lam === Infinity) said.add(text.match(/all reward( is)?/)[0]);
+          };
+          for (const source of sources)
+            for (const divergence of Explorer.offered(source))
+              for (const budget of budgets) check(source, budget, divergence);
+          return [wrong, [...said].sort()];
+        }""",
+        [[[name.partition(",")[0], value] for name, (value, _) in LAWS.items()], [*NEAR, 1e-4, 0.7, 20.0, *FAR]],
+    )
+    assert wrong == []
+    nothing = "no method gains more than 0 (λ = 0, β = ∞)."
+    gold = f"{nothing} Along the limit the gold reward then changes by 0."
+    assert said == ["all reward", "all reward is", nothing, gold]
 
 
 def test_older_bounds_are_those_of_the_library(page: Page) -> None:
@@ -131,6 +176,8 @@ def tables() -> dict[str, list[FloatArray]]:
         "far": [rng.exponential(size=32) * 100 - 1e4 for _ in range(60)],
         "one": [rng.normal(size=500)],
         "constant": [np.full(8, 2.0) if i % 3 == 0 else rng.normal(size=8) for i in range(12)],
+        "far for its spread": [1e9 + 0.01 * rng.normal(size=12) for _ in range(4)],
+        "these very prompts": [rng.exponential(size=24) * (1 + 5 * (i == 0)) for i in range(6)],
     }
 
 
@@ -139,12 +186,12 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
     """Limit and best-of-N with gold, what the samples support, and other divergences on one prompt."""
     rows = tables()[name]
     rng = np.random.default_rng(4)
-    gold = [0.5 * row + rng.normal(size=len(row)) for row in rows]
+    gold = [0.5 * (row - row[0]) + rng.normal(size=len(row)) for row in rows]
     order = [np.argsort(-row, kind="stable") for row in rows]
     lams = [lam / float(np.mean([row.std() for row in rows])) for lam in LAMS]
     one = max(rows, key=lambda row: float(np.ptp(row)))
     found = page.evaluate(
-        """([reward, gold, sizes, budgets, lams, one]) => {
+        """([reward, gold, sizes, budgets, lams, one, near]) => {
           const table = Explorer.arrange(reward, gold, Int32Array.from(sizes)), source = Explorer.tableSource(table);
           const scale = Explorer.tailScale(table);
           const single = Explorer.tableSource(Explorer.arrange(one, null, Int32Array.of(one.length)));
@@ -152,6 +199,7 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
             [name, [1e-4, .05, .3, 1].map(d => Explorer.frontierAt(single, d, name).gain),
              [3, 64].map(n => Explorer.bestOf(single, n, name).kl)]);
           return {gains: budgets.map(kl => Explorer.frontierAt(source, kl).gain),
+            near: near.map(kl => Explorer.frontierAt(source, kl).gain),
             best: [2, 3, 40].map(n => source.bestOf(n)),
             bound: budgets.map(source.bounds[0].at), scale,
             strain: lams.map(lam => Explorer.strain(table, lam, scale)), other, end: source.supportedLam};
@@ -163,10 +211,14 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
             BUDGETS[:-1],
             lams,
             np.sort(one)[::-1].tolist(),
+            [*NEAR, *FAR],
         ],
     )
     average = PromptAverage([FiniteLaw(row) for row in rows])
-    assert found["gains"] == pytest.approx(np.asarray(average.gain_at_kl(BUDGETS[:-1])).tolist(), **CLOSE)
+    size = float(np.max([np.ptp(row) for row in rows]))
+    right_gains = np.asarray(average.gain_at_kl(BUDGETS[:-1])).tolist()
+    assert found["gains"] == pytest.approx(right_gains, rel=1e-9, abs=1e-9 * min(size, 1.0))
+    assert found["near"] == pytest.approx(np.asarray(average.gain_at_kl([*NEAR, *FAR])).tolist(), rel=1e-9, abs=0.0)
     wide = float(np.sqrt(np.mean([np.ptp(row) ** 2 for row in rows])))
     assert found["bound"] == pytest.approx(np.asarray(bounds.hoeffding(BUDGETS[:-1], 0.0, wide)).tolist(), **CLOSE)
     assert all(gain <= bound * (1 + 1e-9) for gain, bound in zip(found["gains"], found["bound"], strict=True))
@@ -176,12 +228,19 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
         expected = {"kl": [one.kl for one in right], "gain": [one.gain for one in right], "gold": followed}
         assert best == pytest.approx({name: float(np.mean(values)) for name, values in expected.items()}, **CLOSE)
         assert best["gain"] <= average.gain_at_kl(best["kl"]) * (1 + 1e-9)
-    tail = tail_shape(RewardTable.from_arrays(rows), "reward").bearing
+    few = few_prompts(np.array([len(row) for row in rows]))
+    tail = tail_shape(RewardTable.from_arrays(rows), "reward", 2.5 if few and len(rows) > 1 else 1.0).bearing
     assert found["scale"] == pytest.approx(tail, **CLOSE)
     kl = np.array([[FiniteLaw(row).kl(lam) if np.ptp(row) > 0 else 0.0 for row in rows] for lam in lams])
     known = np.array([known_kl(len(row)) for row in rows])
-    right_strain = strain(np.array(lams), kl.sum(1), (kl**2).sum(1), (kl**2 / known).sum(1), tail, len(rows))
+    right_strain = strain(
+        np.array(lams), kl.sum(1), (kl**2).sum(1), (kl**2 / known).sum(1), tail, 1 if few else len(rows)
+    )
     assert found["strain"] == pytest.approx(right_strain.tolist(), **CLOSE)
+    if name in ("far", "these very prompts"):  # as for the command, which looks between points of a grid
+        curve = fit_frontier(RewardTable.from_arrays(rows), "reward", n_boot=100).curve
+        assert isinstance(curve, AveragedCurve)
+        assert found["end"] == pytest.approx(curve.supported_lam, rel=0.01)
     for divergence, gains, spent in found["other"]:
         right_spent = [BestOfN(n).on(FiniteLaw(one)).spent(as_divergence(divergence)) for n in (3, 64)]
         assert spent == pytest.approx(right_spent, **CLOSE)
@@ -346,9 +405,73 @@ def test_state_is_in_the_address(page: Page) -> None:
     assert page.inner_text(".said") == said
 
 
+@pytest.mark.parametrize(
+    ("label", "good", "bad", "why"),
+    [
+        ("Budget Δ, exactly", "0.8", ["1e9", "-5", ""], "a number from 0 to 1000. Shown is 0.8."),
+        ("N of best-of-N, exactly", "7", ["2.5", "65", "0", "-3", ""], "a whole number from 1 to 64. Shown is 7."),
+        ("Penalty β = 1/λ", "2", ["0", "-1", "1e400", ""], "a number above 0. Shown is the budget 0.125."),
+        ("Penalty β = 1/λ", "2", ["1e-300", "0.001"], "the limit there spends more than 1000. Shown is the budget 0.125."),  # noqa: E501
+        ("Standard deviation σ", "2", ["0", "1e9", ""], "a number from 0.001 to 1000. Shown is 2."),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_not_taken_is_marked_with_a_word(
+    page: Page, label: str, good: str, bad: list[str], why: str
+) -> None:
+    """And what is said stays that of the value which the word names; the next that is taken clears both."""
+    page.evaluate("() => { location.hash = ''; }")
+    page.locator(".explorer select").first.select_option("uniform")  # a law chosen has its own start
+    page.locator(".explorer select").first.select_option("gaussian")
+    field = page.get_by_label(label, exact=True)
+    field.fill(good)
+    said = page.inner_text(".said")
+    for value in bad:
+        field.fill(value)
+        found = field.evaluate(
+            """one => [one.getAttribute("aria-invalid"),
+                  document.getElementById(one.getAttribute("aria-describedby")).textContent]"""
+        )
+        assert found == ["true", f"Not taken: {why}"]
+        assert page.inner_text(".said") == said
+    field.fill(good)
+    assert field.get_attribute("aria-invalid") == "false"
+    marked = page.locator(".explorer [aria-invalid=true], .explorer .why:not(:empty)")
+    assert marked.count() == 0
+    field.fill(bad[0])
+    assert marked.count() == 2
+    for key in ("End", "Home"):  # the picture's own numbers take its place
+        page.locator("input[type=range]").first.press(key)
+    assert marked.count() == 0
+
+
+@pytest.mark.parametrize("law", ["uniform", "bernoulli"])
+def test_names_of_bounds_lie_on_no_name_and_within_the_picture(page: Page, law: str) -> None:
+    """Both leave above, near one another: they are named above it."""
+    page.locator(".explorer select").first.select_option(law)
+    page.get_by_label("Budget Δ, exactly").fill("0.5")
+    width, above, boxes = page.evaluate(
+        """() => [document.querySelector(".picture svg").clientWidth,
+          +document.querySelector(".picture .grid").getAttribute("y1"),
+          [...document.querySelectorAll(".picture text.bound, .picture text.label")].map(one => {
+            const box = one.getBBox();
+            return [one.textContent, box.x, box.x + box.width, box.y, box.y + box.height];
+          })]"""
+    )
+    assert {"Hoeffding's bound", "Bennett's bound"} < {name for name, *_ in boxes}
+    for i, (name, left, right, high, low) in enumerate(boxes):
+        assert 0 <= left < right <= width
+        assert low < above or "bound" not in name
+        assert all(left >= r or x >= right or high >= b or y >= low for _, x, r, y, b in boxes[:i])
+
+
 def test_nonsense_in_the_address_is_left_aside(page: Page) -> None:
     """A law that there is not, numbers out of range, a prototype's names."""
-    for hash in ("law=constructor&n=1e9", "law=gaussian&value=-3&budget=NaN&divergence=toString", "law=%00&x=<script>"):
+    for hash in (
+        "law=constructor&n=1e9",
+        "n=2.5&budget=1e9",
+        "law=gaussian&value=-3&budget=NaN&divergence=toString",
+        "law=%00&x=<script>",
+    ):
         page.goto(page.url.split("#")[0] + "#" + hash)
         page.reload()
         state: dict[str, Any] = page.evaluate("() => Explorer.fromAddress()")

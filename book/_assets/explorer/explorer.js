@@ -2,14 +2,14 @@
 (function () {
   "use strict";
   const Explorer = window.Explorer, { laws, divergences } = Explorer;
-  const POINTS = 64, LARGEST_N = 64, MARKED = [2, 4, 8, 16, 32, 64];
+  const POINTS = 64, LARGEST_N = 64, MOST_BUDGET = 1000, MARKED = [2, 4, 8, 16, 32, 64];
   const UNKNOWN = "\0";  // no name of a column: tables hold no null characters
   const START = { law: "gaussian", budget: 0.5, n: 4, divergence: "kl", bounds: true };
 
   const text = (value, digits = 3) => {
     if (!Number.isFinite(value)) return value > 0 ? "∞" : "none";
     const short = value.toPrecision(digits);
-    return Math.abs(value) >= 1e-4 && Math.abs(value) < 1e6 ? String(+short).replace("-", "−") : short.replace("-", "−");
+    return (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e6) ? String(+short) : short).replace(/-/g, "−");
   };
 
   function node(parent, name, attributes = {}, content = null) {
@@ -52,7 +52,7 @@
     const scale = Explorer.tailScale(table), at = (lam) => Explorer.tilted(table, lam);
     const lam = Explorer.supportedLam(table, scale);
     return {
-      table, at, base: table.base, firstLam: table.sd > 0 ? 1 / table.sd : 1, supportedLam: lam,
+      table, at, firstLam: table.sd > 0 ? 1 / table.sd : 1, supportedLam: lam,
       supported: lam === Infinity ? Infinity : lam > 0 ? at(lam).kl : 0,
       bestOf: (n, name) => Explorer.bestOfTable(table, n, name), bounds: [{ title: "Hoeffding's bound", at: hoeffding(table) }],
     };
@@ -62,16 +62,16 @@
     const { point, best, atBest, measured } = found, unit = divergences[measured].unit;
     const within = `${text(state.budget)}${unit ? ` ${unit}` : ""} of ${divergences[measured].title}`;
     const lines = [
-      point.lam === Infinity
-        ? `Within ${within} all reward is gained: ${text(point.gain)} over the base model, from ${text(point.kl)} on.`
+      point.above ? `Within ${within} no method gains more than ${text(point.gain)}, all reward but for what rounding hides (λ above ${text(point.above)}, β below ${text(1 / point.above)}).`
+        : point.lam === Infinity ? `Within ${within} all reward is gained: ${text(point.gain)} over the base model, from ${text(point.kl)} on.`
         : `Within ${within} no method gains more than ${text(point.gain)} (λ = ${text(point.lam)}, β = ${text(1 / point.lam)}).`,
     ];
     if (state.budget > found.supported)
-      lines.push(found.supported > 0 ? `These samples support budgets up to about ${text(found.supported, 2)} nats; beyond, the table's own law is shown.`
+      lines.push(found.supported > 0 ? `These samples support budgets up to about ${text(found.supported, 2)} nats of the table's own law; beyond, a few of them carry it.`
         : "These samples support no budget; the table's own law is shown.");
     if (atBest.gain > 0)
       lines.push(`Best-of-${state.n} spends ${text(best.kl)}${unit ? ` ${unit}` : ""} and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that ${measured === "kl" ? "KL" : "budget"}.`);
-    if (source.table && source.table.gold && point.lam !== Infinity && point.gold !== undefined)
+    if (source.table && source.table.gold)
       lines.push(`Along the limit the gold reward then changes by ${text(point.gold)}.`);
     return lines.join(" ");
   }
@@ -87,9 +87,8 @@
       if (given.get(key) && value >= low && value <= high) state[key] = value;
     };
     number("value", least, most);
-    number("budget", 0, 1000);
-    number("n", 1, LARGEST_N);
-    state.n = Math.round(state.n);
+    number("budget", 0, MOST_BUDGET);
+    if (Number.isInteger(Number(given.get("n")))) number("n", 1, LARGEST_N);
     if (Object.hasOwn(divergences, given.get("divergence"))) state.divergence = given.get("divergence");
     if (given.has("bounds")) state.bounds = given.get("bounds") !== "0";
     if (given.get("law") === "table") state.law = "table";  // its file is the reader's to choose again
@@ -122,15 +121,28 @@
       for (const [value, title] of options) node(select, "option", { value }, title);
       return select;
     });
+    // A number typed: one that is not taken is marked, with a word why, until another is or the picture sets its own.
+    const exact = (box, attributes) => {
+      const input = node(box, "input", { type: "number", step: "any", ...attributes }), why = `${id}-why-${fields++}`;
+      input.setAttribute("aria-describedby", why);
+      input.why = node(box, "span", { class: "why", id: why, "aria-live": "polite" });
+      return input;
+    };
+    const taken = (input, why = "") => {
+      input.setAttribute("aria-invalid", String(why !== ""));
+      input.why.textContent = why && `Not taken: ${why}`;
+      return why === "";
+    };
+    const set = (input, value) => { input.value = value; taken(input); };
     const slider = (label, least, most, step) => field(label, (box, name) => {
       const row = node(box, "div", { class: "slide" });
       const range = node(row, "input", { type: "range", id: name, min: least, max: most, step });
-      const value = node(row, "input", { type: "number", min: 0, step: "any", "aria-label": `${label}, exactly` });
+      const value = exact(row, { min: 0, "aria-label": `${label}, exactly` });
       return { range, value };
     });
 
     const law = choice("Rewards", [...Object.entries(laws).map(([key, one]) => [key, one.title]), ...(small ? [] : [["table", "Your table (CSV)"]])]);
-    const value = field("Parameter", (box, name) => node(box, "input", { type: "number", id: name, step: "any" }));
+    const value = field("Parameter", (box, name) => exact(box, { id: name }));
     let drop = null, columns = null, message = null;
     if (!small) {
       drop = node(form, "div", { class: "drop", hidden: "" });
@@ -144,7 +156,7 @@
     controls = node(form, "div", { class: "controls" });
 
     const budget = slider("Budget Δ", 0, 1, 0.001);
-    const beta = small ? null : field("Penalty β = 1/λ", (box, name) => node(box, "input", { type: "number", id: name, min: 0, step: "any" }));
+    const beta = small ? null : field("Penalty β = 1/λ", (box, name) => exact(box, { id: name, min: 0 }));
     const many = slider("N of best-of-N", 1, LARGEST_N, 1);
     many.range.min = "1";
     const divergence = small ? null : choice("Budget measured in", Object.entries(divergences).map(([key, one]) => [key, one.title]));
@@ -200,7 +212,7 @@
         const { label, least, most } = laws[state.law].parameter;
         value.previousElementSibling.textContent = label;
         Object.assign(value, { min: least, max: most });
-        if (skip !== value) value.value = state.value;
+        if (skip !== value) set(value, state.value);
       }
       if (drop) drop.hidden = !isTable;
       if (divergence) {
@@ -212,9 +224,9 @@
         bounds.parentElement.hidden = !source.bounds.length;
       }
       if (skip !== budget.range) budget.range.value = Math.min(Math.sqrt(state.budget) / sliderTop(), 1);
-      if (skip !== budget.value) budget.value.value = +state.budget.toPrecision(4);
+      if (skip !== budget.value) set(budget.value, +state.budget.toPrecision(4));
       if (skip !== many.range) many.range.value = state.n;
-      if (skip !== many.value) many.value.value = state.n;
+      if (skip !== many.value) set(many.value, state.n);
       if (!small) toAddress(state);
       if (waits) {
         picture.textContent = "";
@@ -225,7 +237,7 @@
       const found = draw();
       budget.range.setAttribute("aria-valuetext", `${text(state.budget)} ${divergences[found.measured].unit}`);
       many.range.setAttribute("aria-valuetext", `best of ${state.n}`);
-      if (beta && skip !== beta) beta.value = found.point.lam === Infinity || found.point.lam === 0 ? "" : +(1 / found.point.lam).toPrecision(4);
+      if (beta && skip !== beta) set(beta, found.point.lam === Infinity || found.point.lam === 0 ? "" : +(1 / found.point.lam).toPrecision(4));
     }
 
     law.addEventListener("change", () => {
@@ -239,25 +251,29 @@
     });
     value.addEventListener("input", () => {
       const { least, most } = laws[state.law].parameter, given = Number(value.value);
-      const good = value.value !== "" && given >= least && given <= most;
-      value.setAttribute("aria-invalid", String(!good));
-      if (!good) return;
+      if (!taken(value, value.value !== "" && given >= least && given <= most ? "" : `a number from ${least} to ${most}. Shown is ${state.value}.`)) return;
       state.value = given;
       source = lawSource(state.law, given);
       show(value);
     });
-    const setBudget = (given, from) => { if (given >= 0 && given <= 1000) { state.budget = given; show(from); } };
+    const setBudget = (given, from) => { state.budget = given; show(from); };
     budget.range.addEventListener("input", () => setBudget((Number(budget.range.value) * sliderTop()) ** 2, budget.range));
-    budget.value.addEventListener("input", () => { if (budget.value.value !== "") setBudget(Number(budget.value.value), budget.value); });
-    const setN = (given, from) => { if (given >= 1 && given <= LARGEST_N) { state.n = Math.round(given); show(from); } };
+    budget.value.addEventListener("input", () => {
+      const given = Number(budget.value.value), good = budget.value.value !== "" && given >= 0 && given <= MOST_BUDGET;
+      if (taken(budget.value, good ? "" : `a number from 0 to ${MOST_BUDGET}. Shown is ${text(state.budget)}.`)) setBudget(given, budget.value);
+    });
+    const setN = (given, from) => { state.n = given; show(from); };
     many.range.addEventListener("input", () => setN(Number(many.range.value), many.range));
-    many.value.addEventListener("input", () => setN(Number(many.value.value), many.value));
+    many.value.addEventListener("input", () => {
+      const given = Number(many.value.value), good = Number.isInteger(given) && given >= 1 && given <= LARGEST_N;
+      if (taken(many.value, good ? "" : `a whole number from 1 to ${LARGEST_N}. Shown is ${state.n}.`)) setN(given, many.value);
+    });
     if (beta) beta.addEventListener("input", () => {
-      const given = Number(beta.value), lam = 1 / given;
-      const name = measure(state, source), most = name === "kl" && source.mostLam ? source.mostLam : Infinity;
-      if (!(given > 0) || !(lam > 0) || lam >= most) return beta.setAttribute("aria-invalid", "true");
-      beta.removeAttribute("aria-invalid");
-      setBudget(Explorer.along(source, name)(lam).kl, beta);
+      const given = Number(beta.value), lam = 1 / given, name = measure(state, source);
+      const most = Math.min(name === "kl" && source.mostLam ? source.mostLam : Infinity, Explorer.farthest(source.firstLam));
+      const some = given > 0 && lam > 0, spent = some && lam < most ? Explorer.along(source, name)(lam).kl : NaN;
+      const shown = `Shown is the budget ${text(state.budget)}.`;
+      if (taken(beta, !some ? `a number above 0. ${shown}` : spent <= MOST_BUDGET ? "" : `the limit there spends more than ${MOST_BUDGET}. ${shown}`)) setBudget(spent, beta);
     });
     if (divergence) divergence.addEventListener("change", () => { state.divergence = divergence.value; show(); });
     if (bounds) bounds.addEventListener("change", () => { state.bounds = bounds.checked; show(); });
@@ -345,6 +361,6 @@
     show();
   }
 
-  Object.assign(Explorer, { compute, lawSource, tableSource, fromAddress });
+  Object.assign(Explorer, { compute, sentence, lawSource, tableSource, fromAddress });
   window.addEventListener("DOMContentLoaded", () => { for (const holder of document.querySelectorAll(".explorer")) start(holder); });
 })();

@@ -4,6 +4,9 @@
   "use strict";
   const Explorer = (window.Explorer = window.Explorer || {});
 
+  // The largest λ that is tried: products of it with rewards, of which 1/first is the size, are still numbers.
+  const farthest = (first) => Math.min(1e290 * first, 1e300);
+
   // e^x - 1 - x, by its series where the difference would lose digits.
   function expExcess(x) {
     if (x > 0.5 || x < -0.5) return Math.expm1(x) - x;
@@ -26,14 +29,15 @@
     return Math.max(part(q, p) + part(1 - q, 1 - p), 0);
   }
 
-  // The x >= 0 with f(x) = target for a rising f with f(0) = 0; `first` is a guess. f² behaves like a square root of it,
-  // so the secant runs on √f; a bracket holds it.
+  // The x >= 0 with f(x) = target for a rising f with f(0) = 0; `first` is a guess. f behaves like a square of x, so the
+  // secant runs on √f; a bracket holds it. Infinity where the target lies beyond what numbers reach.
   function solve(f, target, first, most = Infinity) {
     if (target <= 0) return 0;
     const goal = Math.sqrt(target), g = (x) => Math.sqrt(f(x)) - goal;
     let low = 0, atLow = -goal, high = Math.min(first, most), atHigh = g(high);
     while (atHigh < 0) {
-      if (high >= most || high > 1e300) return high;
+      if (high >= most) return high;
+      if (high > farthest(first)) return Infinity;
       low = high; atLow = atHigh;
       high = Math.min(high * 2, most);
       atHigh = g(high);
@@ -70,6 +74,7 @@
   function largestNormal(n) {
     const h = 1 / 32;
     let sum = 0;
+    if (n === 1) return 0;
     for (let k = -40 * 8; k <= 40 * 8; k++) {
       const x = k * h;
       sum += (x * n * Math.exp((-x * x) / 2) * normalCdf(x) ** (n - 1)) / Math.sqrt(2 * Math.PI);
@@ -97,6 +102,7 @@
   // In χ² the ratio of the optimum to the base is max(0, a(X - x)), of mean 1: here of a standard normal reward.
   function normalChi2(a) {
     let x = -1 / a;
+    if (a < 1 / 40) return { kl: a * a, gain: a };  // nothing is dropped: a normal tail beyond 40 is 0 in numbers
     for (let step = 0; step < 100; step++) {  // the mean falls and is convex in x, and is too large where this begins
       const { mean, beyond } = excessOfNormal(x), next = x + (mean - 1 / a) / beyond;
       if (!(next > x + 1e-15 * Math.abs(x))) break;
@@ -114,7 +120,7 @@
   function uniformHellinger(lam) {
     if (lam > 0.5) {
       const arc = Math.asinh(lam);
-      return { kl: 1 - arc / lam, gain: (lam * Math.hypot(1, lam) - arc) / (2 * lam * lam) };
+      return { kl: 1 - arc / lam, gain: (Math.hypot(1, 1 / lam) - arc / lam / lam) / 2 };
     }
     let power = 1, kl = 0, gain = lam / 3;
     for (let k = 1; k < 40; k++) {  // binomial coefficients of -1/2
@@ -133,7 +139,7 @@
       title: "Gaussian", parameter: { name: "sd", label: "Standard deviation σ", value: 1, least: 1e-3, most: 1000 },
       make(sd) {
         return {
-          maxKl: Infinity, firstLam: 1 / sd, base: 0, unit: sd,
+          maxKl: Infinity, firstLam: 1 / sd,
           at: (lam) => ({ kl: (lam * sd) ** 2 / 2, gain: lam * sd * sd }),
           others: { chi2: scaled(sd, (lam) => normalChi2(lam / 2)) },
           bestOf: (n) => ({ kl: withoutTies(n), gain: sd * largestNormal(n) }),
@@ -145,7 +151,7 @@
       title: "Exponential", parameter: { name: "mean", label: "Mean reward", value: 1, least: 1e-3, most: 1000 },
       make(mean) {
         return {
-          maxKl: Infinity, firstLam: 0.5 / mean, mostLam: (1 - 1e-12) / mean, base: mean, unit: mean,
+          maxKl: Infinity, firstLam: 0.5 / mean, mostLam: (1 - 1e-12) / mean,
           at(lam) {
             const rise = (lam * mean) / (1 - lam * mean);  // of the mean, in units of it
             return { kl: log1pExcess(rise), gain: mean * rise };
@@ -172,10 +178,10 @@
             return { kl: Math.max(y * slope - log, 0), gain: (width * slope) / 2 };
           }
           const mean = 0.5 / Math.tanh(y) - 1 / x;
-          return { kl: x * mean - (y - Math.log(x) + Math.log1p(-Math.exp(-x))), gain: width * mean };
+          return { kl: x / Math.expm1(x) - 1 + Math.log(x) - Math.log1p(-Math.exp(-x)), gain: width * mean };
         }
         return {
-          maxKl: Infinity, maxGain: width / 2, firstLam: 5 / width, base: width / 2, unit: width, at,
+          maxKl: Infinity, maxGain: width / 2, firstLam: 5 / width, at,
           others: {
             // Of a uniform law either KL buys the same at the same λ: ratio and rank change places.
             reverse_kl: at,
@@ -197,16 +203,16 @@
       title: "0/1", parameter: { name: "success", label: "Success rate", value: 0.1, least: 1e-6, most: 0.999999 },
       make(p) {
         return {
-          maxKl: -Math.log(p), maxGain: 1 - p, firstLam: 1, base: p, unit: 1,
-          table: { count: 1, start: [0, 2], reward: [1, 0], mass: [p, 1 - p], mean: [p], gold: null },
+          maxKl: -Math.log(p), maxGain: 1 - p, firstLam: 1,
+          table: { count: 1, start: [0, 2], reward: [1, 0], above: [1 - p, -p], mass: [p, 1 - p], gold: null },
           at(lam) {
-            const q = 1 / (1 + ((1 - p) / p) * Math.exp(-lam));
-            const gain = p * (1 - p) * Math.expm1(lam) / (1 + p * Math.expm1(lam));
-            return { kl: lam > 40 ? binaryKl(q, p) : lam * gain - Math.log1p(p * expExcess(lam) + p * lam) + lam * p, gain: Math.min(gain || 1 - p, 1 - p) };
+            const least = Math.exp(-lam), gain = Math.min((-p * (1 - p) * Math.expm1(-lam)) / (p + (1 - p) * least), 1 - p);
+            if (lam > 40) return { kl: binaryKl(1 / (1 + ((1 - p) / p) * least), p), gain };
+            return { kl: Math.max(lam * gain - Math.log1p(p * expExcess(lam * (1 - p)) + (1 - p) * expExcess(-lam * p)), 0), gain };
           },
           bestOf(n) {
-            const logLeft = n * Math.log1p(-p), q = -Math.expm1(logLeft);  // of no success in n draws
-            return { kl: binaryKl(q, p), gain: q - p, logLeft };
+            const logMiss = Math.log1p(-p), gain = -(1 - p) * Math.expm1((n - 1) * logMiss);
+            return { kl: binaryKl(p + gain, p), gain, logLeft: n * logMiss };  // of no success in n draws
           },
           bounds: [
             { title: "Hoeffding's bound", at: (kl) => subGaussian(kl, 0.5) },
@@ -218,39 +224,43 @@
   };
 
   // What a table's own law does under the tilt e^{λr}, prompt by prompt, averaged: KL, gain, gold, and what its support asks.
+  // Rewards and gold are taken above their means: what a mean is added to has fewer digits.
   function tilted(table, lam, known = null) {
     let kl = 0, gain = 0, gold = 0, squared = 0, ofKnown = 0;
     for (let x = 0; x < table.count; x++) {
-      const from = table.start[x], to = table.start[x + 1], mean = table.mean[x];
-      const top = lam * (table.reward[from] - mean), bottom = lam * (table.reward[to - 1] - mean);
-      const shift = top > 600 ? top : 0, size = table.mass ? 1 : to - from;
+      const from = table.start[x], to = table.start[x + 1], top = table.above[from], steep = lam * top > 600;
       let excess = 0, rise = 0, total = 0, held = 0;
       for (let i = from; i < to; i++) {
-        const e = table.reward[i] - mean, t = lam * e, p = table.mass ? table.mass[i] : 1;
-        const weight = p * Math.exp(t - shift);
+        // Of a steep tilt the weights, below that of the best; of another what they gain, for the means are 0.
+        const e = steep ? table.above[i] - top : table.above[i], t = lam * e;
+        const beyond = steep ? 0 : t > 0.05 || t < -0.05 ? Math.exp(t) - 1 - t : expExcess(t);  // digits enough
+        const weight = steep ? Math.exp(t) : beyond + t;
         total += weight;
         rise += weight * e;
-        if (shift === 0) excess += p * (t > 0.05 || t < -0.05 ? weight / p - 1 - t : expExcess(t));  // digits enough
-        if (table.gold) held += weight * (table.gold[i] - table.goldMean[x]);
+        excess += beyond;
+        if (table.gold) held += weight * table.goldAbove[i];
       }
-      const up = top === bottom ? 0 : rise / total;
-      const spent = top === bottom ? 0 : Math.max(lam * up - (shift === 0 ? Math.log1p(excess / size) : shift + Math.log(total / size)), 0);
+      const size = to - from, all = steep ? total : size + total, up = rise / all;
+      const spent = Math.max(lam * up - (steep ? Math.log(all / size) : Math.log1p(excess / size)), 0);
       kl += spent;
-      gain += up;
-      gold += held / total;
+      gain += steep ? top + up : up;
+      gold += held / all;
       squared += spent * spent;
       if (known) ofKnown += (spent * spent) / known[x];
     }
     const p = table.count;
-    return { kl: kl / p, gain: gain / p, gold: gold / p, sum: kl, squared, ofKnown };
+    return { kl: kl / p, gain: gain / p, gold: settled(gold / p, table), sum: kl, squared, ofKnown };
   }
+
+  // Of gold a change that is smaller than the rounding of its values is none.
+  const settled = (gold, table) => (Math.abs(gold) <= 1e-15 * table.goldSize ? 0 : gold);
 
   // The other divergences: the optimum's ratio to the base is a function of λ(r - ν). With s = λ(r_top - r) >= 0 there is
   // one unknown u a prompt, which makes the mean ratio 1. `level` finds it; rewards lie from the largest down.
   const divergences = {
     kl: { title: "KL", unit: "nats", f: (t) => (t === 0 ? 1 : t * Math.log(t) - (t - 1)), untied: withoutTies },
     chi2: {
-      title: "χ²", unit: "", untied: (n) => (n - 1) ** 2 / (2 * n - 1), ratio: (u, s) => Math.max(u - s / 2, 0), f: (t) => (t - 1) ** 2, maxOf: (share) => 1 / share - 1,
+      title: "χ²", unit: "", slope: 0.5, untied: (n) => (n - 1) ** 2 / (2 * n - 1), ratio: (u, s) => Math.max(u - s / 2, 0), f: (t) => (t - 1) ** 2, maxOf: (share) => 1 / share - 1,
       level(table, from, to, lam) {
         // The responses that keep mass are the best ones: one more while its ratio is not negative.
         const each = 1 / (to - from), top = table.reward[from];
@@ -266,11 +276,11 @@
       },
     },
     reverse_kl: {
-      title: "reverse KL", unit: "nats", untied: (n) => n - 1 - Math.log(n), ratio: (u, s) => 1 / (u + s), f: (t, log = Math.log(t)) => (t < 0.9 ? t - 1 - log : log1pExcess(t - 1)), maxOf: () => Infinity,
+      title: "reverse KL", unit: "nats", slope: 1, untied: (n) => n - 1 - Math.log(n), ratio: (u, s) => 1 / (u + s), f: (t, log = Math.log(t)) => (t < 0.9 ? t - 1 - log : log1pExcess(t - 1)), maxOf: () => Infinity,
       level: (table, from, to, lam, share, guess) => powerLevel(table, from, to, lam, 1, 1, share, guess),
     },
     hellinger: {
-      title: "squared Hellinger", unit: "", untied: (n) => (Math.sqrt(n) - 1) ** 2 / (n + 1), ratio: (u, s) => 0.25 / (u + s) ** 2, f: (t) => 0.5 * (Math.sqrt(t) - 1) ** 2,
+      title: "squared Hellinger", unit: "", slope: 4, untied: (n) => (Math.sqrt(n) - 1) ** 2 / (n + 1), ratio: (u, s) => 0.25 / (u + s) ** 2, f: (t) => 0.5 * (Math.sqrt(t) - 1) ** 2,
       maxOf: (share) => 1 - Math.sqrt(share),
       level: (table, from, to, lam, share, guess) => powerLevel(table, from, to, lam, 0.5, 2, Math.sqrt(share) / 2, guess),
     },
@@ -294,6 +304,9 @@
     return u;
   }
 
+  // Near the base the ratio is 1 + slope·λ(r - mean): there a ratio less 1 would have lost its digits.
+  const NEAR = 1e-8;
+
   function optimum(table, lam, divergence) {
     // Where the last λ left off is a good place to begin.
     const kept = (table.levels = table.levels || new Map());
@@ -301,32 +314,34 @@
     const levels = kept.get(divergence);
     let spent = 0, gain = 0, gold = 0;
     for (let x = 0; x < table.count; x++) {
-      const from = table.start[x], to = table.start[x + 1], top = table.reward[from], mean = table.mean[x];
-      const each = 1 / (to - from);
-      let share = 0;
+      const from = table.start[x], to = table.start[x + 1], top = table.reward[from];
+      const each = 1 / (to - from), near = lam * (top - table.reward[to - 1]) < NEAR;
+      let share = 0, u = 0;
       for (let i = from; i < to && table.reward[i] === top; i++) share += table.mass ? table.mass[i] : each;
-      const u = (levels[x] = divergence.level(table, from, to, lam, share, levels[x]));
+      if (!near) u = levels[x] = divergence.level(table, from, to, lam, share, levels[x]);
       for (let i = from; i < to; i++) {
-        const ratio = divergence.ratio(u, lam * (top - table.reward[i])), mass = table.mass ? table.mass[i] : each;
-        spent += mass * divergence.f(ratio);
-        gain += mass * ratio * (table.reward[i] - mean);
-        if (table.gold) gold += mass * ratio * (table.gold[i] - table.goldMean[x]);
+        const mass = table.mass ? table.mass[i] : each, first = divergence.slope * lam * table.above[i];
+        const ratio = near ? 1 : divergence.ratio(u, lam * (top - table.reward[i])), moved = mass * (near ? first : ratio - 1);
+        spent += near ? (moved * first) / (2 * divergence.slope) : mass * divergence.f(ratio);
+        gain += moved * table.above[i];
+        if (table.gold) gold += moved * table.goldAbove[i];
       }
     }
-    return { kl: spent / table.count, gain: gain / table.count, gold: gold / table.count };
+    return { kl: spent / table.count, gain: gain / table.count, gold: settled(gold / table.count, table) };
   }
 
   // The largest of any policy: all mass on each prompt's best responses.
   function exhausted(table, divergence) {
-    let spent = 0, gain = 0;
+    let spent = 0, gain = 0, gold = 0;
     for (let x = 0; x < table.count; x++) {
       const from = table.start[x], to = table.start[x + 1];
       let share = 0;
       for (let i = from; i < to && table.reward[i] === table.reward[from]; i++) share += table.mass ? table.mass[i] : 1 / (to - from);
       spent += share > 1 - 1e-15 ? 0 : divergence.maxOf ? divergence.maxOf(share) : -Math.log(share);
-      gain += table.reward[from] - table.mean[x];
+      gain += table.above[from];
+      if (table.gold) gold += table.goldOfTies[from];
     }
-    return { kl: spent / table.count, gain: gain / table.count };
+    return { kl: spent / table.count, gain: gain / table.count, gold: settled(gold / table.count, table) };
   }
 
   // The divergences in which a source has a limit: with rewards that have no largest one, those that charge a bounded price
@@ -341,30 +356,36 @@
     return { kl: name === "kl" ? source.maxKl : divergences[name].maxOf(0), gain: source.maxGain };
   }
 
-  // The frontier of a source up to a budget, as [budget, gain, gold]; denser near 0, where it rises like a square root.
+  // The frontier of a source up to a budget, as [budget, gain, gold]: from a few λ on, evenly where they are small and by
+  // their logarithms where they run over many sizes, to as many as leave no long straight piece.
   function curveUpTo(source, top, name = "kl", points = 64) {
     const kept = (source.curves = source.curves || new Map()), key = `${name} ${top}`;
     if (kept.has(key)) return kept.get(key);
     const end = endOf(source, name), at = along(source, name);
     const last = frontierAt(source, Math.min(top, end.kl * (1 - 1e-6)), name), curve = [[0, 0, 0]];
-    for (let k = 1; k <= points && last.lam > 0; k++) {
-      const here = at(last.lam * (k / points) ** 1.3);
-      curve.push([here.kl, here.gain, here.gold || 0]);
-    }
-    if (top >= end.kl) {
-      const gold = curve[curve.length - 1][2];
-      curve.push([end.kl, end.gain, gold], [top, end.gain, gold]);
-    }
+    const most = Math.asinh(Math.min(last.lam, farthest(source.firstLam)) / source.firstLam), first = points / 4;
+    const here = (way) => { const { kl, gain, gold } = at(source.firstLam * Math.sinh(way)); return [kl, gain, gold ?? 0]; };
+    const fill = (low, from, high, to, halvings) => {
+      const long = Math.max((to[0] - from[0]) / top, (to[1] - from[1]) / last.gain) > 2 / points, middle = 0.5 * (low + high);
+      if (!long || !halvings) return curve.push(to);
+      const between = here(middle);
+      fill(low, from, middle, between, halvings - 1);
+      fill(middle, between, high, to, halvings - 1);
+    };
+    for (let k = 1; k <= first; k++) fill((most * (k - 1)) / first, curve[curve.length - 1], (most * k) / first, here((most * k) / first), 12);
+    if (top >= end.kl) curve.push([end.kl, end.gain, end.gold ?? 0], [top, end.gain, end.gold ?? 0]);
+    else if (last.lam === Infinity) curve.push([top, end.gain, end.gold ?? 0]);
     kept.set(key, curve);
     return curve;
   }
 
-  // A point of the frontier of a law or table: the budget, what it buys, and λ = 1/β.
+  // A point of the frontier of a law or table: the budget, what it buys, and λ = 1/β, infinite where all reward is gained.
+  // Some charge for the last of it without end: a λ `above` the largest number is needed for all but what rounding hides.
   function frontierAt(source, budget, name = "kl") {
     const at = along(source, name), end = endOf(source, name);
-    if (budget >= end.kl) return { lam: Infinity, kl: end.kl, gain: end.gain };
+    if (budget >= end.kl) return { lam: Infinity, ...end };
     const lam = solve((x) => at(x).kl, budget, source.firstLam, name === "kl" ? source.mostLam : Infinity);
-    return { lam, ...at(lam) };
+    return lam === Infinity ? { lam, ...end, kl: budget, above: farthest(source.firstLam) } : { lam, ...at(lam) };
   }
 
   function bestOfTable(table, n, name = "kl") {
@@ -385,6 +406,7 @@
   // Best-of-n of the table's own law: of the samples at or below a level, F of a prompt's, the best of n lies there with F^n.
   function bestOfPrompts(table, n, divergence) {
     let kl = 0, gain = 0, gold = 0;
+    if (n === 1) return { kl, gain, gold };
     for (let x = 0; x < table.count; x++) {
       const from = table.start[x], to = table.start[x + 1], m = to - from;
       for (let i = from, j; i < to; i = j) {
@@ -393,15 +415,15 @@
         const here = -Math.expm1(n * Math.log1p(-(j - i) / (to - i))), share = (j - i) / m;
         const mass = ((to - i) / m) ** n * here, log = n * Math.log((to - i) / m) + Math.log(here / share);
         kl += divergence === divergences.kl ? mass * log : share * divergence.f(mass / share, log);
-        gain += mass * (table.reward[i] - table.mean[x]);
-        if (table.gold) gold += mass * (table.goldOfTies[i] - table.goldMean[x]);
+        gain += mass * table.above[i];
+        if (table.gold) gold += mass * table.goldOfTies[i];
       }
     }
-    return { kl: kl / table.count, gain: gain / table.count, gold: gold / table.count };
+    return { kl: kl / table.count, gain: gain / table.count, gold: settled(gold / table.count, table) };
   }
 
   Object.assign(Explorer, {
-    laws, divergences, solve, tilted, optimum, exhausted, offered, along, endOf, frontierAt, curveUpTo, bestOf, bestOfTable, withoutTies, normalCdf, largestNormal,
+    laws, divergences, farthest, solve, tilted, optimum, exhausted, offered, along, endOf, frontierAt, curveUpTo, bestOf, bestOfTable, withoutTies, normalCdf, largestNormal,
     subGaussian, bennett, expExcess, log1pExcess, binaryKl,
   });
 })();

@@ -28,11 +28,14 @@
     for (let i = labels.length - 1; i >= 0; i--) labels[i].y = Math.min(labels[i].y, i === labels.length - 1 ? high : labels[i + 1].y - room);
   }
 
+  // Whether two boxes of {x, y, width, height} share a point.
+  const meet = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+
   // One panel. `lines`: {points: [[x, y]…], kind, title, from}; the part beyond x = `from` is drawn thin and dashed.
   function panel(svg, box, { lines, marks, chosen, xLabel, yLabel, title, xMost, supported }) {
     const all = [...lines.filter((line) => line.kind !== "bound").flatMap((line) => line.points), ...marks.map((mark) => [mark.x, mark.y])];
-    const top = 1.08 * Math.max(...all.map(([, y]) => y), 1e-12), bottom = Math.min(0, ...all.map(([, y]) => y)) * 1.08;
-    const { left, right, above, below } = box;
+    const top = 1.08 * (Math.max(...all.map(([, y]) => y)) || 1), bottom = Math.min(0, ...all.map(([, y]) => y)) * 1.08;
+    const { left, right, above, below, side } = box;
     const x = (v) => left + ((right - left) * v) / xMost, y = (v) => below - ((below - above) * (v - bottom)) / (top - bottom);
     const clip = `explorer-clip-${Math.round(above)}-${svg.dataset.number}`;
     element(element(element(svg, "defs"), "clipPath", { id: clip }), "rect", { x: left, y: above - 6, width: right - left + 6, height: below - above + 6 });
@@ -63,19 +66,29 @@
       element(inside, "circle", { cx: x(mark.x), cy: y(mark.y), r: mark.chosen ? 6 : 3.5, class: `mark ${mark.kind}${mark.x > supported ? " unsure" : ""}` });
       const name = element(svg, "text", { x: x(mark.x) + (mark.chosen ? 8 : 5), y: y(mark.y) + 17, class: `name ${mark.kind}${mark.chosen ? "" : " small"}` }, mark.label);
       const at = name.getBBox();
-      if (kept.some((one) => at.x < one.x + one.width && one.x < at.x + at.width && at.y < one.y + one.height && one.y < at.y + at.height)) name.remove();
+      if (kept.some((one) => meet(at, one))) name.remove();
       else kept.push(at);
     }
     if (chosen) {
       element(inside, "line", { x1: x(chosen.x), x2: x(chosen.x), y1: y(chosen.y), y2: below, class: "chosen" });
       element(inside, "rect", { x: x(chosen.x) - 5, y: y(chosen.y) - 5, width: 10, height: 10, class: "mark limit" });
     }
+    // A line that reaches the right end is named beside it; lines that leave above, where they leave, from left to right.
     const labels = lines.filter((line) => line.title && line.points.length).map((line) => {
       const seen = line.points.filter(([a, b]) => a <= xMost * (1 + 1e-9) && b <= top), last = seen[seen.length - 1] || line.points[0];
-      return { text: line.title, kind: line.kind, x: Math.min(x(last[0]) + 8, right + 8), y: y(last[1]) + 4, inside: x(last[0]) < right - 4 };
+      return { text: line.title, kind: line.kind, x: Math.min(x(last[0]) + 8, right + 8), y: y(last[1]) + 4, leaves: x(last[0]) < right - 4 };
     });
-    spread(labels, 17, above + 10, below - 4);
-    for (const label of labels) element(svg, "text", { x: label.x, y: label.y, class: `name ${label.kind}` }, label.text);
+    const write = ({ text, kind, ...at }) => element(svg, "text", { ...at, class: `name ${kind}` }, text);
+    const beside = labels.filter((label) => !label.leaves), leaving = labels.filter((label) => label.leaves).sort((a, b) => a.x - b.x);
+    spread(beside, 17, above + 10, below - 4);
+    for (const { text, kind, x, y } of beside) write({ text, kind, x, y });
+    let from = 2;
+    leaving.forEach(({ text, kind, x }, i) => {
+      const name = write({ text, kind, x, y: above - 9 }), { width } = name.getBBox();
+      from = Math.max(from, Math.min(i + 1 < leaving.length ? x - 8 - width : x - 4, right + side - width - 2));
+      name.setAttribute("x", from);
+      from += width + 8;
+    });
   }
 
   let number = 0;
@@ -86,7 +99,7 @@
     const svg = element(holder, "svg", { width, height: each * panels.length + 6, role: "img", "aria-label": description });
     svg.dataset.number = String(number++);
     panels.forEach((one, k) =>
-      panel(svg, { left: 52, right: width - side, above: k * each + 50, below: (k + 1) * each - 44 }, one));
+      panel(svg, { left: 52, right: width - side, above: k * each + 50, below: (k + 1) * each - 44, side }, one));
   }
 
   Object.assign(Explorer, { draw });

@@ -6,7 +6,14 @@
   const GAUSSIAN = [0.914, 0.94, 0.958, 0.966, 0.942, 0.925, 0.89, 0.866, 0.853, 0.847, 0.841];
 
   const knownKl = (n) => 0.25 * Math.log(n) * (1 - 3 / Math.max(n - 1, 2) ** 2);
-  const leastPrompts = (count) => (count === 1 ? 0 : Math.min(3, 0.3 * count));
+  const leastPrompts = (count) => Math.min(3, 0.6 * count);
+
+  // Whether prompts are so few that all is said of these very prompts, whose samples show them.
+  function fewPrompts(table) {
+    let fewest = Infinity;
+    for (let x = 0; x < table.count; x++) fewest = Math.min(fewest, table.start[x + 1] - table.start[x]);
+    return table.count === 1 || (table.count < 20 && fewest >= 16);
+  }
 
   function gaussianRatio(n) {
     const x = Math.log(n);
@@ -36,8 +43,9 @@
     if (!found.length || 2 * found.length < table.count) return 0;
     const average = (f) => found.reduce((sum, one) => sum + f(one), 0) / found.length;
     const kMean = average((one) => one.k), gaussian = average((one) => one.gaussian);
+    // Of few prompts a tail looks light by chance: more standard errors are added.
     const ratioHigh = average((one) => (one.statistic * (one.k + 1)) / 2)
-      + Math.sqrt((kMean - 1) / ((kMean + 2) * (kMean + 3)) / found.length);
+      + (table.count > 1 && fewPrompts(table) ? 2.5 : 1) * Math.sqrt((kMean - 1) / ((kMean + 2) * (kMean + 3)) / found.length);
     const loudest = found.reduce((most, one) => Math.max(most, one.mean), 0);
     let up = 0, down = 0;
     for (const { mean, k } of found) {
@@ -51,10 +59,11 @@
 
   // How far λ stretches the samples: up to 1 it is supported.
   function strain(table, lam, scale) {
-    const known = (table.known = table.known || Float64Array.from(table.mean, (_, x) => knownKl(table.start[x + 1] - table.start[x])));
+    const known = (table.known = table.known || Float64Array.from({ length: table.count }, (_, x) => knownKl(table.start[x + 1] - table.start[x])));
     const { sum, squared, ofKnown } = Explorer.tilted(table, lam, known);
-    const spent = sum === 0 ? 0 : ofKnown / sum, shared = sum === 0 ? 0 : (squared / sum ** 2) * leastPrompts(table.count);
-    return Math.max(spent, shared, (table.count === 1 ? 2.5 : 2) * lam * scale);
+    const spent = sum === 0 ? 0 : ofKnown / sum, fixed = fewPrompts(table);
+    const shared = sum === 0 || fixed ? 0 : (squared / sum ** 2) * leastPrompts(table.count);
+    return Math.max(spent, shared, (fixed ? 2.5 : 2) * lam * scale);
   }
 
   // The largest supported λ: the strain rises with λ but for its second part, so a scan finds where it first passes 1.

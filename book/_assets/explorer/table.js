@@ -155,32 +155,35 @@
     const reward = Float64Array.from(sorted), gold = goldSorted && Float64Array.from(goldSorted);
     const count = sizes.length, start = new Int32Array(count + 1);
     for (let x = 0; x < count; x++) start[x + 1] = start[x] + sizes[x];
-    const average = (values, x) => {
-      // Around the first value, so that constant rewards have exactly their mean.
-      let sum = 0;
-      for (let i = start[x]; i < start[x + 1]; i++) sum += values[i] - values[start[x]];
-      return values[start[x]] + sum / sizes[x];
+    // Each value above its prompt's mean, around the first: constant rewards have exactly 0, and rewards far from 0 for
+    // their spread keep the digits that their differences have.
+    const aboveMean = (values) => {
+      const above = new Float64Array(values.length);
+      for (let x = 0; x < count; x++) {
+        let sum = 0;
+        for (let i = start[x]; i < start[x + 1]; i++) sum += above[i] = values[i] - values[start[x]];
+        for (let i = start[x]; i < start[x + 1]; i++) above[i] -= sum / sizes[x];
+      }
+      return above;
     };
-    const mean = Float64Array.from(sizes, (_, x) => average(reward, x));
-    const goldMean = gold && Float64Array.from(sizes, (_, x) => average(gold, x));
-    const goldOfTies = gold && Float64Array.from(gold);
+    const above = aboveMean(reward), goldAbove = gold && aboveMean(gold), goldOfTies = gold && Float64Array.from(goldAbove);
     if (gold)
       for (let x = 0; x < count; x++)
         for (let i = start[x], j; i < start[x + 1]; i = j) {
           let sum = 0;  // over equal rewards, of which the best is any
-          for (j = i; j < start[x + 1] && reward[j] === reward[i]; j++) sum += gold[j];
+          for (j = i; j < start[x + 1] && reward[j] === reward[i]; j++) sum += goldAbove[j];
           for (let k = i; k < j; k++) goldOfTies[k] = sum / (j - i);
         }
-    let square = 0, base = 0;
+    const goldSize = gold ? goldAbove.reduce((most, one) => Math.max(most, Math.abs(one)), 0) : 0;
+    let square = 0;
     for (let x = 0; x < count; x++) {
       let own = 0;
-      for (let i = start[x]; i < start[x + 1]; i++) own += (reward[i] - mean[x]) ** 2;
+      for (let i = start[x]; i < start[x + 1]; i++) own += above[i] ** 2;
       square += own / sizes[x] / count;
-      base += mean[x] / count;
     }
     const low = reward.reduce((a, b) => Math.min(a, b), Infinity), high = reward.reduce((a, b) => Math.max(a, b), -Infinity);
     const tiny = high > low && high - low < LEAST;
-    return { tiny, count, start, reward, gold, mean, goldMean, goldOfTies, base, sd: Math.sqrt(square), rows: reward.length };
+    return { tiny, count, start, reward, above, gold, goldAbove, goldOfTies, goldSize, sd: Math.sqrt(square), rows: reward.length };
   }
 
   Object.assign(Explorer, { Refused, read, guess, noNumbers, shown, table, arrange });
