@@ -5,8 +5,12 @@ Parquet under ``build/scale`` (``--build``) and deleted. Every measurement is a 
 seconds (user and system, with start and imports) and the largest resident memory. ``--quick`` takes 10⁶ rows.
 ``--record`` puts what is measured into ``benchmarks/recorded/scale.json``, which the book shows: times differ from run
 to run, pages must not. ``--idle --record`` measures all that the book shows (`SHOWN`: up to 2·10⁸ rows of both shapes),
-some ten minutes on two cores that do nothing else, and keeps how long each took: only there does this tell how much
+some eleven minutes on two cores that do nothing else, and keeps how long each took: only there does this tell how much
 sooner two workers end. What is shown for its CPU time and memory alone (`BESIDE`) is measured two at a time.
+
+``workers`` is the command with ``--workers 2``, start of Dask and of two processes included; ``--workers 1`` is the one
+process of ``alignlib``. ``cluster_1`` and ``cluster_2`` ask a scheduler that runs already (``--scheduler``), which has
+one worker of one thread, or two: what is measured begins and ends with the process that asks.
 
 A process inherits the largest memory of the one that it is forked from, so that each is started by a small shell.
 
@@ -17,6 +21,7 @@ at 40 λ. They have neither bias correction nor intervals, and keep all rows in 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -25,6 +30,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
@@ -47,11 +53,11 @@ SHAPES = {"prompts": 64, "pools": 1_000_000, "shuffled": 64, "four": 4}
 SHOWN = [
     ("prompts", 1e6, "read,alignlib,workers,held,duckdb,polars,pandas"),
     ("prompts", 1e7, "read,alignlib,workers,phases,held,duckdb,polars,pandas"),
-    ("prompts", 2e8, "read,alignlib,workers"),
+    ("prompts", 2e8, "read,alignlib,workers,cluster_1,cluster_2"),
     ("pools", 1e7, "read,alignlib,workers,phases,duckdb,polars,pandas"),
     ("pools", 1e6, "read,alignlib"),
     ("pools", 1e8, "read,alignlib"),
-    ("pools", 2e8, "read,alignlib,workers,phases"),
+    ("pools", 2e8, "read,alignlib,workers,cluster_1,cluster_2,phases"),
 ]
 BESIDE = [
     ("shuffled", 64e6, "read,alignlib"),
@@ -60,6 +66,8 @@ BESIDE = [
     ("four", 4e6, "memory"),
     ("four", 8e6, "memory"),
 ]
+CLUSTERS = {"cluster_1": 1, "cluster_2": 2}  # workers
+_MEMORY = {"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": "536870912"}  # as the book says that workers are started
 # In memory: not beyond these rows.
 MOST = {"held": 10_000_000, "pandas": 10_000_000, "polars": 30_000_000}
 
@@ -94,6 +102,52 @@ def alignlib(folder: Path, *more: str) -> None:
 
 def workers(folder: Path) -> None:
     alignlib(folder, "--workers", "2")
+
+
+def on_cluster(folder: Path) -> None:
+    alignlib(folder, "--scheduler", os.environ["SCHEDULER"])
+
+
+@contextlib.contextmanager
+def cluster(workers: int) -> Iterator[tuple[str, list[int]]]:
+    """Start a scheduler and workers of one thread each, as a cluster has them; yield its address and the processes."""
+    from distributed import Client
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as running:
+        file = str(Path(folder, "scheduler.json"))
+        common = ["--scheduler-file", file, "--host", "127.0.0.1", "--no-dashboard"]
+        commands = [["scheduler", *common, "--port", "0"]]
+        commands += [["worker", *common, "--nthreads", "1", "--no-nanny", "--local-directory", folder]] * workers
+        processes = []
+        for command in commands:
+            one = subprocess.Popen(
+                [sys.executable, "-m", "dask", *command], cwd=ROOT, env=os.environ | _MEMORY, stderr=subprocess.DEVNULL
+            )
+            running.callback(one.wait)
+            running.callback(one.terminate)
+            processes.append(one.pid)
+        while not Path(file).exists():
+            time.sleep(0.05)
+        with Client(scheduler_file=file) as client:
+            client.wait_for_workers(workers, timeout=60)
+            address = str(client.scheduler.address)
+        yield address, processes
+
+
+def measure_on_cluster(tool: str, folder: Path) -> dict[str, Any]:
+    """Ask a cluster of its own; CPU seconds are of the process that asks, the scheduler and the workers together."""
+    import psutil
+
+    def spent() -> float:
+        return sum(sum(psutil.Process(one).cpu_times()[:2]) for one in processes)
+
+    with cluster(CLUSTERS[tool]) as (address, processes):
+        before = spent()
+        row = measure("on_cluster", folder, SCHEDULER=address)
+        held = [Path(f"/proc/{one}/status").read_text().partition("VmHWM:")[2].split()[0] for one in processes]
+        peak = max(row["peak_mib"], *(round(int(one) / 1024) for one in held))
+        cpu = round(row["cpu_s"] + spent() - before, 3)
+        return {"cpu_s": cpu, "peak_mib": peak, "asking_s": row["cpu_s"], "wall_s": row["wall_s"]}
 
 
 def kernels() -> dict[str, float]:
@@ -223,14 +277,15 @@ TOOLS: dict[str, Callable[[Path], dict[str, float] | None]] = {
     "polars": polars,
     "pandas": pandas,
     "workers": workers,
+    "on_cluster": on_cluster,
     "phases": phases,
     "memory": memory,
 }
 
 
-def measure(tool: str, folder: Path) -> dict[str, Any]:
-    """Run a tool in a process of its own."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+def measure(tool: str, folder: Path, **more: str) -> dict[str, Any]:
+    """Run a tool in a process of its own; ``more`` is added to its environment."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"} | more
     command = [sys.executable, "-m", "benchmarks.bench_scale", "--run", tool, "--folder", str(folder)]
     command = ["/bin/sh", "-c", '"$@"; exit $?', "sh", *command]  # a fork of its own, which exec alone would not be
     started = time.monotonic()
@@ -251,7 +306,7 @@ def keep(row: dict[str, Any]) -> None:
         for one in known
         if [one[k] for k in names] != [row[k] for k in names] and tuple(one[k] for k in names) in book
     ]
-    shapes, order = list(SHAPES), list(TOOLS)
+    shapes, order = list(SHAPES), [*TOOLS, *CLUSTERS]
     known.append(row)
     known.sort(key=lambda one: (shapes.index(one["shape"]), one["rows"], order.index(one["tool"])))
     versions = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
@@ -304,7 +359,8 @@ def measured(build: Path, shape: str, size: float, tools: str) -> list[dict[str,
         generate(folder, rows, shape)
         for tool in tools.split(","):
             if rows <= MOST.get(tool, rows):
-                found.append({"shape": shape, "rows": rows, "tool": tool, **measure(tool, folder)})
+                row = measure_on_cluster(tool, folder) if tool in CLUSTERS else measure(tool, folder)
+                found.append({"shape": shape, "rows": rows, "tool": tool, **row})
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(str(folder) + "-kept", ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -24,6 +25,7 @@ _COMMANDS = (
     "score", "run", "sweep", "claims", "verify", "sync", "make",
 )  # fmt: skip
 _READ_TABLES_ONLY = ("example", "frontier", "passk", "capacity", "kl", "overlay", "compare", "pick")
+_BETWEEN_LOOKS = 50_000  # objects: each look for circles of them goes through all that modules hold, and finds none
 _THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")  # which OpenBLAS reads, in this order
 
 
@@ -101,6 +103,7 @@ class Commands(click.Group):
         if self.is_program and cmd_name in _READ_TABLES_ONLY:
             sys.meta_path.insert(0, _NoPandas)
             one_thread(os.environ)
+            gc.set_threshold(_BETWEEN_LOOKS)
         found = import_module(f"alignlib.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found

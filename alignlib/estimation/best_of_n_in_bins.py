@@ -332,17 +332,23 @@ def _won(best_of: float) -> float:
 
 def _lost_between(kept: _Chances) -> FloatArray:
     """Return what `_lost` does, where the share of each bin begins at the end of the next one."""
-    number, log_share = kept.number, kept.ranks.log_share
-    next_one = np.append(log_share[1:], _NO_SHARE)
-    constant = np.log(number) - (number - 1.0) / number
-    shares = list[FloatArray]()
-    spent = list[FloatArray]()
-    for logs in (kept.of(log_share), kept.of(next_one)):
-        shares.append(np.exp(np.maximum(number * logs, NOTHING)))
-        spent.append(shares[-1] * (constant + (number - 1.0) * logs))
-    mass = shares[0] - shares[1]
+    number, log_share, of_n = kept.number, kept.ranks.log_share, kept.best_of
+    constant = np.log(of_n) - (of_n - 1.0) / of_n
+    last = kept.first + kept.some - 1
+    after = np.append(log_share, _NO_SHARE)[kept.some]  # the next bin of each N beyond those that it keeps
+    share, spent = _share_and_spent(kept.of(log_share), number, np.repeat(constant, kept.some))
+    its_share, its_spent = _share_and_spent(after, of_n, constant)
+    next_share, next_spent = np.append(share[1:], 0.0), np.append(spent[1:], 0.0)
+    next_share[last], next_spent[last] = its_share, its_spent
+    mass = share - next_share
     ratio = np.where(mass > 0.0, mass * (kept.ranks.n / (kept.upto - kept.below)), 1.0)
-    return np.asarray(np.maximum(spent[0] - spent[1] - mass * np.log(ratio), 0.0))
+    return np.asarray(np.maximum(spent - next_spent - mass * np.log(ratio), 0.0))
+
+
+def _share_and_spent(logs: FloatArray, number: FloatArray, constant: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return powers of shares whose logarithms are given, and what is spent below these shares."""
+    share = np.exp(np.maximum(number * logs, NOTHING))
+    return share, share * (constant + (number - 1.0) * logs)
 
 
 def _lost(best_of: float, low: FloatArray, high: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from alignlib.tables import LARGEST_REWARD, TableFile, open_pieces, read_samples
 
 __all__ = ["CorruptPartError", "Question", "Reading", "first_file", "first_ranges", "summaries"]
 
-_BLOCK = 1 << 15  # names that are looked at together
+_BLOCK = 1 << 16  # names that are looked at together
 _SALT = 3  # of what deals samples into groups
 _DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float
 
@@ -184,17 +184,21 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
             file, question.prompt, question.read, sample=question.sample, wide=question.wide, named=True
         )
         rewards = list(question.columns_of(samples.rewards).values())
-        # What lacks a value is dropped, or refused when its turn comes, as is one that is too large.
-        finite = np.abs(rewards[0]) <= LARGEST_REWARD
-        for one in rewards[1:]:
-            finite &= np.abs(one) <= LARGEST_REWARD
-        if finite.any():
-            rewards = rewards if finite.all() else [one[finite] for one in rewards]
-            ends = [(float(one.min()), float(one.max())) for one in rewards]
+        if not all(max(-low, high) <= LARGEST_REWARD for low, high in _ends(rewards)):
+            # What lacks a value is dropped, or refused when its turn comes, as is one that is too large.
+            finite = np.all([np.abs(one) <= LARGEST_REWARD for one in rewards], axis=0)
+            rewards = [one[finite] for one in rewards]
+        if rewards[0].size:
+            ends = _ends(rewards)
             levels = len(np.unique(rewards[0])) if question.combined else 0
             names = samples.identifiers.drop_null() if samples.identifiers.null_count else samples.identifiers
             return ends, samples.size, len(_runs(names)[1]), levels
     return None
+
+
+def _ends(rewards: Sequence[FloatArray]) -> list[tuple[float, float]]:
+    """Return the least and the largest of each, NaN where one is; of nothing, infinities that are no ends."""
+    return [(float(one.min(initial=np.inf)), float(one.max(initial=-np.inf))) for one in rewards]
 
 
 def _pieces(part: Part, question: Question) -> Iterator[TableFile]:
@@ -349,7 +353,7 @@ def _starts(values: IntArray) -> IntArray:
     found = [np.zeros(1, dtype=np.int64)]
     for low in range(0, len(values), _BLOCK):
         some = values[max(low - 1, 0) : low + _BLOCK]
-        if (some != some[0]).any():
+        if some.min() != some.max():
             found.append(np.flatnonzero(some[1:] != some[:-1]) + max(low, 1))
     return np.concatenate(found)
 

@@ -12,7 +12,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -169,8 +169,7 @@ class Store:
         part : Part
             The part.
         """
-        text = json.dumps([_VERSION, asdict(part), asdict(self.question), self.bits])
-        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        return _name_of(part, self.question, self.bits)
 
     def done_before(self, part: Part) -> Done | None:
         """Return what was done of a part before, None where it was not, or where what is kept was changed.
@@ -347,6 +346,12 @@ class Store:
                     path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+@lru_cache(maxsize=1024)  # it is asked for several times while a part is read
+def _name_of(part: Part, question: Question, bits: int) -> str:
+    text = json.dumps([_VERSION, asdict(part), asdict(question), bits])
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def load_piece(path: str, question: Question) -> Summary:

@@ -100,6 +100,8 @@ def check_decoded(path: str, table: pa.Table) -> None:
         With the first column that has such.
     """
     for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            continue  # any bytes are one
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
