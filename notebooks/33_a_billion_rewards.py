@@ -215,7 +215,7 @@ print(sql("scored", width=width))
 # %% [markdown]
 # ## Measured
 #
-# CPU seconds with start and imports, and the largest resident memory, of one process on one thread ("two workers": of the three processes together, and the memory of the largest). "Read" reads both columns and adds
+# CPU seconds with start and imports, and the largest resident memory, of one process on one thread ("two workers": of the three processes together, and the memory of the largest; "on a cluster": with those of a scheduler that runs already). "Read" reads both columns and adds
 # them up, which no tool can avoid. "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB, polars or pandas, without bias correction and without intervals. Measured by
 # `python -m benchmarks.bench_scale --record` on a machine shared with other work, or with `--idle` on one that does nothing else.
 
@@ -226,6 +226,8 @@ tools = {
     "read": "read",
     "alignlib": "alignlib",
     "workers": "two workers",
+    "cluster_1": "1 on a cluster",
+    "cluster_2": "2 on a cluster",
     "held": "in memory",
     "duckdb": "group-by (DuckDB)",
     "polars": "group-by (polars)",
@@ -278,10 +280,13 @@ for name, each in (
 ):
     print(f"{name:<20}" + f"{1e9 * each / 3600:>9.2f}{1e12 * each / 3600:>10,.1f}")
 print()
-for shape, said in (("prompts", "64"), ("pools", "10⁶")):
-    one, two = largest(shape, "alignlib"), largest(shape, "workers")
-    if "idle_s" in one and one["rows"] == two["rows"]:
-        print(f"two workers, {said} a prompt: {one['idle_s'] / two['idle_s']:.2f} × as fast")
+print("how many times sooner two workers end")
+for one, two, than in (("alignlib", "workers", "one process"), ("cluster_1", "cluster_2", "one, on a cluster")):
+    for shape in ("prompts", "pools"):
+        both = [row for row in measured if row["shape"] == shape and "idle_s" in row and row["rows"] == 2 * 10**8]
+        took = {row["tool"]: row["idle_s"] for row in both}
+        if one in took and two in took:
+            print(f"{than}, {labels[shape]}".ljust(33) + f"{took[one] / took[two]:.2f}")
 
 # %% [markdown]
 # With 64 samples of each prompt {{per_row_ns:.0f}} ns a row are spent, of which {{read_part:.0%}} on reading and summarising, {{join_part:.0%}} on joining prompts, {{curve_part:.0%}} on the curve (the exponential functions and the two jackknives), and
@@ -304,7 +309,9 @@ for shape, said in (("prompts", "64"), ("pools", "10⁶")):
 # best-of-$N$ follows from the ranks at which bins end.
 #
 # Two workers cost {{start_two:.1f}} CPU seconds more than one process on $10^6$ rows, and {{later_two:.1f}} on $10^7$: the start of Dask and of its processes, and what these do while they wait, which on a busy machine is long. So they pay
-# where the whole takes minutes. A Parquet file of more than 256 MB is shared among them by its row groups.
+# where the whole takes minutes. How many times sooner two workers end is told, on $2\cdot10^8$ rows, by the clock of the process that asks, from its start to its end, on a machine of two cores that does nothing else. "One process" works
+# without Dask (`--workers 1` is the same), and beside it stand two workers that the command starts itself (`--workers 2`). "One, on a cluster", where that was measured, is the only worker of a scheduler that runs already (`--scheduler`), and beside it stand two
+# of these, with one thread each. Two workers halve what divides, reading and the passes over prompts. The start of Dask, and what the asking process does alone, stay: they are little beside minutes, and much where the whole takes four seconds. A Parquet file of more than 256 MB is shared among them by its row groups.
 #
 # ## Claims
 
