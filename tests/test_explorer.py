@@ -20,6 +20,7 @@ from alignlib.estimation.tails import tail_shape
 from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian, Law, PromptAverage, Uniform, bounds
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
+from alignlib.tables.as_identifiers import MISSING
 from book.sphinx_extensions.explorer import SCRIPTS
 from tests.built_book import ROOT
 
@@ -281,6 +282,21 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
 def test_bad_tables_are_a_sentence(page: Page, tmp_path: Path, text: str, said: str) -> None:
     """Shown as text, naming the line."""
     assert said in choose(page, tmp_path, text)
+
+
+def test_missing_prompts_are_those_of_the_commands(page: Page) -> None:
+    """Each word for "no value", in capitals too; the page of what tables may hold names them."""
+    found = page.evaluate(
+        """words => words.filter(word => {
+          const cells = Explorer.read(`prompt,r\n"${word}",1\n"${word}",2\n`);
+          try { return Explorer.table(cells, "r", "prompt", ""); }
+          catch (error) { return !/is (missing|empty)/.test(error.message); }
+        })""",
+        [*MISSING, *map(str.upper, MISSING)],
+    )
+    assert found == []
+    said = (ROOT / "book" / "rerun.md").read_text("utf-8").lower()
+    assert [word for word in MISSING if word and f"`{word}`" not in said] == []
 
 
 def test_a_name_in_quotation_marks_may_hold_separators(page: Page, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ QUESTIONS = {
     "best-of-N": "notebooks/10_best_of_n",
     "BestOfN": "api/rules api/index",
     "fit_frontier": "api/index api/fit",
+    "effective number of prompts": "glossary",
     "gain_at_kl": "api/laws api/index",
     "--win-rate": "notebooks/70_win_rates api/laws",
     "Fano": "notebooks/62_floor_and_ceiling",
@@ -269,6 +270,25 @@ def test_questions_of_readers_are_answered_from_a_file(page: Page) -> None:
     assert {query: pages for query, pages in found.items() if not set(QUESTIONS[query].split()) & set(pages)} == {}
 
 
+def test_what_has_a_name_is_found_first_by_it(page: Page) -> None:
+    """Of the library whole or from its class on, as a call too (every tenth); of the glossary every term."""
+    tried, wrong = page.evaluate(
+        """() => {
+          const index = BookSearch.build(bookEntries), of = kind => bookEntries.entries.filter(one => one[3] === kind);
+          const first = query => bookEntries.entries[BookSearch.find(index, query)[0].entry];
+          const some = of("name").map(one => one[2]).filter((_, i) => i % 10 === 0);
+          const names = ["alignlib.RewardTable.from_frame", ...some];
+          const asked = names.flatMap(name => [name, name.split(".").slice(-2).join(".")]);
+          const wrong = [...asked, ...asked.map(name => `${name}()`)].filter(query =>
+            !`.${first(query)[2]}`.endsWith(`.${query.replace("()", "")}`));
+          const terms = of("term").map(one => one[2]);
+          return [[asked.length, terms.length], [...wrong, ...terms.filter(term => first(term)[2] !== term)]];
+        }"""
+    )
+    assert min(tried) > 50
+    assert wrong == []
+
+
 def test_every_page_section_and_name_is_in_the_index(page: Page) -> None:
     listed, places = page.evaluate(
         "() => [bookEntries.pages.map(p => p[0]), bookEntries.entries.map(e => [bookEntries.pages[e[0]][0], e[1]])]"
@@ -288,6 +308,8 @@ def test_results_are_accessible_and_fit_a_phone(page: Page) -> None:
     page.fill(FIELD, "D_max")
     page.wait_for_selector("#search-results > li:first-child a[href*='symbol-']")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.fill(FIELD, "tilt")
+    page.wait_for_selector("#search-results .search-rest button")  # of many pages the first are shown
     page.evaluate(Axe().axe_script)
     for theme in ("light", "dark"):
         page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)

@@ -62,7 +62,7 @@
 
   const NUMBER = /^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$/;
   const isNumber = (text) => text.length <= 400 && NUMBER.test(text.trim());
-  const MISSING = new Set(["", "na", "n/a", "nan", "null", "none", "#n/a"]);  // names that commands read as missing
+  const MISSING = new Set(["", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>"]);  // as commands read them
   const LEAST = 1e-100, MOST = 1e100;  // beyond, squares are no floats
 
   // Columns that hold numbers, by most of their first rows; identifiers of prompts are a matter of their name.

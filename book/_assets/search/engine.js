@@ -135,7 +135,15 @@
     return about ? about[1] : plain;
   }
 
-  // Entries for a query, the best first: {entry, score, terms}.
+  // How much of a dotted name of the library is asked for, as it is written or but for capitals; 0 of other texts.
+  function named(about, kind, title) {
+    const name = about.replace(/\(\)$/, "");
+    if (kind !== "name" || !/^\w+(?:\.\w+)+$/.test(name)) return 0;
+    const of = (whole, part) => (whole === part ? 2 : whole.endsWith(`.${part}`) ? 1 : 0), as = of(title, name);
+    return as ? 2 + as : of(title.toLowerCase(), name.toLowerCase());
+  }
+
+  // Entries for a query, the best first: {entry, score, terms}; before all others a name of the library that is asked for.
   function find(index, query) {
     const { data, vocabulary, lengths, means } = index;
     const count = data.entries.length, about = subject(query), asked = groups(index, about);
@@ -176,10 +184,11 @@
       one.score *= covered * covered * (KIND[kind] || 1) * data.pages[page][2] * (LISTS.has(title) ? 0.5 : 1);
       if (kind === "page" && phrase.length > 8 && index.asked[page].includes(phrase)) one.score *= 1.5;
       const name = kind === "name" ? title.slice(title.lastIndexOf(".") + 1) : title;
+      one.named = named(about, kind, title);
       if (name === about) one.score *= 2.5;
       else if (joined(name) === short) one.score *= kind === "name" ? 1.3 : 1.6;
     }
-    return [...scores.values()].sort((a, b) => b.score - a.score || a.entry - b.entry);
+    return [...scores.values()].sort((a, b) => b.named - a.named || b.score - a.score || a.entry - b.entry);
   }
   // The same by page: each page once, at the place of its best entry, with the next best of its entries.
   function byPage(index, query, most = 4) {

@@ -1,4 +1,4 @@
-"""The book as a PDF: its articles in one document, set by MathJax, printed by Chromium, the same bytes every time."""
+"""The book as a PDF: its articles in one document, set by MathJax, printed by Chromium."""
 
 from __future__ import annotations
 
