@@ -107,6 +107,41 @@ def test_the_page_counts_and_shows_the_deciding_number(tmp_path: Path) -> None:
     assert limits(small(tmp_path, rows), book) == {"01_a:far": "{cite:t}`Y24`, sentence 2"}
 
 
+def test_of_one_test_in_several_chapters_the_least_margin_is_shown(tmp_path: Path) -> None:
+    """Nearest to what it must not pass; where one is past, the one that is furthest."""
+    names = ["01_a:low", "02_b:low", "03_c:low"]
+    rows = [{"sentence": 1, "says": "One.", "nothing": "opinion"}]
+    rows.append({"sentence": 2, "says": "Two.", "for": ["01_a:low"], "number": names, "headline": "x"})
+    for values, chapter in (((0.5, 0.9, 0.7), "02"), ((0.5, 0.9, 1.2), "03"), ((1.5, 0.9, 1.2), "01")):
+        claims = [Claim("low", "it is low", "we derive", "at most", value, 1.0, 0.0) for value in values]
+        book = {name[:4]: (name, [claim]) for name, claim in zip(names, claims, strict=True)}
+        assert f"chapter {chapter}: it is low: " in verdicts_page(small(tmp_path, rows), book)
+        assert f"<notebooks/{chapter}_" in headlines(small(tmp_path, rows), book)
+
+
+@pytest.mark.parametrize(
+    ("far", "wide", "said"),
+    [
+        (True, False, "**holds under a condition**: nearby. At most once."),
+        (True, True, "**holds under a condition**: nearby. |"),
+        (False, False, "**holds under a condition**: at most once. |"),
+        (False, True, "**verified** |"),
+    ],
+)
+def test_a_condition_is_what_the_claims_that_limit_it_say(tmp_path: Path, far: bool, wide: bool, said: str) -> None:
+    """Each has a text, which stays only where it does."""
+    row: dict[str, object] = {"sentence": 2, "says": "Two.", "for": ["01_a:two"], "number": "01_a:two"}
+    row |= {"unless": ["01_a:far"], "unless_not": ["01_a:wide"]}
+    row |= {"condition": {"01_a:far": "nearby.", "01_a:wide": "at most once."}}
+    held = {"two": True, "far": far, "wide": wide}
+    claims = [Claim(key, key, "we derive", "true", float(holds), 1.0, 0.0) for key, holds in held.items()]
+    rows = [{"sentence": 1, "says": "One.", "nothing": "opinion"}, row]
+    assert said in verdicts_page(small(tmp_path, rows), {"01_a": ("The first", claims)})
+    row["condition"] = "nearby."
+    with pytest.raises(InputError, match="for each claim that limits it"):
+        verdicts_page(small(tmp_path, rows), {"01_a": ("The first", claims)})
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

@@ -98,9 +98,10 @@ def verdicts_page(path: Path, book: _Book, recorded: Sequence[RunTimes] = ()) ->
         (
             "Each sentence of the abstracts stands here in our words; what only defines or motivates has nothing to "
             "test. A verdict is computed from claims, most of them of the chapter beside it, some also of other tasks "
-            "or chapters; the number is that of the claim that decides most: the value found and what it is held "
-            "against. Of what was sampled or trained, the 95 % interval stands beside it, and the value is the end "
-            "that decides where one does. The time is what the chapter takes on one core. "
+            "or chapters; the number is that of one of them, the value found and what it is held against; of one test "
+            "made in several chapters, that with the least margin. Of what was sampled or trained, the 95 % interval "
+            "stands beside it, and the value is the end that decides where one does. The time is what the chapter "
+            "takes on one core. "
             "{doc}`scorecard` lists every claim, those of our own and the checks of our code among them, and counts "
             "them apart."
         ),
@@ -128,7 +129,7 @@ def headlines(path: Path, book: _Book, *, plain: Mapping[str, str] | None = None
     for paper in papers:
         for row in paper["rows"]:
             if "headline" in row:
-                name = row["number"].partition(":")[0]
+                name = _shown(row, claims).partition(":")[0]
                 source = plain[paper["paper"]] if plain else f"{{cite:t}}`{paper['paper']}`"
                 where = f"{name[:2]}" if plain else f"{{doc}}`{titles[name]} <notebooks/{name}>`"
                 said = _quoted(row["headline"], claims)
@@ -169,7 +170,32 @@ def _quoted(text: str, claims: Mapping[str, Claim]) -> str:
 
 def _said(row: Mapping[str, Any], held: Mapping[str, bool]) -> str:
     kind = verdict(row, held)
-    return f"**{kind}**" + (f": {row['condition']}" if kind == "holds under a condition" else "")
+    if kind != "holds under a condition":
+        return f"**{kind}**"
+    texts = row["condition"] if isinstance(row["condition"], dict) else dict.fromkeys(_limits(row), row["condition"])
+    first, *rest = [texts[name] for name in _limits(row) if held[name] == (name in row.get("unless", ()))]
+    return " ".join([f"**{kind}**: {first}", *(text[:1].upper() + text[1:] for text in rest)])
+
+
+def _limits(row: Mapping[str, Any]) -> list[str]:
+    return [*row.get("unless", ()), *row.get("unless_not", ())]
+
+
+def _numbers(row: Mapping[str, Any]) -> list[str]:
+    """The claims one of whose numbers is shown."""
+    named = row.get("number", [])
+    return [named] if isinstance(named, str) else list(named)
+
+
+def _shown(row: Mapping[str, Any], claims: Mapping[str, Claim]) -> str:
+    """The claim whose number is shown: of several the nearest to what it must not pass, or the furthest past."""
+    return min(_numbers(row), key=lambda name: _margin(claims[name]))
+
+
+def _margin(claim: Claim) -> float:
+    over = claim.value - claim.expected
+    margin = claim.tolerance - {"at most": over, "at least": -over}.get(claim.kind, abs(over))
+    return -math.inf if math.isnan(margin) else margin
 
 
 def _row(
@@ -182,9 +208,10 @@ def _row(
     says = f"{row['sentence']}{row.get('part', '')}. {row['says']}"
     if "for" not in row:
         return _line(says, f"{row['nothing']}: nothing to test", "", "")
-    chapter = row["number"].partition(":")[0]
+    shown = _shown(row, claims)
+    chapter = shown.partition(":")[0]
     # Where runs differ among themselves, each has its say.
-    named = row["for"] if verdict(row, held) == "inconclusive" else [row["number"]]
+    named = row["for"] if verdict(row, held) == "inconclusive" else [shown]
     number = "; ".join(_number(name, claims[name]) for name in named)
     where = f"{{doc}}`{titles[chapter]} <notebooks/{chapter}>`, `alignlib run {chapter[:2]} -o out.ipynb`"
     where += next((f", {one.notebooks[chapter].time}" for one in recorded if chapter in one.notebooks), "")
@@ -205,14 +232,16 @@ def _papers_and_claims(path: Path, book: _Book) -> tuple[list[dict[str, Any]], d
     claims = {f"{name}:{claim.key}": claim for name, (_, found) in book.items() for claim in found}
     for paper in papers:
         for row in paper["rows"]:
-            limits = [*row.get("unless", ()), *row.get("unless_not", ())]
+            limits = _limits(row)
             quoted = [match["claim"] for match in _QUOTED.finditer(str(row.get("headline", "")))]
-            for name in [*row.get("for", ()), *limits, *([row["number"]] if "for" in row else []), *quoted]:
+            for name in [*row.get("for", ()), *limits, *_numbers(row), *quoted]:
                 if name not in claims:
                     raise InputError(f"{path.name} names the claim {name!r}, which no notebook records.")
-            if bool(limits) != bool(row.get("condition")):
+            said, where = row.get("condition", {}), f"{path.name}: sentence {row['sentence']} of {paper['paper']}"
+            if len(limits) != 1 if isinstance(said, str) else list(said) != limits:
                 raise InputError(
-                    f"{path.name}: sentence {row['sentence']} of {paper['paper']} needs a condition exactly where "
-                    "claims limit it."
+                    f"{where} needs the text of a condition for each claim that limits it, in their order."
                 )
+            if len({(claims[name].kind, claims[name].expected) for name in _numbers(row)}) != ("for" in row):
+                raise InputError(f"{where} needs a number exactly where claims decide, of several claims of one test.")
     return papers, claims
