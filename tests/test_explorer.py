@@ -50,7 +50,9 @@ def page(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A page with the explorer and nothing else; any error of its scripts, and any request, fails the test."""
     scripts = "".join(f'<script src="{(ASSETS / "explorer" / f"{name}.js").as_uri()}"></script>' for name in SCRIPTS)
     file = tmp_path_factory.mktemp("explorer") / "page.html"
-    file.write_text(f'<!doctype html><meta charset="utf-8"><div class="explorer"></div>{scripts}')
+    style = f'<link rel="stylesheet" href="{(ASSETS / "explorer" / "explorer.css").as_uri()}">'
+    box = '<div class="explorer"><div class="explorer-instead">It needs scripts.</div></div>'
+    file.write_text(f'<!doctype html><meta charset="utf-8">{style}{box}{scripts}')
     shown, wrong = chromium.new_page(viewport={"width": 1000, "height": 800}), []
     shown.on("pageerror", lambda error: wrong.append(str(error)))
     shown.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
@@ -200,7 +202,7 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
             [name, [1e-4, .05, .3, 1].map(d => Explorer.frontierAt(single, d, name).gain),
              [3, 64].map(n => Explorer.bestOf(single, n, name).kl)]);
           return {gains: budgets.map(kl => Explorer.frontierAt(source, kl).gain),
-            near: near.map(kl => Explorer.frontierAt(source, kl).gain),
+            near: near.map(kl => Explorer.frontierAt(source, kl).gain), last: Explorer.frontierAt(source, 1000).gold,
             best: [2, 3, 40].map(n => source.bestOf(n)),
             bound: budgets.map(source.bounds[0].at), scale,
             strain: lams.map(lam => Explorer.strain(table, lam, scale)), other, end: source.supportedLam};
@@ -219,6 +221,8 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
     size = float(np.max([np.ptp(row) for row in rows]))
     right_gains = np.asarray(average.gain_at_kl(BUDGETS[:-1])).tolist()
     assert found["gains"] == pytest.approx(right_gains, rel=1e-9, abs=1e-9 * min(size, 1.0))
+    last = [values[row == row.max()].mean() - values.mean() for row, values in zip(rows, gold, strict=True)]
+    assert found["last"] == pytest.approx(float(np.mean(last)), **CLOSE)
     assert found["near"] == pytest.approx(np.asarray(average.gain_at_kl([*NEAR, *FAR])).tolist(), rel=1e-9, abs=0.0)
     wide = float(np.sqrt(np.mean([np.ptp(row) ** 2 for row in rows])))
     assert found["bound"] == pytest.approx(np.asarray(bounds.hoeffding(BUDGETS[:-1], 0.0, wide)).tolist(), **CLOSE)
@@ -478,6 +482,16 @@ def test_names_of_bounds_lie_on_no_name_and_within_the_picture(page: Page, law: 
         assert 0 <= left < right <= width
         assert low < above or "bound" not in name
         assert all(left >= r or x >= right or high >= b or y >= low for _, x, r, y, b in boxes[:i])
+
+
+def test_what_is_shown_is_printed(page: Page) -> None:
+    """With its sentence and its choices, and not what stands in for it where there are no scripts."""
+    page.emulate_media(media="print")
+    shown = [
+        page.locator(f".explorer {part}").first.is_visible() for part in ("svg", ".said", "select", "[class$=instead]")
+    ]
+    page.emulate_media(media="screen")
+    assert shown == [True, True, True, False]
 
 
 def test_nonsense_in_the_address_is_left_aside(page: Page) -> None:

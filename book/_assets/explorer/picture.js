@@ -96,7 +96,8 @@
     const width = Math.max(holder.clientWidth, 260), each = width < 520 ? 270 : 330;
     const side = width < 520 ? 92 : 150;
     holder.textContent = "";
-    const svg = element(holder, "svg", { width, height: each * panels.length + 6, role: "img", "aria-label": description });
+    const height = each * panels.length + 6;  // scaled where a sheet of paper is narrower
+    const svg = element(holder, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": description });
     svg.dataset.number = String(number++);
     panels.forEach((one, k) =>
       panel(svg, { left: 52, right: width - side, above: k * each + 50, below: (k + 1) * each - 44, side }, one));
