@@ -10,6 +10,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import EstimatedFrontier, Fit
+from alignlib.estimation.rules import evaluate_rules
 from alignlib.rules import BestOfN
 from alignlib.training.logs.training_log import TrainingLog
 
@@ -142,8 +143,8 @@ def best_of_n_of(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArr
         return np.where(enough.any(axis=1), enough.argmax(axis=1), -1)
 
     for last in (False, True):
-        found = fit.share([BestOfN(float(n)) for n in several])
-        same, sure = first(found.gain, gain), first(found.gain_low, high)
+        found = _estimates(fit, several)
+        same, sure = first(found[1], gain), first(found[2], high)
         if not last:  # each between the largest N that is too small and the least that is enough
             ends = np.unique(np.concatenate([same, sure]))
             gaps = [np.arange(several[i - 1], several[i]) for i in ends.tolist() if i > 0]
@@ -152,5 +153,16 @@ def best_of_n_of(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArr
             if closer.size == several.size:  # none is between
                 break
             several = closer
-    spent = np.append(found.spent, np.nan)  # the last for none
+    spent = np.append(found[0], np.nan)  # the last for none
     return np.append(several, np.nan)[same], spent[same], spent[sure]
+
+
+def _estimates(fit: Fit, several: FloatArray) -> FloatArray:
+    """Return what the best of each N spends and gains, and the lower end of the gain, (3, k); no share of the limit."""
+    rules = [BestOfN(float(n)) for n in several]
+    found = evaluate_rules(
+        *(fit.table, fit.reward, fit.reward, rules, fit.cells, fit.weights, None, 0.0, fit.level),
+        divergence=fit.divergence,
+        win_rate=fit.win_rate,
+    )
+    return np.stack([found.spent, found.gain, np.maximum(found.gain_low, 0.0)])  # the best of N is no worse than one
