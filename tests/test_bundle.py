@@ -156,6 +156,7 @@ def test_a_release_verifies_and_names_what_each_run_read(release: Path) -> None:
     action = graph["#run-01_roots"]
     assert {"@id": "sources/notebooks/data/table.csv"} in action["object"]
     assert "startTime" not in action  # a release is the same whenever it is made
+    assert action["result"] == {"@id": "notebooks/01_roots.ipynb"}  # one is no list of one
     listed = (release / SUMS).read_text()
     for name in ("html/index.html", "dist/a.whl", "requirements.lock", "results/values.csv", "README.md"):
         assert f"  {name}\n" in listed

@@ -9,7 +9,7 @@ same runs give the same bytes: a release has its own date, and only the crate of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,10 +137,8 @@ class Crate:
                 "@type": "CreateAction",
                 "name": "Build of the book: every notebook executed with its defaults, the pages made of them",
                 "instrument": _at(self.main),
-                "object": [
-                    _at(name) for name in sorted({*scripts, *(name for run in self.runs for name in run.inputs)})
-                ],
-                "result": [_at(name) for name in self._results()],
+                "object": _all_at(sorted({*scripts, *(name for run in self.runs for name in run.inputs)})),
+                "result": _all_at(self._results()),
                 "actionStatus": _DONE,
             }
         for run in self.runs:
@@ -188,8 +186,8 @@ class Crate:
             "name": f"Run of {run.name}",
             "description": f"The notebook '{run.title}' executed with {counted(len(run.values), 'parameter')}.",
             "instrument": _at(run.script),
-            "object": [_at(name) for name in [*values, *run.inputs]],
-            "result": [_at(name) for name in (run.notebook, *run.outputs)],
+            "object": _all_at([*values, *run.inputs]),
+            "result": _all_at([run.notebook, *run.outputs]),
             "actionStatus": _DONE,
         }
         if run.started:
@@ -235,3 +233,9 @@ def _formal(run: RunOf, name: str) -> str:
 
 def _at(name: str) -> dict[str, str]:
     return {"@id": name}
+
+
+def _all_at(names: Iterable[str]) -> dict[str, str] | list[dict[str, str]]:
+    """One reference as itself, as profiles ask for, and several as a list."""
+    found = [_at(name) for name in names]
+    return found[0] if len(found) == 1 else found
