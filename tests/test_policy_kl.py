@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 from alignlib.answers.output.policy_kl import messages, record
 from alignlib.cli.main import main
@@ -664,7 +665,7 @@ def test_an_infinite_divergence_is_named_by_file_column_and_row(tmp_path, named)
         cells = [[0.5, one] if "token" in named else one for one in (1.0, 1.0, bad, 2.0)]
         path.write_text("".join(json.dumps(logs | {name: cell}) + "\n" for cell in cells))
         said = run(path, *(["--kl-unit", "sequence"] if name == "kl" else [])).stderr
-        must = "not be negative beyond rounding" if bad == -0.7 else "hold at most 1e+30 nats in size"
+        must = "not be negative beyond the rounding of" if bad == -0.7 else "hold at most 1e+30 nats in size"
         assert f"column '{name}' of {path} must {must}" in said
         assert f"; got {bad:g} in row 3" in said
 
@@ -684,7 +685,7 @@ def _of_rounding(path, value, n_tokens, name="exact_kl"):
 def test_a_response_may_be_below_0_by_the_rounding_of_its_tokens(tmp_path, name) -> None:
     """One rule, whether it is given by token or as a sum; what is no rounding of one token is said."""
     path = tmp_path / "t.jsonl"
-    assert "must not be negative beyond rounding" in _of_rounding(path, -0.03, 200, name).stderr
+    assert "must not be negative beyond the rounding of" in _of_rounding(path, -0.03, 200, name).stderr
     within = _of_rounding(path, -0.019, 200, name)
     assert within.exit_code == 0
     assert f"'{name}' is exact and cannot be negative, and in 1 of 3 responses it adds up" in within.output
@@ -695,10 +696,34 @@ def test_a_response_may_be_below_0_by_the_rounding_of_its_tokens(tmp_path, name)
 def test_a_sum_of_unknown_length_is_taken_for_one_token(tmp_path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"log_prob": -3.0, "base_log_prob": -3.0, "exact_kl": -0.0005}\n' * 3)
-    assert "no column says of how many tokens these are sums; name it, --n-tokens" in run(path).stderr
-    with pytest.raises(ValueError, match=r"not negative; got -0.0005, below what rounding makes of 0, 0.0001 a token"):
+    assert "no column says of how many tokens these are sums (name it, --n-tokens), so one is" in run(path).stderr
+    with pytest.raises(
+        ValueError, match=r"not negative; got -0.0005, below what single precision makes of 0, 0\.0001 a token"
+    ):
         KLSamples(np.zeros(2), exact_kl=np.array([-0.0005, 1.0]))
     assert KLSamples(np.zeros(2), n_tokens=[500, 1], exact_kl=np.array([-0.0005, 1.0])).size == 2
+
+
+@pytest.mark.parametrize("by_token", [False, True])
+def test_divergences_of_half_precision_are_told_to_be_computed_anew(tmp_path, by_token) -> None:
+    """They are honest, and rows below 0 no worse than the others: to remove them would push the mean up."""
+    rng, path, rows = np.random.default_rng(5), tmp_path / "t.jsonl", list[dict[str, object]]()
+    for _ in range(12):
+        logits, moved = (rng.normal(0.0, size, (9, 500)).astype(np.float16) for size in (2.0, 1e-3))
+        ours, theirs = (special.log_softmax(one, axis=1) for one in (logits, logits + moved))
+        kl = (np.exp(ours) * (ours - theirs)).sum(axis=1).astype(float)
+        rows.append({"token_log_prob": [-6.0] * 9, "base_token_log_prob": [-6.0] * 9, "token_kl": kl.tolist()})
+        if not by_token:
+            rows[-1] = {"log_prob": -54.0, "base_log_prob": -54.0, "n_tokens": 9, "exact_kl": kl.sum()}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = run(path).stderr
+    allowed = "0.0001 nats a token, here 0.0001 (half" if by_token else "0.0001 nats a token, here 0.0009 (half"
+    assert (
+        "must not be negative beyond the rounding of single precision, " + allowed + " precision leaves more)" in said
+    )
+    assert "compute it anew with logits, softmax and sums in float32" in said
+    assert "log-probabilities are enough" in said
+    assert "remove" not in said
 
 
 def test_missing_columns_are_a_sentence(tmp_path) -> None:

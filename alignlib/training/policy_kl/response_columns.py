@@ -22,6 +22,12 @@ __all__ = [
     "token_lists",
 ]
 
+# Rows that come out below 0 are no worse than the others: without them a mean would be too high.
+_RECOMPUTE = (
+    "compute it anew with logits, softmax and sums in float32 (logits.float() first), or leave that column out: the "
+    "log-probabilities are enough"
+)
+
 
 def numbers_of(file: TableFile, name: str, table: pa.Table, missing: bool = False) -> FloatArray:
     """Return a column of numbers, or say in which row there is none.
@@ -185,10 +191,14 @@ def not_negative(
         If one is, by more than sums in single precision.
     """
     least = -OF_SUMS * (np.ones(values.size) if of_tokens is None else of_tokens)
-    must = f"not be negative beyond rounding, which is {OF_SUMS:g} nats a token at most"
-    if of_tokens is None and offsets is None and (values < least).any():
-        must += " (no column says of how many tokens these are sums; name it, n_tokens)"
-    _without(values < least, must, file, name, values, offsets)
+    bad = values < least
+    must = (
+        f"not be negative beyond the rounding of single precision, {OF_SUMS:g} nats a token, here "
+        f"{-least[int(np.argmax(bad))] if bad.any() else OF_SUMS:g} (half precision leaves more)"
+    )
+    if of_tokens is None and offsets is None:
+        must += "; no column says of how many tokens these are sums (name it, n_tokens), so one is assumed"
+    _without(bad, must, file, name, values, offsets, _RECOMPUTE)
     sums = values if offsets is None else np.add.reduceat(values, offsets[:-1])
     below = sums < -OF_SUMS
     if not below.any():
@@ -202,14 +212,20 @@ def not_negative(
 
 
 def _without(
-    bad: BoolArray, must: str, file: TableFile, name: str, values: FloatArray, offsets: IntArray | None
+    bad: BoolArray,
+    must: str,
+    file: TableFile,
+    name: str,
+    values: FloatArray,
+    offsets: IntArray | None,
+    remedy: str = "remove or correct it",
 ) -> FloatArray:
     """Return values of which none is bad, or say what they must and in which rows they do not."""
     rows = _rows(bad, offsets)
     if rows.size:
         raise InputError(
             f"column {name!r} of {file.path} must {must}; got {values[int(np.argmax(bad))]:g} in "
-            f"{file.where(rows[:5].tolist(), rows.size)}; remove or correct it.",
+            f"{file.where(rows[:5].tolist(), rows.size)}; {remedy}.",
             column=name,
             rows=rows.tolist(),
         )

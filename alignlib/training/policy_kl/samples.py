@@ -103,7 +103,8 @@ class KLSamples(SameFields):
             require(
                 not bad.size,
                 f"{name} holds exact divergences, which are not negative; got {bad.min(initial=0.0):g}, below what "
-                f"rounding makes of 0, {OF_SUMS:g} a token. Correct them.",
+                f"single precision makes of 0, {OF_SUMS:g} a token (half precision leaves more). Compute them in "
+                "float32, or leave them out: log-probabilities are enough.",
                 name,
             )
         require(
