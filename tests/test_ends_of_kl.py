@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -21,6 +22,7 @@ from alignlib.tables import RewardTable
 from alignlib.training import TrainingLog, compare_runs, overlay, pick, read_training_log
 from alignlib.training.envelope import Floor, achieved_envelope
 from alignlib.training.example_run import example_run
+from alignlib.training.rounded_kl import half_digit
 
 
 def opened(log: TrainingLog, low: float, high: float, product: float = 1.0) -> TrainingLog:
@@ -206,6 +208,38 @@ def test_a_kl_that_is_printed_as_0_is_no_base_where_the_run_has_gained(decimals:
     assert "between" in row
     kept = replace(log, kl=kl, logged_kl=kl, reward=reward)  # of many decimals
     assert overlay(kept, fit, pool=1, check=False).log.kl_low is None
+
+
+@pytest.mark.parametrize("unit", ["sequence", "token"])
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "kl", [[0.0, 1.6e-4, 2.3e-4, 3.1e-4, 4.4e-4], [0.0, 1.2345e-5, 2.5e-5, 3e-5], [0.0, 0.0, 0.0, 2e-4, 0.3]]
+)
+def test_small_kls_are_not_taken_for_rounded(tmp_path: Path, kl: list[float], ending: str, unit: str) -> None:
+    """What would be rounded to 0 was not rounded to so few decimals."""
+    path, frame = tmp_path / f"run.{ending}", pd.DataFrame({"kl": kl, "reward": np.arange(len(kl)) / 10.0})
+    if ending == "jsonl":
+        frame.to_json(path, orient="records", lines=True, double_precision=15)
+    else:
+        (frame.to_csv if ending == "csv" else frame.to_parquet)(path, index=False)
+    log = read_training_log(path, kl_unit=unit, length=200.0 if unit == "token" else None)
+    assert log.kl_low is None
+    assert half_digit(log).max() <= 5e-5 * (200.0 if unit == "token" else 1.0)
+    assert not any(f"than {few}" in note for note in log.notes for few in ("0 d", "1 d", "2 d", "3 d"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "half"), [("0.10 0.20 0.30 0.40", 0.005), ("0.1 0.2 0.3 0.9", 0.05), ("1.0 2.0 3.0 9.0", 0.5)]
+)
+def test_decimals_are_those_of_the_text_where_it_is_known(tmp_path: Path, cells: str, half: float) -> None:
+    """Of several starts, too: the one with more decimals tells."""
+    texts = [
+        "step,kl,reward\n" + "".join(f"{i + 4 * j},{kl},0.{i}\n" for i, kl in enumerate(cells.split())) for j in (0, 1)
+    ]
+    for i, text in enumerate(texts):
+        (tmp_path / f"run{i}.csv").write_text(text)
+    for path, more in ((tmp_path / "run0.csv", {}), (tmp_path, {"files": "starts"})):
+        np.testing.assert_allclose(half_digit(read_training_log(path, kl_unit="sequence", **more)), half)
 
 
 def test_a_log_of_few_decimals_says_so_also_per_sequence(tmp_path: Path) -> None:

@@ -28,8 +28,11 @@ def half_digit(log: TrainingLog) -> FloatArray:
         prints, or to as few as logs have.
     """
     logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
-    digits = decimals_of(logged, range(_DIGITS + 1)) if logged.size > 1 else None
-    if digits is not None and not logged.any():  # as numbers they do not tell how many were printed
+    digits = None
+    if logged.size > 1 and logged.any():  # means of several may have more than were printed of each
+        digits = decimals_of(logged, range(_DIGITS + 1))
+        digits = digits if digits is None or log.decimals is None else max(digits, log.decimals)
+    elif logged.size > 1:  # as numbers they do not tell how many were printed
         digits = decimals_of_zeros(log.decimals, log.length is not None)[0]
     if digits is None or log.kl_low is not None:  # whose ends hold it
         return np.zeros(log.kl.size)

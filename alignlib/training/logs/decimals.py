@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,14 @@ from alignlib._core.names import counted
 from alignlib.training.logs.columns import text_of
 from alignlib.training.logs.log_format import LogRows
 
-__all__ = ["decimals_of", "decimals_of_rows", "decimals_of_zeros", "of_decimals", "printed_decimals"]
+__all__ = ["decimals_of", "decimals_of_rows", "decimals_of_zeros", "of_decimals", "shared_decimals", "with_decimals"]
 
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,](\d*))?(?:[eE]([-+]?\d{1,3}))?")
+_NO_NUMBER = {"nan", "null", "none", "na"}
 _OF_ZEROS, _OF_TOKENS = 1, 3  # decimals that a log of zeros may have been rounded to, per sequence and per token
 _FORMATTED = 2  # decimals: what writes numbers whole prints a 0 as 0 or 0.0
+_OF_NOISE = 15  # decimals: three times 0.1 is 0.30000000000000004
+_OF_FLOATS = 1e-6  # of a number, by which one in float32 misses what was written
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 
 
@@ -71,8 +76,48 @@ def decimals_of_rows(rows: LogRows) -> int | None:
     return decimals_of(kl, range(int(per_token), _DECIMALS + 1))
 
 
+def with_decimals(rows: LogRows, path: Path) -> LogRows:
+    """Return rows with the decimals that a text prints of their KL, where as numbers they have few.
+
+    Parameters
+    ----------
+    rows : LogRows
+        Checkpoints as they were logged.
+    path : Path
+        Their log.
+    """
+    if rows.decimals is not None or rows.per_prompt is not None:
+        return rows
+    zeros = not rows.kl.any()
+    few = rows.kl.size >= _SEVERAL and decimals_of(rows.kl[np.isfinite(rows.kl)], range(_DECIMALS + 1)) is not None
+    return replace(rows, decimals=printed_decimals(path, rows.kl_name, zeros)) if zeros or few else rows
+
+
+def shared_decimals(parts: Sequence[tuple[FloatArray, int | None]]) -> int | None:
+    """Return the decimals of logs that are read as one: that none exceeds, or of zeros alone the least.
+
+    Parameters
+    ----------
+    parts : sequence of (array, int or None)
+        The KLs of each as logged, and with how many decimals it prints them.
+
+    Examples
+    --------
+    >>> zero, some = np.zeros(2), np.array([0.0, 0.5])
+    >>> shared_decimals([(zero, 2), (zero, 3)]), shared_decimals([(zero, 2), (some, 3)])
+    (2, 3)
+    """
+    known = [decimals for _, decimals in parts if decimals is not None]
+    if not known or len(known) < len(parts):
+        return None
+    return max(known) if any(kl.any() for kl, _ in parts) else min(known)
+
+
 def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
-    """Return the decimals that no number exceeds, None where it is none of those tried.
+    """Return the decimals to which numbers were rounded, as those show: the fewest tried that none exceeds.
+
+    None where all of those tried are exceeded. So they are by a number other than 0 that would be rounded to 0, and
+    numbers that are all 0 do not show any.
 
     Parameters
     ----------
@@ -85,8 +130,15 @@ def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
     --------
     >>> decimals_of(np.array([0.0, 0.25, 0.5]), range(7)), decimals_of(np.array([1.0 / 3.0]), range(7))
     (2, None)
+    >>> decimals_of(np.array([0.0, 1.6e-4]), range(4)), decimals_of(np.zeros(2), range(4))
+    (None, None)
     """
-    return next((d for d in tried if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
+    near = _OF_FLOATS * np.abs(kl)
+    return (
+        next((d for d in tried if (np.abs(kl - kl.round(d)) <= np.minimum(near, 1e-3 * 10.0**-d)).all()), None)
+        if kl.any()
+        else None
+    )
 
 
 def decimals_of_zeros(printed: int | None, per_token: bool) -> tuple[int, bool]:
@@ -116,8 +168,8 @@ def decimals_of_zeros(printed: int | None, per_token: bool) -> tuple[int, bool]:
     return (_OF_TOKENS if per_token else _OF_ZEROS), False
 
 
-def printed_decimals(path: Path, name: str) -> int | None:
-    """Return with how many decimals a text prints the numbers of a column, the least of them; None where it is no text.
+def printed_decimals(path: Path, name: str, zeros: bool) -> int | None:
+    """Return with how many decimals a text prints the numbers of a column; None where it is no text.
 
     Parameters
     ----------
@@ -125,12 +177,21 @@ def printed_decimals(path: Path, name: str) -> int | None:
         A table as text, or JSON lines.
     name : str
         The column or key.
+    zeros : bool
+        Whether all are 0: then the least of them is meant, else how many none exceeds.
     """
     text = text_of(path)
     if text is None or "\0" in text:
         return None
-    found = [re.fullmatch(r"[-+]?\d+(?:[.,](\d*))?", cell.strip()) for cell in _cells(text, name) if cell.strip()]
-    return min((len(one[1] or "") for one in found if one), default=None) if all(found) else None
+    cells = [cell.strip() for cell in _cells(text, name)]
+    found = [_NUMBER.fullmatch(cell) for cell in cells if cell and cell.lower() not in _NO_NUMBER]
+    sizes = [len(one[1] or "") - int(one[2] or 0) for one in found if one and not (zeros and one[2])]
+    sizes = [size for size in sizes if size < _OF_NOISE]
+    if not sizes or not all(found):
+        return None
+    if not zeros and max(sizes) == 1 and all(one[1] == "0" for one in found if one):
+        return 0  # as floats print whole numbers
+    return max(min(sizes) if zeros else max(sizes), 0)
 
 
 def _cells(text: str, name: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables import is_table_name
+from alignlib.training.logs.decimals import shared_decimals, with_decimals
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.rollouts import read_tables, tables_of
 from alignlib.training.policy_kl.run_files import by_number, of_starts
@@ -90,7 +91,7 @@ def read_starts(path: Path, starts: Sequence[Start], query: LogQuery) -> LogRows
     if all(one.log_format.name == "rollouts" for one in starts):
         return read_tables(path, [table for one in starts for table in tables_of(one.path)], query)
     alone = replace(query, files="processes")
-    read = [one.log_format.read(one.path, alone) for one in starts]
+    read = [with_decimals(one.log_format.read(one.path, alone), one.path) for one in starts]
     for one, rows in zip(starts, read, strict=True):
         require(
             (rows.kl_name, rows.kl_unit, rows.reward_name) == (read[0].kl_name, read[0].kl_unit, read[0].reward_name),
@@ -148,5 +149,5 @@ def _joined(parts: Sequence[LogRows], said: Sequence[str]) -> LogRows:
         mean_over=same("mean_over"),
         shortest=every("shortest"),
         longest=every("longest"),
-        decimals=parts[0].decimals if len({one.decimals for one in parts}) == 1 else None,
+        decimals=shared_decimals([(one.kl, one.decimals) for one in parts]),
     )

@@ -22,7 +22,7 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.tables import check_range, open_table_file
 from alignlib.training.logs.columns import LARGEST
-from alignlib.training.logs.decimals import of_decimals, printed_decimals
+from alignlib.training.logs.decimals import of_decimals, shared_decimals, with_decimals
 from alignlib.training.logs.log_format import LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.starts import read_starts, starts_in
@@ -284,7 +284,7 @@ def read_training_log(
     by_column = by_column or (reads.name == "table" and "split" in open_table_file(found, unfinished=True).names)
 
     def read(asked: LogQuery) -> LogRows:
-        return read_starts(Path(path), starts, asked) if starts else reads.read(found, asked)
+        return read_starts(Path(path), starts, asked) if starts else with_decimals(reads.read(found, asked), found)
 
     found = Path(path) if starts else found
     if splits and not by_column:
@@ -351,7 +351,6 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
     lengths = [log.length for log in logs if log.length is not None]
     bounded = any(log.kl_low is not None for log in logs)
     units = {log.kl_unit for log in logs}
-    decimals = [log.decimals for log in logs]
     return TrainingLog(
         path=path,
         kl_name=logs[0].kl_name,
@@ -368,7 +367,7 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
         kl_low=np.concatenate([log.ends[0] for log in logs]) if bounded else None,
         kl_high=np.concatenate([log.ends[1] for log in logs]) if bounded else None,
         remedy=next((log.remedy for log in logs if log.remedy), ""),
-        decimals=min((one for one in decimals if one is not None), default=None) if None not in decimals else None,
+        decimals=shared_decimals([(log.logged_kl, log.decimals) for log in logs]),
     )
 
 
@@ -404,8 +403,6 @@ def _finish(
         notes.append(f"Dropped: {lacking} of {finite.size} checkpoints, which lack a finite value.")
         rows = rows.keep(finite)
     check_range(f"{rows.reward_name!r} of {path}", rows.reward)
-    if rows.decimals is None and rows.per_prompt is None and not rows.kl.any():
-        rows = replace(rows, decimals=printed_decimals(path, rows.kl_name))
     logged, negative = without_rounding(rows)
     below = rows.kl < 0.0
     rows = replace(rows, kl=logged)
