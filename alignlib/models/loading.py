@@ -17,7 +17,7 @@ from alignlib.models.adapters import BASE, base_of, naming_the_base, put_on
 from alignlib.models.folder_checks import check_folder
 from alignlib.models.loaded import Loaded
 from alignlib.models.tokenising import check_tokenizer
-from alignlib.models.weight_names import check_method, check_places, check_saved_once, check_stored
+from alignlib.models.weight_names import check_method, check_places, check_saved_once, check_stored, left_packed
 from alignlib.tables import short
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def _weights(
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Load a whole model, and name the weights that its files do not hold."""
     stored, quantized = check_saved_once(name, role), check_method(name, role)
-    _check_size(kind, name, role, remote_code)
+    floats = _check_size(kind, name, role, remote_code)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
@@ -274,37 +274,40 @@ def _weights(
         )
     source, prefix = f"{role}={name}", model.base_model_prefix
     check_places(stored, held, {key for key, _ in model.named_modules()}, unused, prefix, source)
-    masks = {key for key, one in model.named_buffers() if not one.is_floating_point()}
+    left = left_packed(model, floats)
+    masks = {key for key, one in model.named_buffers() if not one.is_floating_point()}.difference(left)
     if getattr(model, "hf_quantizer", None) is not None:  # parameters that stay packed, with a layer that unpacks them
-        masks |= {key for key, one in model.named_parameters() if not one.is_floating_point()}
+        masks |= {key for key, one in model.named_parameters() if not one.is_floating_point()}.difference(left)
     weights = {*held, *(key for key, _ in model.named_buffers())} - masks
-    check_stored(stored, weights, masks, unused, prefix, source, quantized)
+    check_stored(stored, weights, masks, unused, prefix, source, quantized, left)
     return model, tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
 
 
-def _check_size(kind: type[AutoClass], name: str, role: str, remote_code: bool) -> None:
+def _check_size(kind: type[AutoClass], name: str, role: str, remote_code: bool) -> list[str]:
     """Refuse a config of a far larger model than its folder holds weights of: what lacks is made first, then named.
 
-    Such is a ``model_type`` that none of the other keys fits, so that all of them take that model's defaults.
+    Such is a ``model_type`` that none of the other keys fits, so that all of them take that model's defaults. Returned
+    are its buffers in floating point.
     """
     import torch
     from transformers import AutoConfig
 
     files = [path for end in ("safetensors", "bin") for path in Path(name).glob(f"*.{end}")]
     if not files:
-        return  # of the hub, or refused where it is loaded
+        return []  # of the hub, or refused where it is loaded
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=remote_code)
         with torch.device("meta"):  # shapes alone
             model = kind.from_config(config, trust_remote_code=remote_code)
     except Exception:  # said where it is loaded
-        return
+        return []
     promised, held = sum(one.numel() for one in model.parameters()), sum(path.stat().st_size for path in files)
     if promised > _LEAST_BITS * held + _SMALL:
         raise InputError(
             f"The config of {role}={name} promises a {type(model).__name__} of {promised:.3g} numbers, and the folder "
             f"holds {held:,} bytes of weights; correct model_type and sizes in config.json."
         )
+    return [key for key, one in model.named_buffers() if one.is_floating_point()]
 
 
 def _tokenizer(

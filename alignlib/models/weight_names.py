@@ -7,11 +7,15 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alignlib._core.errors import InputError, quoted
 from alignlib.models.folder_checks import types_in
 
-__all__ = ["check_adapter", "check_method", "check_places", "check_saved_once", "check_stored"]
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+__all__ = ["check_adapter", "check_method", "check_places", "check_saved_once", "check_stored", "left_packed"]
 
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _OLD_NAMES = (("gamma", "weight"), ("beta", "bias"))  # of normalisations
@@ -20,6 +24,14 @@ _OF_LAYERS = ("weight", "bias")
 _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
 _MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|[._])position_ids$")  # of old models, ends of names
 _METHOD, _OLD_METHODS = "quant_method", ("load_in_8bit", "load_in_4bit")  # keys of a quantization_config
+_SCALES = re.compile(r"(^|[._])(scales?|absmax|SCB)(_inv|_\d)?$")  # ends of names
+_OF_ACTIVATIONS = re.compile(r"(^|[._])(input|output|activation)_scale")  # which no weight is multiplied by
+_AS_SCALES = (*_FLOATS, "F8_E8M0", "F8_E4M3", "U8")  # whole ones of 8 bits are exponents, in formats that have them
+_TAKES_AS_IT_IS = ("torch.nn.", "transformers.models.", "transformers.pytorch_utils", "transformers_modules.")
+_NOT_UNPACKED = (
+    "and the method of config.json's quantization_config leaves it as it is, since its scales are missing, or called "
+    "otherwise than there; save the model in floating point"
+)
 _COUNTS = ("indices", "ranknum")  # ends of names, in adapters, of what is counted
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
@@ -117,6 +129,7 @@ def check_stored(
     prefix: str,
     source: str,
     quantized: bool = False,
+    left: Collection[str] = (),
 ) -> None:
     """Refuse numbers that stand for others (whole, truth values, of 8 bits) where the model takes them as they are.
 
@@ -135,8 +148,10 @@ def check_stored(
     source : str
         Whose files these are, as messages say it.
     quantized : bool
-        Whether a method that the library below knows was applied to them. It takes what it finds beside a weight, its
-        scales; one without any it takes as it is.
+        Whether a method that the library below knows was applied to them. A weight to which it took no scales, it takes
+        as it is.
+    left : collection of str
+        What the model still holds so, where nothing unpacks it.
 
     Raises
     ------
@@ -152,6 +167,11 @@ def check_stored(
         if stored in _FLOATS or key in unused:
             continue
         place = _place(key, {*weights, *masks}, prefix)
+        if quantized and _SCALES.search(key) and stored not in _AS_SCALES:
+            raise InputError(
+                f"{source} holds the scales {quoted(key)} as {stored}, whole numbers that stand for others; save the "
+                "model in floating point, or with its scales in that."
+            )
         if place in masks or (place not in weights and (_MASKS.search(key) or key.rpartition(".")[2] in ends)):
             continue
         if not quantized:
@@ -159,11 +179,42 @@ def check_stored(
                 f"{source} holds {quoted(key)} as {stored}, and config.json has no quantization_config that says with "
                 "which scales, by a method that is known here; save the model in floating point, or with that."
             )
-        if place in weights and not _has_scales(key, kinds):
-            raise InputError(
-                f"{source} holds {quoted(key)} as {stored} without scales, and the method of config.json's "
-                "quantization_config leaves it as it is; save the model again."
-            )
+        no_scales = place.endswith("bias") or not _has_scales(key, kinds, unused)  # no method has those of biases
+        if place in left or (place in weights and no_scales):
+            raise InputError(f"{source} holds {quoted(key)} as {stored}, {_NOT_UNPACKED}.")
+    if left:
+        raise InputError(f"{source} holds {quoted(min(left))} packed, {_NOT_UNPACKED}.")
+
+
+def left_packed(model: Module, floats: Collection[str] = ()) -> list[str]:
+    """Return what stands for other numbers (whole ones, or of 8 bits) in layers that take them as they are.
+
+    Layers of a method that unpacks have classes of their own.
+
+    Parameters
+    ----------
+    model : Module
+        As loaded.
+    floats : collection of str
+        Its buffers that hold numbers in floating point before anything is loaded. Others may be masks.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 1).to(torch.float8_e5m2)
+    >>> left_packed(torch.nn.ModuleDict({"a": layer, "b": torch.nn.Linear(2, 1)}))
+    ['a.weight', 'a.bias']
+    """
+    found = []
+    for where, layer in model.named_modules():
+        # one with a scheme unpacks as it is called, with what was hung upon it
+        if type(layer).__module__.startswith(_TAKES_AS_IT_IS) and not hasattr(layer, "quantization_scheme"):
+            head = f"{where}." if where else ""
+            held = {head + name: one for name, one in layer.named_parameters(recurse=False)}
+            buffers = {head + name: one for name, one in layer.named_buffers(recurse=False)}
+            held |= {key: one for key, one in buffers.items() if key in floats}
+            found += [key for key, one in held.items() if not one.is_floating_point() or one.dtype.itemsize == 1]
+    return found
 
 
 def check_adapter(kinds: Mapping[str, str], source: str) -> None:
@@ -193,15 +244,24 @@ def check_adapter(kinds: Mapping[str, str], source: str) -> None:
             )
 
 
-def _has_scales(key: str, names: Iterable[str]) -> bool:
-    """Say whether anything stands beside a weight that goes with it.
+def _has_scales(key: str, names: Collection[str], unused: Collection[str]) -> bool:
+    """Say whether something that was used stands beside a weight.
 
-    >>> _has_scales("h.q.weight", ["h.q.weight", "h.q.bias", "h.q.weight_scale_inv"]), _has_scales("h.q", ["h.q.bias"])
+    What was not used may be called as the library below calls it, which is not always as the file does.
+
+    >>> names = ["h.q.weight", "h.q.bias", "h.q.scale", "h.k.weight", "h.k.input_scale", "h.k.activation_scale"]
+    >>> _has_scales("h.q.weight", names, []), _has_scales("h.q.weight", names, ["h.q.weight_scale_inv"])
     (True, False)
+    >>> _has_scales("h.k.weight", names, [])
+    False
     """
     layer = key.removesuffix(".weight")
-    beside = {one.removeprefix(layer) for one in names if one != key and one.startswith((f"{layer}.", f"{layer}_"))}
-    return any(one.removeprefix(".") not in _OF_LAYERS for one in beside)
+    scales = {
+        one
+        for one in {*names, *unused} - {key}
+        if one.startswith((f"{layer}.", f"{layer}_")) and one != f"{layer}.bias" and not _OF_ACTIVATIONS.search(one)
+    }
+    return bool(scales - {*unused}) and not scales & ({*unused} - {*names})
 
 
 def _parts(folder: Path) -> set[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alignlib._core.errors import InputError
 from alignlib.models.loading import load_language_model
-from alignlib.models.weight_names import check_adapter, check_places
+from alignlib.models.weight_names import check_adapter, check_places, left_packed
 
 Weights = dict[str, Tensor]
 HEAD, WHOLE = "transformer.", "model.safetensors"
@@ -176,11 +176,85 @@ def test_weights_of_any_name_are_looked_at(zoo: dict[str, str], tmp_path: Path, 
         _load(folder, {**weights, name: weights[name].to(kind)})
 
 
-def test_a_method_takes_no_weight_without_scales(folder: Path) -> None:
-    """FP8 is a method of layers; a normalisation beside them stays what it is stored as."""
-    weights, name = load_file(folder / WHOLE), f"{HEAD}h.0.ln_1.weight"
-    with pytest.raises(InputError, match=f"holds '{name}' as I8 without scales, and the method"):
-        _load(folder, {**weights, name: weights[name].to(torch.int8)}, quantization_config={"quant_method": "fp8"})
+PACKED = f"{HEAD}h.1.mlp.c_fc"
+NORM = f"{HEAD}h.0.ln_1"
+
+
+def _of_8_bits(weights: Weights, scales: torch.dtype = torch.float32) -> Weights:
+    """Store a layer as the method fp8 has it; its scale is a power of 2, which every format of scales holds."""
+    packed = (64 * weights[f"{PACKED}.weight"]).to(torch.float8_e4m3fn)
+    return {**weights, f"{PACKED}.weight": packed, f"{PACKED}.weight_scale_inv": torch.tensor([[1 / 64]]).to(scales)}
+
+
+@pytest.mark.parametrize("scales", [torch.float32, torch.bfloat16, torch.float8_e8m0fnu])
+def test_a_weight_with_its_scales_is_unpacked(folder: Path, scales: torch.dtype) -> None:
+    """On a processor the library multiplies them once, as it loads; scales of activations are left out."""
+    weights = _of_8_bits(load_file(folder / WHOLE), scales)
+    beside = {f"{PACKED}.input_scale": torch.ones(1)}
+    found = _load(folder, {**weights, **beside}, quantization_config={"quant_method": "fp8"})
+    assert found[f"{PACKED}.weight"].equal(weights[f"{PACKED}.weight"].float() / 64)
+
+
+@pytest.mark.parametrize(
+    ("more", "without", "said"),
+    [
+        ({f"{NORM}.weight": torch.int8}, "", f"holds '{NORM}.weight' as I8, and the method"),
+        (
+            {f"{NORM}.weight": torch.int8, f"{NORM}.weight_scale": torch.float32},  # as other methods call them
+            "",
+            f"holds '{NORM}.weight' as I8, and the method of config.json's quantization_config leaves it as it is, sin",
+        ),
+        ({f"{NORM}.bias": torch.float8_e5m2, f"{NORM}.bias.scale": torch.float32}, "", f"holds '{NORM}.bias' as F8_E5"),
+        ({}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M3, and the method"),
+        ({f"{PACKED}.weight_scale": torch.float32}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M"),
+        ({f"{PACKED}.input_scale": torch.float32}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M3"),
+        (
+            {f"{PACKED}.weight_scale_inv": torch.int16},
+            "",
+            f"holds the scales '{PACKED}.weight_scale_inv' as I16, whole",
+        ),
+        (
+            {f"{PACKED}.weight_scale_inv": torch.bool},
+            "",
+            f"holds the scales '{PACKED}.weight_scale_inv' as BOOL, whole",
+        ),
+    ],
+    ids=range(8),
+)
+def test_a_packed_weight_is_taken_where_its_scales_were(
+    folder: Path, more: dict[str, torch.dtype], without: str, said: str
+) -> None:
+    """Scales that lie beside it and are not read are none, nor are those of activations, nor whole numbers."""
+    weights = _of_8_bits(load_file(folder / WHOLE))
+    added = {key: weights.get(key, torch.ones(1, 1)).to(kind) for key, kind in more.items()}
+    held = {key: one for key, one in {**weights, **added}.items() if key != without}
+    with pytest.raises(InputError, match=said):
+        _load(folder, held, quantization_config={"quant_method": "fp8"})
+
+
+def test_a_number_that_is_no_parameter_is_looked_at(zoo: dict[str, str], tmp_path: Path) -> None:
+    """The library keeps a bias of experts as it is stored; whole, it would look like a mask."""
+    from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
+
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 4}
+    experts = {"moe_intermediate_size": 8, "n_routed_experts": 2, "num_experts_per_tok": 1, "first_k_dense_replace": 0}
+    folder = shutil.copytree(zoo["gpt2"], tmp_path / "m")
+    config = Glm4MoeConfig(**sizes, **experts, vocab_size=40, num_key_value_heads=1, n_group=1, topk_group=1)
+    Glm4MoeForCausalLM(config).save_pretrained(folder)
+    weights = load_file(folder / WHOLE)
+    name = next(key for key in weights if key.endswith("e_score_correction_bias"))
+    with pytest.raises(InputError, match=f"holds '{name}' as I16, and the method of config.json's"):
+        _load(folder, {**weights, name: torch.tensor([3, 1]).short()}, quantization_config={"quant_method": "fp8"})
+
+
+def test_layers_of_a_method_keep_what_they_unpack() -> None:
+    """As on a GPU, where weights stay in 8 bits; a head beside them does not unpack its own."""
+    from transformers.integrations.finegrained_fp8 import FP8Linear
+
+    head = torch.nn.Linear(4, 2).to(torch.float8_e4m3fn)
+    layers = torch.nn.ModuleDict({"a": FP8Linear(128, 128, block_size=(128, 128)), "lm_head": head})
+    assert layers["a"].weight.dtype == torch.float8_e4m3fn
+    assert left_packed(layers) == ["lm_head.weight", "lm_head.bias"]
 
 
 def test_an_adapter_is_saved_in_floating_point() -> None:
