@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from alignlib.training.logs.doubts import mean_length, of_cut, of_law, of_other_
 from alignlib.training.logs.left_behind import left_behind
 from alignlib.training.logs.log_format import LogQuery, LogRows
 from alignlib.training.logs.processes import mean_of_processes, process_of_rows
+from alignlib.training.logs.splits import of_split, with_split
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 from alignlib.training.logs.values_by_step import each_by_itself, logged_again
@@ -43,6 +45,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     InputError
         If there is no KL or no reward in it, or several and none is named.
     """
+    columns = _of_splits(columns, query)
     plain = plain_names(columns.names, query.evaluation)
     writer = trainer or recognise(plain)
     chosen = choose_columns(columns, query, writer, plain)
@@ -134,6 +137,17 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         shortest=values.get("shortest"),
         longest=values.get("longest"),
     )
+
+
+def _of_splits(columns: Columns, query: LogQuery) -> Columns:
+    """Return the rows of training, or those that are none for an evaluation; or all, with each split a run."""
+    if columns.split is None:
+        return columns
+    if query.splits:
+        several = columns.run is not None and len(set(columns.run.tolist())) > 1
+        return replace(columns, run=with_split(columns.run if several else None, columns.split))
+    kept, said = of_split(columns.split, query.held_out, "rows")
+    return replace(columns.keep(kept), notes=(*columns.notes, *said))
 
 
 def _of_something_else(columns: Columns, chosen: Chosen, step: FloatArray, run: npt.NDArray[np.object_]) -> BoolArray:

@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
 from alignlib.tables import EXACT_INTEGERS, as_text, short, too_large
+from alignlib.training.logs.splits import SPLIT
 
 __all__ = ["LARGEST", "Columns", "columns_of_rows", "flat", "lines_of_csv", "text_of"]
 
@@ -53,6 +54,8 @@ class Columns(SameFields):
         How many values of a column later ones have replaced already.
     holds_nothing : callable, optional
         Tells in which rows a column holds nothing, not even what is no number.
+    split : array (rows,), optional
+        The split of the data of each row, if they are named.
     """
 
     path: Path
@@ -66,6 +69,28 @@ class Columns(SameFields):
     lacks: Callable[[str], BoolArray] | None = None
     again: Mapping[str, int] = field(default_factory=dict)
     holds_nothing: Callable[[str], BoolArray] | None = None
+    split: npt.NDArray[np.object_] | None = None
+
+    def keep(self, rows: BoolArray) -> Columns:
+        """Return some of the rows.
+
+        Parameters
+        ----------
+        rows : array of bool (rows,)
+            True for those that are kept.
+        """
+        at = np.flatnonzero(rows).tolist()
+        numbers, where, lacks, holds_nothing = self.numbers, self.where, self.lacks, self.holds_nothing
+        return replace(
+            self,
+            size=len(at),
+            numbers=lambda name: numbers(name)[rows],
+            run=None if self.run is None else self.run[rows],
+            split=None if self.split is None else self.split[rows],
+            where=lambda row: where(at[row]),
+            lacks=None if lacks is None else lambda name: lacks(name)[rows],
+            holds_nothing=None if holds_nothing is None else lambda name: holds_nothing(name)[rows],
+        )
 
     def absent(self, name: str) -> BoolArray:
         """Tell in which rows a column is not there at all; in none where the log does not tell.
@@ -167,7 +192,10 @@ def columns_of_rows(
     def empty(name: str) -> BoolArray:
         return np.array([row.get(name) is None for row in rows], dtype=bool)
 
-    return Columns(path, kind, names, len(rows), numbers, runs, lacks=lacks, holds_nothing=empty)
+    split = None
+    if SPLIT in names:
+        split = np.array([*(str(row.get(SPLIT) or "") for row in rows), None], dtype=object)[:-1]
+    return Columns(path, kind, names, len(rows), numbers, runs, lacks=lacks, holds_nothing=empty, split=split)
 
 
 def flat(value: Mapping[str, object]) -> dict[str, object]:

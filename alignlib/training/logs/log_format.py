@@ -46,7 +46,9 @@ class LogQuery:
     run : str, optional
         What names the run, where there are several.
     evaluation : bool
-        Take evaluations instead of training steps.
+        Take the keys of evaluations instead of those of training steps.
+    held_out : bool
+        Take the rows whose split is no training instead of those of training, where a column names splits.
     splits : bool
         Keep splits of the data apart, as runs of their own.
     estimator : str
@@ -63,6 +65,7 @@ class LogQuery:
     run: str | None = None
     evaluation: bool = False
     splits: bool = False
+    held_out: bool = False
     estimator: str = ""
     files: str = "processes"
 

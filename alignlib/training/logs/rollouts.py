@@ -20,6 +20,7 @@ from alignlib.tables import FolderError, TableFile, open_table_file, tables_in
 from alignlib.training.logs.advantages import of_groups
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.per_prompt import per_prompt_means
+from alignlib.training.logs.splits import of_split, with_split
 from alignlib.training.policy_kl.larger_steps import of_larger_steps
 from alignlib.training.policy_kl.response_marks import of_cut
 from alignlib.training.policy_kl.response_names import (
@@ -161,8 +162,8 @@ def _averaged(
             notes[-1] += " If several processes wrote them, say so in a column 'rank', or give each a file of its own."
     if query.files != STARTS:
         notes += of_larger_steps(parts)
-    if split is not None:
-        keep, more = _of_split(path, split, query)
+    if split is not None and not query.splits:
+        keep, more = of_split(split, query.held_out, "responses")
         notes += more
     rows = np.flatnonzero(keep)
     held_cut = [np.zeros(one.samples.size, dtype=bool) if one.cut is None else one.cut for one in parts]
@@ -173,7 +174,7 @@ def _averaged(
     own = _every(parts, "run")
     run = np.full(step.size, path.stem, dtype=object) if own is None else own[rows]
     if split is not None and query.splits:
-        run = split if own is None else np.array([*(f"{a} {b}" for a, b in zip(run, split, strict=True)), None])[:-1]
+        run = with_split(None if own is None else run, split)
     place, at, of_run = _checkpoints(step, run)
     if query.files != STARTS:
         paths = list(dict.fromkeys(one.path for one in parts))
@@ -232,20 +233,6 @@ def _every(parts: Sequence[Responses], name: str) -> npt.NDArray[np.object_] | N
     found = np.empty(sum(map(len, held)), dtype=object)
     found[:] = [str(value) for one in held for value in one.to_pylist()]
     return found
-
-
-def _of_split(path: Path, split: npt.NDArray[np.object_], query: LogQuery) -> tuple[npt.NDArray[np.bool_], list[str]]:
-    """Keep the training responses, or the others for an evaluation, or all where splits stand side by side."""
-    names = list(dict.fromkeys(split.tolist()))
-    if query.splits or len(names) == 1:
-        return np.ones(split.size, dtype=bool), []
-    train = np.array([name.lower().startswith("train") for name in split.tolist()])
-    if not train.any() or train.all():
-        return np.ones(split.size, dtype=bool), []
-    kept = ~train if query.evaluation else train
-    told = ", ".join(map(repr, names))
-    which = "those that are no training" if query.evaluation else "those of training"
-    return kept, [f"The responses are of several splits ({told}); {which} are taken (splits=True shows all)."]
 
 
 def _kl_name(parts: Sequence[Responses], columns: KLColumns) -> str:

@@ -119,9 +119,9 @@ def read_starts(path: Path, starts: Sequence[Start], query: LogQuery) -> LogRows
 
 def _of_training(one: Start, query: LogQuery, runs: int) -> list[float]:
     """Return the first step of training of a start whose evaluations are read."""
-    if query.evaluation and runs == 1:
+    if query.held_out and runs == 1:
         with contextlib.suppress(InputError):
-            return [float(one.log_format.read(one.path, replace(query, evaluation=False)).step.min())]
+            return [float(one.log_format.read(one.path, replace(query, evaluation=False, held_out=False)).step.min())]
     return []
 
 

@@ -23,6 +23,7 @@ from alignlib.training.logs.choose import choose, empty
 from alignlib.training.logs.column_choice import ADVICE, PREFERENCE, called_kl, of_preference, plain_names
 from alignlib.training.logs.columns import Columns, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.splits import SPLIT
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
 __all__ = ["find_table", "read_table"]
@@ -125,7 +126,7 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
             if argument == "kl" and column(name).size and np.isnan(column(name)).all():
                 raise InputError(empty(path, name, column(name).size))
     tracker = next((name for name in _RUNS if trainer and name in file.names), None)
-    run = query.run if query.run is not None else ("split" if query.splits else tracker)
+    run = query.run if query.run is not None else tracker
     if isinstance(query.length, str):
         require_column(file, query.length, "length")
     size = load(file, [file.names[0]], _ROWS).num_rows
@@ -134,9 +135,12 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     if run is None and trainer is None:
         runs, said = _named_runs(file, path)
         notes += said
+    split = None
+    if SPLIT in file.names and run != SPLIT:
+        split = _runs(file, path, SPLIT, "split" if query.splits else "")
     columns = Columns(
         path, kind, tuple(file.names), size, column, runs, tuple(notes), lambda row: file.where([row]),
-        holds_nothing=holds_nothing,
+        holds_nothing=holds_nothing, split=split,
     )  # fmt: skip
     return choose(columns, query, trainer or _ANYBODY)
 
@@ -169,18 +173,19 @@ def _named_runs(file: TableFile, path: Path) -> tuple[npt.NDArray[np.object_] | 
     return None, []
 
 
-def _runs(file: TableFile, path: Path, run: str) -> npt.NDArray[np.object_]:
+def _runs(file: TableFile, path: Path, run: str, what: str = "run") -> npt.NDArray[np.object_]:
+    """Return the names in a column; a cell without one is refused, or "" where it need not be ``what``."""
     found = identifiers(file, run, load(file, [run], _ROWS).column(run))
-    if found.null_count:
+    if what and found.null_count:
         rows = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False)).tolist()
         raise InputError(
-            f"column {run!r} of {path} names no run in {file.where(rows[:5], len(rows))}"
+            f"column {run!r} of {path} names no {what} in {file.where(rows[:5], len(rows))}"
             f"{file.word_for_missing(run)}; fill it in, or remove these checkpoints.",
             column=run,
             rows=rows,
         )
     names = np.empty(len(found), dtype=object)
-    names[:] = [str(name) for name in found.to_pylist()]
+    names[:] = ["" if name is None else str(name) for name in found.to_pylist()]
     return names
 
 

@@ -7,6 +7,7 @@ compared with the frontier.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -20,11 +21,12 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
-from alignlib.tables import check_range, open_table_file
+from alignlib.tables import check_range, is_table_name, open_table_file
 from alignlib.training.logs.columns import LARGEST
 from alignlib.training.logs.decimals import of_decimals, shared_decimals, with_decimals
-from alignlib.training.logs.log_format import LogQuery, LogRows, find_log
+from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
+from alignlib.training.logs.splits import SPLIT
 from alignlib.training.logs.starts import read_starts, starts_in
 from alignlib.training.logs.units import per_sequence, without_rounding
 from alignlib.training.policy_kl.run_files import FILES, STARTS, check_files
@@ -238,7 +240,8 @@ def read_training_log(
     only : str, optional
         A pattern such as ``dpo_*`` of the runs to keep.
     evaluation : bool
-        Take the evaluations (keys that begin with ``eval_`` or ``eval/``) instead of training steps.
+        Take the evaluations (keys that begin with ``eval_`` or ``eval/``, or rows whose column ``split`` does not begin
+        with ``train``) instead of training steps.
     splits : bool
         Take both, as two runs, or the splits that a column ``split`` names.
     drop_missing : bool
@@ -279,19 +282,29 @@ def read_training_log(
     check_files(files)
     starts = starts_in(Path(path)) if files == STARTS else []
     found, reads = (starts[0].path, starts[0].log_format) if starts else find_log(Path(path))
-    query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits, estimator or "", files)
-    by_column = reads.name == "rollouts"
-    by_column = by_column or (reads.name == "table" and "split" in open_table_file(found, unfinished=True).names)
+    by_column = _by_column(reads, found)
+    of_keys = evaluation and not by_column
+    query = LogQuery(kl, reward, step, length, kl_unit, run, of_keys, splits, evaluation, estimator or "", files)
 
     def read(asked: LogQuery) -> LogRows:
         return read_starts(Path(path), starts, asked) if starts else with_decimals(reads.read(found, asked), found)
 
     found = Path(path) if starts else found
     if splits and not by_column:
-        parts = [read(replace(query, evaluation=late, splits=False)) for late in (False, True)]
+        parts = [read(replace(query, evaluation=late, held_out=late, splits=False)) for late in (False, True)]
         names = ("train", "held out")
         return joined_logs([_finish(found, one, only, drop_missing, lengths) for one in parts], names, str(found))
     return _finish(found, read(query), only, drop_missing, lengths)
+
+
+def _by_column(reads: LogFormat, path: Path) -> bool:
+    """Whether a column names the splits of a log, rather than keys of evaluations."""
+    if reads.name not in ("table", "json lines") or not is_table_name(path):
+        return reads.name == "rollouts"
+    with contextlib.suppress(InputError):  # reading it says what is wrong
+        names = open_table_file(path, unfinished=True).names
+        return SPLIT in names and (reads.name == "table" or not any(name.startswith("eval") for name in names))
+    return False
 
 
 def _ends_of_lengths(given: tuple[float, float]) -> tuple[float, float]:
