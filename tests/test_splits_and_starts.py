@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from alignlib.training import TrainingLog, read_training_log
+from alignlib.estimation import fit_frontier
+from alignlib.training import TrainingLog, overlay, read_training_log
+from alignlib.training.example_run import example_run
+from alignlib.training.rounded_kl import half_digit
 
 
 def frame(steps: list[int], kl: float, reward: float, **more: object) -> pd.DataFrame:
@@ -69,3 +73,24 @@ def test_splits_none_of_which_is_training_are_said(tmp_path: Path) -> None:
     log = read(written(tmp_path, {"log.csv": rows}) / "log.csv")
     assert log.step.size == 6
     assert any("none called training" in note for note in log.notes)
+
+
+@pytest.mark.parametrize("kl", [[0.0], [0.02], [0.0, 0.0], [0.0, 0.0412345], [0.02, 0.0412345], [0.1, 0.05, 0.02]])
+def test_a_run_that_has_just_begun_has_a_place(kl: list[float]) -> None:
+    """A trainer's first lines, beside a table."""
+    rng = np.random.default_rng(1)
+    fit = fit_frontier(rng.standard_normal((40, 8)), n_boot=100)
+    log = example_run(2, 3, rng, n_checkpoints=5)[0].keep(np.arange(len(kl)))
+    held = np.array(kl)
+    found = overlay(replace(log, kl=held, logged_kl=held, length=None, reward=np.sqrt(held)), fit, pool=1)
+    assert found.gain.shape == held.shape
+    assert np.isfinite(found.gain_low).all()
+
+
+def test_log_probabilities_that_are_the_base_s_are_no_rounded_numbers(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"step": [0, 0, 1, 1, 2, 2], "prompt_id": [0, 1] * 3, "reward": [0.1, 0.4, 0.2, 0.5, 0.3, 0.6]})
+    path = written(tmp_path, {"r.jsonl": rows.assign(log_prob=-3.5, base_log_prob=-3.5, n_tokens=4)}) / "r.jsonl"
+    log = read_training_log(path)
+    (said,) = (note for note in log.notes if note.startswith("Every logged KL is 0"))
+    assert "rounded" not in said
+    assert not half_digit(log).any()

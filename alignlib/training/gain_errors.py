@@ -10,6 +10,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
 from alignlib.estimation import EstimatedFrontier, Fit
+from alignlib.training.kl_course import beside
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.response_scatter import ResponseScatter
 from alignlib.training.run_base import error_of_these
@@ -161,7 +162,7 @@ def kl_error(log: TrainingLog, points: TrainingLog, width: int) -> FloatArray:
     if points.per_prompt is not None:
         return np.nan_to_num(points.per_prompt.errors(points.kl.size)[0])
     own, told = np.maximum(points.kl, 0.0), log.kl > _TOLD * log.kl.max()
-    level = np.maximum(own, np.convolve(own, np.ones(3), "same") / np.convolve(np.ones(own.size), np.ones(3), "same"))
+    level = np.maximum(own, beside(own, 1))
     as_kl = log.noise(np.log(np.where(told, log.kl, np.nan))) or 0.0
     as_root = log.noise(2.0 * np.sqrt(np.maximum(log.kl, 0.0))) or 0.0
     return np.asarray(np.maximum(as_kl * level, as_root * np.sqrt(level)) / math.sqrt(width))

@@ -16,7 +16,7 @@ from alignlib._core.same import SameFields
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.smoothing import noise_memory
 
-__all__ = ["Course", "kl_course", "scatter_of_kl"]
+__all__ = ["Course", "beside", "kl_course", "scatter_of_kl"]
 
 _SHARE, _NEAREST = 0.6, 8  # of the checkpoints, at least, that a piece of the course goes through
 _FEWEST = 5  # checkpoints, of which a scatter is known
@@ -87,7 +87,7 @@ def kl_course(log: TrainingLog) -> Course | None:
         return None
     place = np.linspace(0.0, 1.0, kl.size)
     near = min(max(_NEAREST, math.ceil(_SHARE * kl.size)), kl.size)
-    level = np.maximum(_rough(kl), _FLOOR * kl.max())
+    level = np.maximum(beside(kl, 2), _FLOOR * kl.max())
     away = np.abs(place - place[:, None])
     width = np.sort(away, axis=1)[:, near - 1, None] * (1.0 + 1e-9)
     weight = np.sqrt(np.clip(1.0 - (away / width) ** 3, 0.0, None) ** 3) / level  # the noise is relative
@@ -112,7 +112,20 @@ def _over_prompts(log: TrainingLog, hat: FloatArray) -> FloatArray | None:
     return error**2 if np.isfinite(error).all() else None
 
 
-def _rough(kl: FloatArray) -> FloatArray:
-    """Return the mean of each value and its neighbours."""
-    sums = np.convolve(kl, np.ones(5), "same")
-    return np.asarray(sums / np.convolve(np.ones(kl.size), np.ones(5), "same"))
+def beside(values: FloatArray, reach: int) -> FloatArray:
+    """Return the mean of each value and those that are no further from it, however few there are.
+
+    Parameters
+    ----------
+    values : array (k,)
+        In order.
+    reach : int
+        How far.
+
+    Examples
+    --------
+    >>> beside(np.array([1.0, 3.0]), 2).tolist(), beside(np.array([1.0, 3.0, 8.0]), 1).tolist()
+    ([2.0, 2.0], [2.0, 4.0, 5.5])
+    """
+    width, own = np.ones(2 * reach + 1), slice(reach, reach + values.size)  # "same" is as long as the longer of both
+    return np.asarray(np.convolve(values, width)[own] / np.convolve(np.ones(values.size), width)[own])

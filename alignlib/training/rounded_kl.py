@@ -34,7 +34,7 @@ def half_digit(log: TrainingLog) -> FloatArray:
         digits = digits if digits is None or log.decimals is None else max(digits, log.decimals)
     elif logged.size > 1:  # as numbers they do not tell how many were printed
         digits = decimals_of_zeros(log.decimals, log.length is not None)[0]
-    if digits is None or log.kl_low is not None:  # whose ends hold it
+    if digits is None or log.kl_low is not None or log.per_prompt is not None:  # whose ends hold it, or exact ones
         return np.zeros(log.kl.size)
     half = np.full(log.kl.size, 0.5 * 10.0**-digits)
     return half if log.length is None else half * log.length

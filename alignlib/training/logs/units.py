@@ -277,11 +277,15 @@ def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
     if finite.size > 1 and not finite.any():
         digits, known = decimals_of_zeros(rows.decimals, rows.kl_unit == "token")
         why = "as the log prints them" if known else "which is assumed, for the log does not show how many it printed"
+        rounded = (
+            f"or the KLs were rounded (to {counted(digits, 'decimal')}, {why}: each may be {0.5 * 10.0**-digits:g} "
+            f"nats per {rows.kl_unit} at most); the reward tells which."
+        )
+        if rows.per_prompt is not None:  # of log-probabilities, which nobody has rounded so
+            rounded = "or these are the base's own log-probabilities."
         notes.append(
             "Every logged KL is 0. Either the policy is still its base (before the first update, or with a learning "
-            "rate of 0), or the trainer writes 0 where it has no reference model, or the KLs were rounded (to "
-            f"{counted(digits, 'decimal')}, {why}: each may be {0.5 * 10.0**-digits:g} nats per {rows.kl_unit} at "
-            "most); the reward tells which."
+            f"rate of 0), or the trainer writes 0 where it has no reference model, {rounded}"
         )
     return kl, notes
 
