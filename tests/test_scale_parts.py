@@ -811,6 +811,34 @@ def test_an_address_of_this_machine_is_its_path(tmp_path: Path) -> None:
             assert (found.exit_code, said in found.stderr) == (2, True), found.output
 
 
+@pytest.mark.parametrize(
+    "address", ["gs://b//k.csv", "hdfs:///k/t.csv", "az://c/./k.csv/", "gcs://b/of?f=sftp://h/k.csv"]
+)
+def test_an_address_is_asked_for_as_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Two objects of a store may differ by a slash, and a query may hold another address."""
+    asked: list[str] = []
+
+    def refused(path: str) -> None:
+        asked.append(path)
+        raise OSError("nobody is there")
+
+    import fsspec
+
+    from alignlib._core.names import as_path
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", refused)
+    for name, *more in (("frontier", "--reward", "r"), ("passk",), ("report", "--reward", "r")):
+        more = [*more, "-o", str(tmp_path / "r")] if name == "report" else more
+        found = CliRunner().invoke(main, [name, address, *more])
+        assert f"{address} cannot be opened (nobody is there)" in found.stderr
+    assert set(asked) == {address}
+    for name, *more in (("kl",), ("capacity",), ("overlay",)):
+        assert f"Error: {address} is an address, and a" in CliRunner().invoke(main, [name, address, *more]).stderr
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / address.partition("/")[0]).mkdir()  # a folder called like its kind
+    assert str(as_path(address)) == str(Path(address))
+
+
 def test_an_address_on_the_web_is_read(folder: Path) -> None:
     pytest.importorskip("aiohttp")
     kept = folder.parent / "other"

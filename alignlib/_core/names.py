@@ -7,9 +7,12 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 __all__ = [
+    "Address",
     "as_address",
+    "as_path",
     "by_name",
     "counted",
     "listed",
@@ -20,6 +23,11 @@ __all__ = [
     "unknown_name",
     "within_a_file",
 ]
+
+if TYPE_CHECKING:
+    from pathlib import Path as PathOfHere
+else:
+    PathOfHere = type(Path())  # of which there are subclasses
 
 _KIND = r"[A-Za-z][A-Za-z0-9+.-]+"
 _ADDRESS = re.compile(rf"((?:{_KIND}::)*({_KIND})):/+(.*)", re.DOTALL)  # kinds in a row are caches and the like
@@ -126,6 +134,51 @@ def number_or_name(text: str | None) -> float | str | None:
         return text
 
 
+class Address(PathOfHere):
+    """An address, where a path is asked for: it is called as it was typed, with the slashes that a path would lose.
+
+    Parameters
+    ----------
+    typed : str
+        With its kind and ``://``.
+
+    Examples
+    --------
+    >>> str(Address("s3://b//k/./t.csv")), str(Path("s3://b//k/./t.csv")), str(Address("s3://b//t.csv").parent)
+    ('s3://b//k/./t.csv', 's3:/b/k/t.csv', 's3:/b')
+    """
+
+    typed = ""
+
+    def __new__(cls, typed: str) -> Address:
+        """Keep what was typed."""
+        self = super().__new__(cls, typed)
+        self.typed = typed
+        return self
+
+    def with_segments(self, *segments: str) -> Path:
+        """Return what is above or below it as a path, which was not typed.
+
+        Parameters
+        ----------
+        *segments : str
+            Its pieces.
+        """
+        return Path(*segments)
+
+    def __str__(self) -> str:
+        """Return what was typed."""
+        return self.typed or super().__str__()
+
+    def __repr__(self) -> str:
+        """Return what was typed, named."""
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[type[Address], tuple[str]]:
+        """Return what makes a copy, for another process."""
+        return Address, (str(self),)
+
+
 def as_address(path: Path | str) -> str:
     """Return an address as it was typed, of which a path has lost a slash, or nothing of what is none.
 
@@ -139,8 +192,30 @@ def as_address(path: Path | str) -> str:
     >>> as_address(Path("https://example.org/t.csv")), as_address("t.csv"), as_address(Path("file:///t.csv"))
     ('https://example.org/t.csv', '', 'file:///t.csv')
     """
-    found = _ADDRESS.match(str(path))
+    text = str(path)
+    found = _ADDRESS.match(text)
+    if found and text.startswith(f"{found[1]}://"):  # it has lost nothing
+        return text
     return f"{found[1]}://{'/' * (found[2].lower() in _HERE)}{found[3]}" if found else ""
+
+
+def as_path(typed: Path | str) -> Path:
+    """Return a path, or an address as it was typed, unless a folder here is called like its kind.
+
+    Parameters
+    ----------
+    typed : Path or str
+        As typed.
+
+    Examples
+    --------
+    >>> as_path("s3://b//t.csv"), str(as_path("a//t.csv"))
+    (Address('s3://b//t.csv'), 'a/t.csv')
+    """
+    text = str(typed)
+    if as_address(text) != text or Path(text.partition("/")[0]).is_dir():  # a folder's name may end in a colon
+        return Path(text)
+    return typed if isinstance(typed, Address) else Address(text)
 
 
 def within_a_file(address: str) -> str:

@@ -14,7 +14,7 @@ import click
 
 from alignlib._core.claims import claimed
 from alignlib._core.errors import InputError
-from alignlib._core.names import spelled, spelled_whole
+from alignlib._core.names import as_address, as_path, spelled, spelled_whole
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 
@@ -49,7 +49,7 @@ class File(click.Path):
     """The name of a file or a folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what can be no name; an address of this machine is its path.
+        """Refuse what can be no name; an address of this machine is its path, any other stays as it was typed.
 
         Parameters
         ----------
@@ -90,7 +90,8 @@ class File(click.Path):
         except OSError as error:  # of what is not there, whoever opens it says so
             if error.errno == errno.ELOOP:
                 self.fail(f"{os.fsdecode(value)} is a link that leads back to itself; correct the link.", param, ctx)
-        return super().convert(value, param, ctx)
+        typed = os.fsdecode(value)  # click makes a path of it, which loses slashes of an address
+        return as_path(typed) if as_address(typed) else super().convert(value, param, ctx)
 
 
 FILE = File(path_type=Path)

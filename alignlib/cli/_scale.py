@@ -279,7 +279,7 @@ SCALE = tuple(field.name for field in fields(Scale))  # the options, as they are
 
 
 def location(table: Path) -> str:
-    """Return a table as it was typed: an address has lost a slash, unless a folder here is called like its beginning.
+    """Return a table as it was typed; an address may have lost a slash, unless a folder here is called like its kind.
 
     Parameters
     ----------

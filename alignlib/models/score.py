@@ -18,6 +18,7 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import check_new, check_place
 from alignlib._core.locks import alone_in
+from alignlib._core.names import as_path
 from alignlib.models.batching import say_on_stderr
 from alignlib.models.function_scorer import FunctionScorer, ScoringFunction, find_scorer, name_of
 from alignlib.models.loading import choose_device, choose_dtype, load_reward_model, require_torch
@@ -117,7 +118,7 @@ def score(
     if reward_model is not None:
         require_torch()
     settings = settings or ScoreSettings()
-    table = Path(table)
+    table = as_path(table)
     column = f"reward_{settings.name or _plain_name(reward_model, scorer)}"
     _require_unicode("name", column, settings.name is None)
     _require_unicode("template", settings.template or "")

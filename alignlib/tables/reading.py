@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
-from alignlib._core.names import as_address, within_a_file
+from alignlib._core.names import as_address, as_path, within_a_file
 from alignlib.tables.data_files import FolderError, check_one_set, data_files, without_descriptions, wrong_shards
 from alignlib.tables.folder_files import check_packed, files_in
 from alignlib.tables.formats import TableFormat, known_formats
@@ -79,7 +79,7 @@ def open_table_file(path: str | Path, *, unfinished: bool = False) -> TableFile:
     most_bytes()  # refuses what its variable says, however small the file
     if str(path) == "-":
         return _open_standard_input()
-    path = Path(path)
+    path = as_path(path)
     check_file(path)
     found = _format_of(path)
     if found is None:
@@ -169,7 +169,7 @@ def tables_in(path: str | Path, *, below: bool = False) -> list[Path]:
     >>> [path.name for path in tables_in("rewards.csv")]
     ['rewards.csv']
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_dir():
         return [path]
     check_one_set(str(path), _content_of)

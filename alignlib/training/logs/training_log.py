@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, as_vector, require
 from alignlib._core.errors import InputError, quoted
-from alignlib._core.names import counted
+from alignlib._core.names import as_path, counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.tables import check_range, is_table_name, open_table_file
@@ -280,16 +280,17 @@ def read_training_log(
     require(isinstance(path, (str, Path)), f"path must be the path of a log; got {quoted(path)}.", "path")
     require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
     check_files(files)
-    starts = starts_in(Path(path)) if files == STARTS else []
-    found, reads = (starts[0].path, starts[0].log_format) if starts else find_log(Path(path))
+    place = as_path(path)
+    starts = starts_in(place) if files == STARTS else []
+    found, reads = (starts[0].path, starts[0].log_format) if starts else find_log(place)
     by_column = _by_column(reads, found)
     of_keys = evaluation and not by_column
     query = LogQuery(kl, reward, step, length, kl_unit, run, of_keys, splits, evaluation, estimator or "", files)
 
     def read(asked: LogQuery) -> LogRows:
-        return read_starts(Path(path), starts, asked) if starts else with_decimals(reads.read(found, asked), found)
+        return read_starts(place, starts, asked) if starts else with_decimals(reads.read(found, asked), found)
 
-    found = Path(path) if starts else found
+    found = place if starts else found
     if splits and not by_column:
         parts = [read(replace(query, evaluation=late, held_out=late, splits=False)) for late in (False, True)]
         names = ("train", "held out")
