@@ -25,7 +25,7 @@ _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits an
 _MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|[._])position_ids$")  # of old models, ends of names
 _METHOD, _OLD_METHODS = "quant_method", ("load_in_8bit", "load_in_4bit")  # keys of a quantization_config
 _SCALES = re.compile(r"(^|[._])(scales?|absmax|SCB)(_inv|_\d)?$")  # ends of names
-_OF_ACTIVATIONS = re.compile(r"(^|[._])(input|output|activation)_scale")  # which no weight is multiplied by
+_BESIDE = re.compile(r"[._](weight[._]+)?q?(scales?|absmax|SCB)(_weight|_inv|_\d)?")  # what is added to a layer's name
 _AS_SCALES = (*_FLOATS, "F8_E8M0", "F8_E4M3", "U8")  # whole ones of 8 bits are exponents, in formats that have them
 _TAKES_AS_IT_IS = ("torch.nn.", "transformers.models.", "transformers.pytorch_utils", "transformers_modules.")
 _NOT_UNPACKED = (
@@ -245,23 +245,20 @@ def check_adapter(kinds: Mapping[str, str], source: str) -> None:
 
 
 def _has_scales(key: str, names: Collection[str], unused: Collection[str]) -> bool:
-    """Say whether something that was used stands beside a weight.
+    """Say whether scales that were used stand beside a weight.
 
     What was not used may be called as the library below calls it, which is not always as the file does.
 
-    >>> names = ["h.q.weight", "h.q.bias", "h.q.scale", "h.k.weight", "h.k.input_scale", "h.k.activation_scale"]
+    >>> names = ["h.q.weight", "h.q.bias", "h.q.scale", "h.gate.weight", "h.gate.input_scale", "h.gate_up.weight_scale"]
     >>> _has_scales("h.q.weight", names, []), _has_scales("h.q.weight", names, ["h.q.weight_scale_inv"])
     (True, False)
-    >>> _has_scales("h.k.weight", names, [])
-    False
+    >>> _has_scales("h.gate.weight", names, []), _has_scales("h.gate_up", names, [])
+    (False, True)
     """
     layer = key.removesuffix(".weight")
-    scales = {
-        one
-        for one in {*names, *unused} - {key}
-        if one.startswith((f"{layer}.", f"{layer}_")) and one != f"{layer}.bias" and not _OF_ACTIVATIONS.search(one)
-    }
-    return bool(scales - {*unused}) and not scales & ({*unused} - {*names})
+    scales = {one for one in names if one.startswith(layer) and _BESIDE.fullmatch(one, len(layer))}
+    renamed = any(one.startswith(f"{layer}.") for one in unused if one not in names)
+    return bool(scales.difference(unused)) and not renamed
 
 
 def _parts(folder: Path) -> set[str]:

@@ -207,6 +207,16 @@ def test_a_weight_with_its_scales_is_unpacked(folder: Path, scales: torch.dtype)
         ({f"{NORM}.bias": torch.float8_e5m2, f"{NORM}.bias.scale": torch.float32}, "", f"holds '{NORM}.bias' as F8_E5"),
         ({}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M3, and the method"),
         ({f"{PACKED}.weight_scale": torch.float32}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M"),
+        (
+            {f"{PACKED}.another_bias": torch.float32},
+            f"{PACKED}.weight_scale_inv",
+            f"holds '{PACKED}.weight' as F8_E4M3",
+        ),
+        (
+            {f"{PACKED}_of.weight_scale": torch.float32},
+            f"{PACKED}.weight_scale_inv",
+            f"holds '{PACKED}.weight' as F8_E",
+        ),
         ({f"{PACKED}.input_scale": torch.float32}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M3"),
         (
             {f"{PACKED}.weight_scale_inv": torch.int16},
@@ -219,7 +229,7 @@ def test_a_weight_with_its_scales_is_unpacked(folder: Path, scales: torch.dtype)
             f"holds the scales '{PACKED}.weight_scale_inv' as BOOL, whole",
         ),
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_a_packed_weight_is_taken_where_its_scales_were(
     folder: Path, more: dict[str, torch.dtype], without: str, said: str
