@@ -433,11 +433,16 @@ def on_a_screen(seen: Visit, name: str) -> None:
 
 
 def on_paper(seen: Visit) -> None:
-    """Nothing is wider than a sheet."""
+    """Nothing is wider than a sheet, and what is read in the dark is printed as in the light."""
+    theme = "document.documentElement.dataset.theme"
     seen.page.set_viewport_size({"width": PAPER[0], "height": PAPER[1]})
+    seen.page.evaluate(f"{theme} = 'dark'")
     seen.page.emulate_media(media="print")
     seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     seen.add("on paper", seen.page.evaluate(STICKING_OUT, PAPER[0]))
+    seen.add("printed in the", [t for t in [seen.page.evaluate(theme)] if t != "light"])
+    seen.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    seen.add("after print in the", [t for t in [seen.page.evaluate(theme)] if t != "dark"])
 
 
 @pytest.mark.parametrize("name", [*OF_EACH_KIND, "search"])

@@ -203,7 +203,12 @@
 
   // Paper does not scroll: shrink what is wider than the column (about 620 px on A4 and letter).
   const column = 620;
+  const root = document.documentElement;
   window.addEventListener("beforeprint", function () {
+    if (root.dataset.theme === "dark") {  // paper is light, and browsers leave backgrounds out
+      root.dataset.theme = "light";
+      root.dataset.shownDark = "";
+    }
     for (const box of document.querySelectorAll("article :is(mjx-container, .cell_output > .text_html, table)"))
       if (box.scrollWidth > column && !box.parentElement.closest("[data-shrunk]")) {
         box.dataset.shrunk = "";
@@ -211,6 +216,8 @@
       }
   });
   window.addEventListener("afterprint", function () {
+    if ("shownDark" in root.dataset) root.dataset.theme = "dark";
+    delete root.dataset.shownDark;
     for (const box of document.querySelectorAll("[data-shrunk]")) {
       box.style.zoom = "";
       delete box.dataset.shrunk;
