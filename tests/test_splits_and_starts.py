@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alignlib._core.errors import InputError
 from alignlib.estimation import fit_frontier
 from alignlib.training import TrainingLog, overlay, read_training_log
 from alignlib.training.example_run import example_run
@@ -94,3 +95,74 @@ def test_log_probabilities_that_are_the_base_s_are_no_rounded_numbers(tmp_path: 
     (said,) = (note for note in log.notes if note.startswith("Every logged KL is 0"))
     assert "rounded" not in said
     assert not half_digit(log).any()
+
+
+UP = [round(0.0613 * i, 4) for i in range(1, 9)]  # nats
+
+
+@pytest.mark.parametrize(
+    ("second", "later", "left", "also"),
+    [
+        pytest.param([*range(1, 6)], [0.5, 0.55, 0.62, 0.7, 0.72], 13, "If it went back instead", id="goes on"),
+        pytest.param([*range(1, 6)], [0.24, 0.26, 0.28, 0.3, 0.32], 5, "If it went on instead", id="another penalty"),
+        pytest.param([*range(2, 12, 2)], [0.5, 0.6, 0.72, 0.8, 0.9], 13, "If it went back instead", id="every other"),
+        pytest.param([*range(5)], [0.4904, 0.55, 0.62, 0.7, 0.72], 12, "If it went back instead", id="from 0"),
+        pytest.param([*range(1, 6)], UP[:5], 5, "", id="the same again"),
+    ],
+)
+def test_a_counter_that_begins_anew_is_told_with_both_readings(
+    tmp_path: Path, second: list[int], later: list[float], left: int, also: str
+) -> None:
+    first = [*range(8)] if second[0] == 0 else [*range(1, 9)]
+    rows = pd.DataFrame({"step": [*first, *second], "kl": [*UP, *later]}).assign(reward=np.arange(13) / 50.0)
+    log = read(written(tmp_path, {"log.csv": rows}) / "log.csv")
+    said = [note for note in log.notes if "begin anew" in note]
+    assert log.step.size == left
+    assert sorted(log.step.tolist()) == log.step.tolist()
+    assert len(said) == bool(also)
+    assert all(also in note and f"({left} of 13 rows" in note for note in said)
+    assert any("run back" in note for note in log.notes) == (left == 5)
+    if left > 5:
+        np.testing.assert_allclose(log.reward[-5:], rows.reward[-5:])
+
+
+def test_all_zeros_and_one_reading_of_two_are_told(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"step": [*range(1, 7)] * 2, "kl": "0.000", "reward": np.arange(12) / 50.0})
+    notes = read(written(tmp_path, {"log.csv": rows}) / "log.csv").notes
+    assert any("If it went on instead, with a new counter, number its steps on: with 6 added" in note for note in notes)
+
+
+def test_a_resume_may_be_from_the_first_of_two_counters(tmp_path: Path) -> None:
+    """Eight steps, then six of a new counter, and from the checkpoint of step 4 of the first on again."""
+    kl = [*UP, *(round(0.55 + 0.061 * i, 4) for i in range(6)), *(0.301 + 0.062 * np.arange(7)).round(4)]
+    rows = pd.DataFrame({"step": [*range(1, 9), *range(1, 7), *range(5, 12)], "kl": kl})
+    log = read(written(tmp_path, {"log.csv": rows.assign(reward=np.arange(21) / 50.0)}) / "log.csv")
+    assert log.step.tolist() == [*range(1, 12)]
+    assert log.kl.tolist() == [*UP[:4], *kl[-7:]]
+    assert any("went back to step 5, where it was 0.306 before" in note for note in log.notes)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+@pytest.mark.parametrize(("begin", "lacking"), [(6, 1), (6, 2), (1, 1)])
+def test_first_rows_after_a_resume_that_lack_the_kl_get_none_of_before(
+    tmp_path: Path, name: str, begin: int, lacking: int
+) -> None:
+    again = [*range(begin, begin + 6)]
+    kl = [0.0, *UP, 0.55, *([np.nan] * lacking), *np.array([0.61, 0.67, 0.72, 0.78, 0.83, 0.88])[lacking:]]
+    rows = pd.DataFrame({"step": [*range(1, 11), *again], "kl": kl, "reward": np.arange(16) / 20.0})
+    path = written(tmp_path, {name: rows}) / name
+    if name.endswith("jsonl"):
+        path.write_text(path.read_text().replace('"kl":null,', ""))
+    with pytest.raises(InputError, match=f"^{lacking} of {11 if begin == 6 else 16} checkpoints"):
+        read(path)
+    log = read(path, drop_missing=True)
+    dead = set(rows.reward[begin - 1 : 10]) if begin == 6 else set()
+    assert not dead & set(log.reward.tolist())
+    assert log.kl.size == (11 if begin == 6 else 16) - lacking
+
+
+def test_a_single_kl_that_is_corrected_is_no_resume(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"step": [1, 2, 3, 4, 2, 5], "kl": [0.1, 9.0, 0.3, 0.4, 0.2, 0.5], "reward": 0.25})
+    rows.loc[4, "reward"] = np.nan
+    log = read(written(tmp_path, {"log.jsonl": rows}) / "log.jsonl")
+    assert log.kl.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]

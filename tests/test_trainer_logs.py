@@ -607,8 +607,8 @@ def test_a_counter_may_begin_anew_several_times(
     assert log.step.tolist() == [*range(1, sum(counts) + 1)]
     np.testing.assert_allclose(log.reward, 0.1 * log.step)
     assert (log.kl - 0.1001 * log.step > 0.003).sum() == back
-    assert sum("the run continued with a new counter" in note for note in log.notes) == len(counts) - 1
-    assert any("as after a resume from step 5. If the run went on there" in note for note in log.notes) == (back == 3)
+    assert sum("taken for one run that went on with a new counter" in note for note in log.notes) == len(counts) - 1
+    assert any("went back to step 5, where it was" in note for note in log.notes) == (back == 3)
 
 
 def test_a_counter_begins_anew_only_where_the_kl_goes_on() -> None:

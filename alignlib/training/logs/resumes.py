@@ -33,7 +33,9 @@ class Written:
     place: int
 
 
-def resolved(steps: Sequence[float], names: Sequence[frozenset[str]]) -> list[Written]:
+def resolved(
+    steps: Sequence[float], names: Sequence[frozenset[str]], may_lack: frozenset[str] = frozenset()
+) -> list[Written]:
     """Tell of each piece of a log to which start of training, and to which earlier piece, it belongs.
 
     Parameters
@@ -42,6 +44,8 @@ def resolved(steps: Sequence[float], names: Sequence[frozenset[str]]) -> list[Wr
         The step of each piece, in the order of time.
     names : sequence of frozenset of str
         What each piece holds of it.
+    may_lack : frozenset of str
+        What the first steps after a resume may lack, so that it is no correction of the rest.
 
     Examples
     --------
@@ -65,7 +69,7 @@ def resolved(steps: Sequence[float], names: Sequence[frozenset[str]]) -> list[Wr
         top = order[-1] if order else step
         before = held & live[step] if step in live else held  # of these one stands again, or is further on
         back = step < top and any(last.get(name, step - 1.0) >= step for name in before)
-        if back and _begins(i, steps, names, live, order):
+        if back and _begins(i, steps, names, live, order, may_lack):
             part += 1
             for gone in order[bisect_right(order, step) - (step in live) :]:
                 del live[gone], place[gone], part_of[gone]
@@ -90,6 +94,7 @@ def _begins(
     names: Sequence[frozenset[str]],
     live: dict[float, set[str]],
     order: Sequence[float],
+    may_lack: frozenset[str],
 ) -> bool:
     """Whether training was resumed at a piece, of a step before the last one, rather than its values corrected.
 
@@ -100,6 +105,8 @@ def _begins(
     up, top = order[after], order[-1]
     follows = steps[i + 1] if i + 1 < len(steps) else None
     lacks = live.get(step, set()) - names[i]
+    if lacks <= may_lack and _goes_on_whole(i, steps, names, live, order):
+        return True
     if follows is None or follows == step:
         return not lacks
     if follows == up:
@@ -108,3 +115,24 @@ def _begins(
     if not lacks:
         return follows <= top
     return step < follows < up
+
+
+def _goes_on_whole(
+    i: int,
+    steps: Sequence[float],
+    names: Sequence[frozenset[str]],
+    live: dict[float, set[str]],
+    order: Sequence[float],
+) -> bool:
+    """Whether steps from a piece on are written one after the other until one has all that it had, and then go on.
+
+    So a resume whose first rows lack a value is none of corrections, which write parts of steps, or go on elsewhere.
+    """
+    rising = order[bisect_right(order, steps[i]) :]
+    for j, expected in enumerate(rising, i + 1):
+        if j >= len(steps) or steps[j] != expected:
+            return False
+        if live[expected] <= names[j]:
+            after = order[bisect_right(order, expected) :]
+            return j + 1 == len(steps) or (steps[j + 1] == after[0] if after else steps[j + 1] > expected)
+    return False

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.names import by_name
 from alignlib._core.names import counted as count
+from alignlib.training.logs.new_counters import count_on
 from alignlib.training.logs.resumes import resolved
 
 __all__ = ["in_order", "latest", "means_of", "no_order", "one_a_step", "ran_back"]
@@ -164,7 +165,8 @@ def one_a_step(
     kept = ~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine]) | ~elsewhere
     mine, part = mine[kept], part[kept]
     mine, part, averaged = _average(step, mine, part, held, weights)
-    return mine, part, joined, [*notes, *averaged, *_count_on(step, mine, held["kl"])]
+    kept, anew = count_on(step, mine, held["kl"])
+    return kept, part[np.isin(mine, kept)], joined, [*notes, *averaged, *anew]
 
 
 def no_order(step: FloatArray) -> bool:
@@ -261,41 +263,6 @@ def _forward(step: FloatArray, mine: npt.NDArray[np.intp]) -> tuple[npt.NDArray[
     return mine, []
 
 
-def _count_on(step: FloatArray, mine: npt.NDArray[np.intp], kl: FloatArray) -> list[str]:
-    """Let the steps, in place, go on wherever a counter began anew but the run did not: its KL went on.
-
-    That it did shows where the KL is nearer to the row before than to the beginning of any counter so far, and changed
-    no more than the run changed it before, or from a step to the next after. Else the run went back to the nearest of
-    these beginnings.
-    """
-    said, raw = list[str](), step[mine].copy()
-    begun, added = [0], [0.0]  # where each counter began, and what is added to it
-    for place in (np.flatnonzero(np.diff(raw) <= 0.0) + 1).tolist():
-        new, last = mine[place], mine[place - 1]
-        change, before, after = abs(kl[new] - kl[last]), kl[mine[:place]], kl[mine[place:]]
-        if not raw[place] <= raw[0] < raw[place - 1] or np.isnan(change):
-            continue
-        usual = np.nanmax([np.fmax.reduce(before) - np.fmin.reduce(before), *np.abs(np.diff(after)), 0.0])
-        away = [abs(float(kl[new] - kl[mine[one]])) for one in begun]
-        if change < min(away, default=0.0) and change <= usual:
-            said.append(
-                f"The steps begin anew at {raw[place]:g} where the KL goes on: the run continued with a new counter, "
-                f"and {step[last]:g} is added to the steps from there."
-            )
-            begun.append(place)
-            added.append(float(step[last]))
-            step[mine[place:]] = raw[place:] + step[last]
-        elif len(begun) > 1:
-            back = added[int(np.nanargmin(away))]
-            said.append(
-                f"The steps begin anew at {raw[place]:g} once more, where the KL goes from {kl[last]:.3g} to "
-                f"{kl[new]:.3g}, as after a resume from step {raw[place] + back:g}. If the run went on there with a "
-                "new counter, number its steps on."
-            )
-            step[mine[place:]] = raw[place:] + back
-    return said
-
-
 def _later_between(step: FloatArray, every: npt.NDArray[np.intp], mine: npt.NDArray[np.intp]) -> BoolArray:
     """Tell which rows follow one of their own step with a later step between, which shows that the run went on.
 
@@ -336,7 +303,7 @@ def _starts(
 ) -> tuple[npt.NDArray[np.intp], IntArray, int]:
     """Let corrections replace what they correct, in ``held``; return the other rows, and the start of each."""
     names = [frozenset(name for name, one in held.items() if not np.isnan(one[row])) for row in mine.tolist()]
-    found = resolved(step[mine].tolist(), names)
+    found = resolved(step[mine].tolist(), names, frozenset({"kl"}))
     kept, latest_at = np.ones(mine.size, dtype=bool), dict[int, int]()
     known: dict[int, set[str]] = {}
     for i, (row, one) in enumerate(zip(mine.tolist(), found, strict=True)):

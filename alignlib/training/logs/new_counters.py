@@ -1,0 +1,114 @@
+"""Steps that begin anew within one log: a counter that began anew while the run went on, or a run that began again.
+
+Rows alone seldom tell which: the KL of the next row is beside that of the last where the run went on, and beside that
+of the row with the same step where it went back. Where either may be, both are said.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray
+
+__all__ = ["count_on"]
+
+_NEAR = 0.2  # of the way of the KL: nearer than that to where it began, it began again
+_FAR = 3.0  # times what a KL changes from row to row
+
+
+def count_on(step: FloatArray, mine: npt.NDArray[np.intp], kl: FloatArray) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Let the steps, in place, go on wherever a counter began anew and the KL went on; return rows and what was done.
+
+    It did where the KL is nearer to the row before than to those with the same step of any counter so far, and changed
+    no more than the run changed it before, or from a step to the next after. Else the run went back to the nearest of
+    these.
+
+    Parameters
+    ----------
+    step : array (m,)
+        Step of each row.
+    mine : array of int (k,)
+        Rows of one run, in the order of training.
+    kl : array (m,)
+        KL of each row.
+
+    Returns
+    -------
+    mine : array of int
+        The same, without last rows of a counter that step 0 of the next stands for again.
+    notes : list of str
+        What was done, and what else it may be.
+
+    Examples
+    --------
+    >>> step, kl = np.array([1.0, 2.0, 3.0, 1.0, 2.0]), np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    >>> _, said = count_on(step, np.arange(5), kl)
+    >>> step.tolist(), said[0][:61]
+    ([1.0, 2.0, 3.0, 4.0, 5.0], 'The steps begin anew at 1, after 3, and the KL goes from 0.3 ')
+    """
+    said, raw, own = list[str](), step[mine].copy(), kl[mine]
+    begun, added = [0], [0.0]  # where each counter began, and what is added to it
+    falls = (np.flatnonzero(np.diff(raw) <= 0.0) + 1).tolist()
+    twice = np.zeros(mine.size, dtype=bool)
+    for place, end in zip(falls, [*falls, mine.size][1:], strict=True):
+        known = np.flatnonzero(np.isfinite(own[place:end]))
+        before = own[:place][np.isfinite(own[:place])]
+        if not known.size or not before.size:
+            continue
+        new, last, at = float(own[place + known[0]]), float(before[-1]), raw[place]
+        gap = raw[place + 1] - at if place + 1 < end else 0.0
+        begins = at <= max(raw[0], gap) and raw[0] < raw[place - 1]
+        if not begins and len(begun) == 1:
+            continue
+        earlier = [_there(raw, own, at, one, until) for one, until in zip(begun, [*begun[1:], place], strict=True)]
+        away = [abs(new - one) for one in earlier]
+        change, usual = abs(new - last), [np.ptp(before), *np.abs(np.diff(own[place:end])), 0.0]
+        on = float(step[mine[place - 1]])
+        goes_on = begins and change < min(away) and change <= np.nanmax(usual)
+        back = max(range(len(begun)), key=lambda i: (-away[i], i))
+        shows = _FAR * _from_row_to_row(own, falls, place)
+        if not begins and (away[back] > 0.5 * away[-1] or away[-1] <= shows):
+            continue  # a resume within the counter
+        rows = [_left(step[mine[:place]], raw[place:end] + more) for more in (on, added[back])]
+        verb, until_then = "begin anew at" if begins else "fall to", f"of {end} rows until then count"
+        head = f"The steps {verb} {at:g}, after {raw[place - 1]:g}, and the KL goes from {last:.3g} to {new:.3g}"
+        if goes_on:
+            twice[place - 1] = at <= 0.0
+            said.append(
+                f"{head}: taken for one run that went on with a new counter, so {on:g} is added to the steps from "
+                f"there ({rows[0]} {until_then}). If it went back instead, as after a resume, remove those of the "
+                f"{place} rows before that do not count: all, if from its base; else those from its checkpoint on."
+            )
+            begun.append(place)
+            added.append(on)
+        elif begins and len(begun) == 1 and away[0] < _NEAR * change and change > shows:
+            continue  # where it began
+        else:
+            said.append(
+                f"{head}: taken for a run that went back to step {at + added[back]:g}, where it was "
+                f"{earlier[back]:.3g} before, as after a resume ({rows[1]} {until_then}). If it went on instead, with "
+                f"a new counter, number its steps on: with {on:g} added from there {rows[0]} count."
+            )
+            begun, added = begun[: back + 1], added[: back + 1]
+        step[mine[place:]] = raw[place:] + added[-1]
+    return mine[~twice], said
+
+
+def _there(raw: FloatArray, kl: FloatArray, at: float, begun: int, until: int) -> float:
+    """Return the KL of a counter's rows at a step, or at the next one; infinity where they end before."""
+    rows = np.arange(begun, until)[np.isfinite(kl[begun:until])]
+    later = rows[raw[rows] >= at]
+    return float(kl[later[raw[later] == raw[later].min()][-1]]) if later.size else np.inf
+
+
+def _from_row_to_row(kl: FloatArray, falls: list[int], until: int) -> float:
+    change = np.abs(np.diff(kl[:until]))
+    change[[fall - 1 for fall in falls if fall < until]] = np.nan
+    return float(np.nanmax(change, initial=0.0))
+
+
+def _left(before: FloatArray, after: FloatArray) -> int:
+    """Return how many rows count where later ones replace those of their steps and beyond."""
+    whole = np.append(before, after)
+    return int((whole < np.append(np.minimum.accumulate(whole[::-1])[::-1][1:], np.inf)).sum())
