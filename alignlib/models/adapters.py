@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["BASE", "base_of", "naming_the_base", "put_on"]
 
 BASE = "base_model_name_or_path"
-_OF_ADALORA = "ranknum"  # of weights that the library saves under another name than it looks for
+_OF_ADALORA = "ranknum"  # of numbers that the library looks for, and has not saved
 _CONFIG, _WEIGHTS, _PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 _PREFIX = "base_model.model."  # of the names of all weights
 _PLACES = re.compile(r"\.modules_to_save(\.default)?(?=\.)|(?<=\.lora_[AB])\.default(?=\.)")
@@ -116,8 +116,12 @@ def _ranks(config: dict[str, object]) -> Iterator[tuple[str, object]]:
 
     >>> list(_ranks({"r": 8, "rank_pattern": {"c_attn": 16}}))
     [('r', 8), ('c_attn', 16)]
+    >>> list(_ranks({"r": 0, "oft_block_size": 32}))  # one of the two is 0, and follows from the other
+    [('oft_block_size', 32)]
     """
-    yield from ((key, config[key]) for key in ("r", "init_r", "target_r") if key in config)
+    blocks = "oft_block_size"
+    keys = [key for key in ("r", blocks) if config.get(key)] if config.get(blocks) is not None else ["r"]
+    yield from ((key, config[key]) for key in (*(keys or ["r"]), "init_r", "target_r") if key in config)
     pattern = config.get("rank_pattern")
     if isinstance(pattern, dict):
         yield from pattern.items()
@@ -176,7 +180,8 @@ def put_on(
             f"{role}={name} has its weights in {_PICKLED}, which may hold code and is not read; save it again where it "
             f"was trained, as {_WEIGHTS} (save_pretrained)."
         )
-    check_adapter(types_in(Path(name) / _WEIGHTS), f"{role}={name}")
+    kinds = types_in(Path(name) / _WEIGHTS)
+    check_adapter(kinds, f"{role}={name}")
     own, tables = set(model.state_dict()), _embeddings(model)
     try:
         info = model.load_adapter(name, dtype=dtype)
@@ -196,6 +201,12 @@ def put_on(
         raise InputError(
             f"{role}={name} is an AdaLoRA, which is not read as it is saved; merge the adapter where it was trained "
             "(merge_and_unload) and give that."
+        )
+    renamed = next((one for one in map(_in_model, kinds) if any(key.startswith(f"{one}.") for key in missing)), None)
+    if renamed is not None:  # as of DoRA: nothing in the config is to be corrected
+        raise InputError(
+            f"{role}={name} holds {quoted(renamed)}, which is not looked for under the name that it is saved by; "
+            "merge the adapter where it was trained (merge_and_unload) and give that."
         )
     if missing:
         raise InputError(

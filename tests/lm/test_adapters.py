@@ -38,6 +38,9 @@ ADAPTERS: list[tuple[dict[str, Any], str]] = [
     ({"alora_invocation_tokens": [269]}, "acts after certain tokens only .alora_invocation_tokens., which cannot be"),
     ({"r": 10**9}, "has 1000000000 as 'r'; a rank lies between"),
     ({"rank_pattern": {"c_attn": -1}}, "has -1 as 'c_attn'; a rank lies between"),
+    ({"r": 0}, "has 0 as 'r'; a rank lies between"),
+    ({"r": 0, "oft_block_size": 0}, "has 0 as 'r'; a rank lies between"),
+    ({"r": 0, "oft_block_size": -2}, "has -2 as 'oft_block_size'; a rank lies between"),
 ]
 
 
@@ -61,6 +64,8 @@ def test_an_adapter_and_its_base_are_checked_as_any_model(
     written.write_text(json.dumps(good))
     assert base_of("adapter", "model") == "base"
     assert base_of("base", "model") is None
+    written.write_text(json.dumps({**good, "r": 0, "oft_block_size": 32}))  # by blocks, as is the default of OFT
+    assert base_of("adapter", "model") == "base"
     written.write_text(json.dumps({**good, **config} if config else {}))
     with pytest.raises(InputError, match=said) as refused:
         base_of("adapter", "model")
@@ -168,12 +173,28 @@ def test_weights_of_the_base_are_named_or_whole(
         assert put_on() == ()
 
 
-def test_an_adalora_is_named_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in its config is to be corrected."""
+DORA = "h.0.c_attn.lora_magnitude_vector"
+
+
+@pytest.mark.parametrize(
+    ("looked_for", "said"),
+    [
+        ("h.0.c_attn.ranknum.default", "is an AdaLoRA, which is not read as it is saved; merge the adapter"),
+        (
+            f"{DORA}.default.weight",
+            f"holds '{DORA}', which is not looked for under the name that it is saved by; merge",
+        ),
+    ],
+)
+def test_a_weight_that_is_not_saved_as_it_is_looked_for_is_no_error_of_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked_for: str, said: str
+) -> None:
+    """Of AdaLoRA it is not saved at all, of DoRA without the name of the adapter."""
     monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")
     (tmp_path / "adapter_config.json").write_text("{}")
-    save_file({f"{B}{A}.weight": torch.zeros(1)}, tmp_path / "adapter_model.safetensors")
-    lacking = SimpleNamespace(missing_keys=["h.0.c_attn.ranknum.default"], mismatched_keys=[], unexpected_keys=[])
+    save_file({f"{B}{A}.weight": torch.zeros(1), f"{B}{DORA}": torch.zeros(1)}, tmp_path / "adapter_model.safetensors")
+    lacking = SimpleNamespace(missing_keys=[looked_for], mismatched_keys=[], unexpected_keys=[])
     monkeypatch.setattr(Base, "load_adapter", lambda *_, **__: lacking)
-    with pytest.raises(InputError, match="is an AdaLoRA, which is not read as it is saved; merge the adapter"):
+    with pytest.raises(InputError, match=said) as refused:
         adapters.put_on(Base(), str(tmp_path), "model", torch.float32, [])  # type: ignore
+    assert "correct" not in str(refused.value)
