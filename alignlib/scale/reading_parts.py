@@ -350,11 +350,11 @@ def _runs(names: pa.Array) -> tuple[pa.Array, IntArray]:
 
 def _starts(values: IntArray) -> IntArray:
     """Return where each run of one value begins, looking closer only at blocks that hold several."""
-    found = [np.zeros(1, dtype=np.int64)]
-    for low in range(0, len(values), _BLOCK):
-        some = values[max(low - 1, 0) : low + _BLOCK]
-        if some.min() != some.max():
-            found.append(np.flatnonzero(some[1:] != some[:-1]) + max(low, 1))
+    found, memory, size = [np.zeros(1, dtype=np.int64)], pa.py_buffer(values), values.itemsize
+    for low in range(1, len(values), _BLOCK):
+        some = values[low : low + _BLOCK]
+        if not memory.slice(low * size, some.nbytes).equals(memory.slice((low - 1) * size, some.nbytes)):
+            found.append(np.flatnonzero(some != values[low - 1 : low - 1 + len(some)]) + low)
     return np.concatenate(found)
 
 

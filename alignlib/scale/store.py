@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -221,12 +220,12 @@ class Store:
                 whole = Summary.merged(waiting)
                 waiting.clear()
                 done = replace(done, files=(*done.files, f"{name}-{len(done.files)}.arrow"))
-                sums.append(_write(Path(self.folder, done.files[-1]), map(to_batch, whole.split(self.bits))))
+                sums.append(_sum(_write(Path(self.folder, done.files[-1]), map(to_batch, whole.split(self.bits)))))
             if told_apart:
                 responses = Responses.joined(told_apart)
                 told_apart.clear()
                 done = replace(done, named=(*done.named, f"{name}-named-{len(done.named)}.arrow"))
-                of_named.append(_write(Path(self.folder, done.named[-1]), responses.split(self.bits)))
+                of_named.append(_sum(_write(Path(self.folder, done.named[-1]), responses.split(self.bits))))
 
         part.check_unchanged()
         try:
@@ -386,7 +385,7 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _sum(content: bytes) -> str:
+def _sum(content: bytes | pa.Buffer) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
@@ -402,37 +401,19 @@ def _batch(path: str, place: int) -> pa.RecordBatch:
         ) from error
 
 
-class _Summed(io.RawIOBase):
-    """Takes what is written to a file, and its digest on the way."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.digest = file, hashlib.blake2b(digest_size=16)
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """How much was written."""
-        return self._file.tell()
-
-    def write(self, content: Any) -> int:
-        """Write some."""
-        self.digest.update(content)
-        return self._file.write(content)
-
-
-def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> str:
-    """Write batches as one file, whole or not at all, and return the BLAKE2 of what is written."""
+def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> pa.Buffer:
+    """Write batches as one file, whole or not at all, and return what it holds."""
     waiting = iter(batches)
     first = next(waiting)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, first.schema) as writer:
+        writer.write_batch(first)
+        for batch in waiting:
+            writer.write_batch(batch)
+    content = sink.getvalue()
     with whole_file(path) as file:
-        summed = _Summed(file)
-        with pa.ipc.new_file(summed, first.schema) as writer:
-            writer.write_batch(first)
-            for batch in waiting:
-                writer.write_batch(batch)
-    return summed.digest.hexdigest()
+        file.write(content)
+    return content
 
 
 def only(summary: Summary, rows: IntArray) -> Summary:
