@@ -155,27 +155,16 @@ class _Ranks:
         self.below = np.maximum(self.upto - count, 0.0)
         self.known = bins.least == bins.most
         self.tied, self.all_known = bool(bins.tied.any()), bool(self.known.all())
-        share = self.upto / self.n
-        self.log_share, self.of_upto, self._chances = np.log(share), stirling(self.upto), [share]
-        self.reached = dict[float, FloatArray]()
-        others = np.maximum(count - 2.0, 0.0)
-        self.excess = ((bins.least + (count > 1.0) * bins.most + others * bins.mean) / count) - self.base
-        self.ends = bins.most - self.base, bins.least - self.base, bins.mean - self.base
-        self.single, self.more = count == 1.0, (others > 0.0).astype(np.float64)
+        self.log_share, self.of_upto = np.log(self.upto / self.n), stirling(self.upto)
         self.unknown, self.order = (~self.known).astype(np.float64), np.arange(len(count))
-        self.spread = others * (bins.deviation + bins.slack * (bins.deviation > 0.0))
-        self.per_other = self.more / np.maximum(others, 1.0)
-        # The variance of chances that rise evenly from the second sample to the last but one, over (last - first)².
-        several = np.maximum(others, 2.0)
-        even = np.square(1.0 - 2.0 / (several + 1.0)) / 12.0 * (several + 1.0) / (several - 1.0)
-        self.even = np.where(others > 1.0, even, 0.0)
+        self.reached = dict[float, FloatArray]()
 
-    def all_of_few(self, best_of: int) -> FloatArray:
-        """Return the chances that N draws are among the samples of each, from that of one draw less, and keep them."""
-        while len(self._chances) < best_of:
-            k = len(self._chances)
-            self._chances.append(self._chances[-1] * np.maximum(self.upto - k, 0.0) / (self.n - k))
-        return self._chances[best_of - 1]
+    def all_of_few(self, most: int) -> list[FloatArray]:
+        """Return the chances that 1, …, ``most`` draws are all among the samples up to each, from one draw less."""
+        found = [self.upto / self.n]
+        for k in range(1, most):
+            found.append(found[-1] * np.maximum(self.upto - k, 0.0) / (self.n - k))
+        return found
 
 
 def _ranks_of(samples: CountedSamples) -> _Ranks:
@@ -214,12 +203,14 @@ class _Chances:
         known = np.array([one in before for one in self.best_of.tolist()], dtype=np.bool_)
         series &= ~known
         its = [slice(*ends) for ends in zip(self.first.tolist(), last.tolist(), strict=True)]
+        one_by_one = ~(known | series) & (self.best_of <= _ONE_BY_ONE) & self.whole
+        of_few = self.ranks.all_of_few(round(self.best_of[one_by_one].max())) if one_by_one.any() else []
         for j in np.flatnonzero(~series).tolist():
             best_of = float(self.best_of[j])
             if known[j]:
                 found[its[j]] = before[best_of]
-            elif best_of <= _ONE_BY_ONE and self.whole:
-                found[its[j]] = self.ranks.all_of_few(round(best_of))[: self.some[j]]
+            elif one_by_one[j]:
+                found[its[j]] = of_few[round(best_of) - 1][: self.some[j]]
             else:
                 found[its[j]] = all_among(best_of, self.upto[its[j]], n)
         if series.any():
@@ -256,7 +247,9 @@ def _together(drawn: Mapping[int, float]) -> list[list[int]]:
 
 def _gain_at_least(kept: _Chances) -> FloatArray:
     """Return what best-of-N gains at least: a bin's mean with the chance that its samples are kept."""
-    return kept.sum(kept.mass * kept.of(kept.ranks.excess))
+    bins, n = kept.ranks.bins, kept.ranks.bins.count
+    excess = (bins.least + (n > 1.0) * bins.most + np.maximum(n - 2.0, 0.0) * bins.mean) / n - kept.ranks.base
+    return kept.sum(kept.mass * kept.of(excess))
 
 
 def _gain(kept: _Chances) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -275,18 +268,23 @@ def _gain(kept: _Chances) -> tuple[FloatArray, FloatArray, FloatArray]:
         (best_of,) = kept.best_of.tolist()
         top = kept.reached - all_among(best_of, upto - 1.0, n)
         bottom = all_among(best_of, below + 1.0, n) - before
-    inner = (kept.mass - top - bottom) * kept.of(ranks.more)
-    single = kept.of(ranks.single)
+    others = np.maximum(bins.count - 2.0, 0.0)
+    inner = (kept.mass - top - bottom) * kept.of((others > 0.0).astype(np.float64))
+    single = kept.of(bins.count == 1.0)
     np.copyto(top, kept.mass, where=single)
     np.copyto(bottom, 0.0, where=single)
-    parts = (part * kept.of(end) for part, end in zip((top, bottom, inner), ranks.ends, strict=True))
+    ends = bins.most - ranks.base, bins.least - ranks.base, bins.mean - ranks.base
+    parts = (part * kept.of(end) for part, end in zip((top, bottom, inner), ends, strict=True))
     found = sum(map(kept.sum, parts))
+    # The variance of chances that rise evenly from the second sample to the last but one, over (last - first)².
+    several = np.maximum(others, 2.0)
+    even = np.square(1.0 - 2.0 / (several + 1.0)) / 12.0 * (several + 1.0) / (several - 1.0)
     apart = np.square(top - bottom)
-    straight = apart * kept.of(ranks.even)
-    line, middle = 0.5 * (top + bottom), inner * kept.of(ranks.per_other)
+    straight = apart * kept.of(np.where(others > 1.0, even, 0.0))
+    line, middle = 0.5 * (top + bottom), inner * kept.of((others > 0.0) / np.maximum(others, 1.0))
     convex = np.maximum(np.square(line) - np.square(middle), 0.0)
     largest = np.minimum(straight + convex, 0.25 * apart)
-    spread = kept.of(ranks.spread)
+    spread = kept.of(others * (bins.deviation + bins.slack * (bins.deviation > 0.0)))
     most_more = kept.sum(np.sqrt(largest) * spread)
     likely = np.minimum(kept.sum(np.sqrt(np.minimum(straight, largest)) * spread), most_more)
     rounding = (1e-12 + 4e-16 * n) * float(bins.most[0] - bins.least[-1]) + 2.0 * bins.slack
