@@ -726,6 +726,31 @@ def test_divergences_of_half_precision_are_told_to_be_computed_anew(tmp_path, by
     assert "remove" not in said
 
 
+def test_exact_divergences_by_response_count_beside_tokens(tmp_path) -> None:
+    """Where none are given by token; where they are, both are to agree but for rounding."""
+    path, rng = tmp_path / "t.jsonl", np.random.default_rng(11)
+    rows = []
+    for log_probs in rng.uniform(-2.0, -0.1, (8, 2, 6)):
+        ours, theirs = log_probs.tolist()
+        sums = {"log_prob": sum(ours), "base_log_prob": sum(theirs), "n_tokens": 6, "exact_kl": 0.47}
+        rows.append({"token_log_prob": ours, "base_token_log_prob": theirs} | sums)
+
+    def answer(*lacks, **more):
+        held = [{key: one for key, one in (row | more).items() if key not in lacks} for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in held))
+        return run(path, "--json")
+
+    by_token, by_response = answer(), answer("token_log_prob", "base_token_log_prob")
+    for found in (by_token, by_response):
+        named = {one["name"]: one["kl"] for one in json.loads(found.stdout)["estimates"]}
+        assert named["rao_blackwell"] == pytest.approx(0.47)
+    assert answer(token_kl=[0.47 / 6 + 5e-4] * 6).exit_code == 0
+    said = answer(token_kl=[0.001] * 6).stderr
+    assert (
+        f"column 'exact_kl' of {path} holds 0.47, and 'token_kl' adds up to 0.006, in rows 1, 2, 3, 4, 5, … (" in said
+    )
+
+
 def test_missing_columns_are_a_sentence(tmp_path) -> None:
     path = tmp_path / "s.csv"
     path.write_text("prompt_id,log_prob\n1,-2\n1,-3\n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, holds_lists, load, require_column
 from alignlib.training.policy_kl.padding import tokens_of_responses
@@ -30,6 +30,7 @@ _SUMS = ("exact_kl", "entropy")  # over the tokens of a response, as `alignlib.t
 # Of what log-probabilities betray of how they were computed.
 _ENOUGH = 50  # values: fewer may be round by chance
 _BITS = {"bfloat16": 8, "float16": 11}  # of the significand
+_APART, _HALF = 1e-3, 0.02  # of two sums of divergences, nats a token and a share: either may be of half precision
 _SURE_SHARE, _SURE_TOKENS, _DOUBT = 0.02, 20, 0.05
 
 
@@ -129,8 +130,15 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     samples = KLSamples.from_flat(ours, theirs, offsets, exact)
     total = np.add.reduceat(ours, offsets[:-1])
-    _, surprise, rounded = _sums(file, table, total, samples.n_tokens)
-    samples = replace(samples, notes=(*said, *rounded, *stored_in(ours), *sure_tokens(ours, theirs)), surprise=surprise)
+    of_sums, surprise, rounded = _sums(file, table, total, samples.n_tokens)
+    if exact is not None and of_sums is not None:
+        _check_exact(file, str(kl), of_sums, np.add.reduceat(exact, offsets[:-1]), np.diff(offsets))
+    samples = replace(
+        samples,
+        notes=(*said, *rounded, *stored_in(ours), *sure_tokens(ours, theirs)),
+        surprise=surprise,
+        exact_kl=of_sums if exact is None else None,  # which token by token says more
+    )
     if sequence is not None:
         samples.check_sums(sequence.log_ratio, file.path)
     return samples
@@ -147,6 +155,19 @@ def _sums(
             notes += not_negative(file, name, held[name], of_tokens=n_tokens)
     entropy = held.get("entropy")
     return held.get("exact_kl"), None if entropy is None else -log_prob - entropy, notes
+
+
+def _check_exact(file: TableFile, kl: str, of_sums: FloatArray, added: FloatArray, n_tokens: IntArray) -> None:
+    """Refuse exact divergences by response that are not the sums of those by token, but for rounding."""
+    bad = np.flatnonzero(np.abs(of_sums - added) > _APART * n_tokens + _HALF * np.abs(added))
+    if bad.size:
+        raise InputError(
+            f"column 'exact_kl' of {file.path} holds {of_sums[bad[0]]:g}, and {kl!r} adds up to {added[bad[0]]:g}, in "
+            f"{file.where(bad[:5].tolist(), bad.size)}; leave out the one that is wrong, or sum the same tokens (end "
+            "token in, padding out).",
+            column="exact_kl",
+            rows=bad.tolist(),
+        )
 
 
 def _given(file: TableFile, names: KLColumns) -> KLSamples:
