@@ -166,3 +166,15 @@ def test_a_single_kl_that_is_corrected_is_no_resume(tmp_path: Path) -> None:
     rows.loc[4, "reward"] = np.nan
     log = read(written(tmp_path, {"log.jsonl": rows}) / "log.jsonl")
     assert log.kl.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_step_that_was_run_again_on_other_prompts_is_told_with_both_readings(tmp_path: Path, others: bool) -> None:
+    """Where all other steps hold as many as one another."""
+    rows = [(step, 10 * step + i) for step in range(1, 6) for i in range(4)] + [(5, 90 + i) for i in range(4)]
+    rows += [(6, 60 + i) for i in range(4 if others else 3)]
+    held = pd.DataFrame(rows, columns=["step", "prompt_id"]).assign(kl=0.01, reward=0.5, n_tokens=9)
+    log = read(written(tmp_path, {"r.jsonl": held}) / "r.jsonl")
+    said = [note for note in log.notes if note.startswith("Step 5 holds 8 responses where most others hold 4.")]
+    assert len(said) == others
+    assert all("if the step was run again after a resume, remove its first 4" in note for note in said)

@@ -18,8 +18,8 @@ _FEW = 3  # such steps at most: where more are larger, batches are of unlike siz
 def of_larger_steps(parts: Sequence[Responses], taken: FloatArray | None = None) -> list[str]:
     """Name both readings of a step that may have been run again after a resume, where its rows do not tell.
 
-    Of a step that holds more than the others, all with prompts count where but one other step shows how many are usual,
-    and all without prompts count.
+    Of a step that holds more than the others, with the same prompts over again or where all others are of one size, all
+    count.
 
     Parameters
     ----------
@@ -52,9 +52,10 @@ def _larger(step: FloatArray, prompt: Sequence[str] | None) -> list[tuple[float,
     if not 0 < larger.sum() <= min(_FEW, int((size == usual).sum())):
         return []
     said = list[tuple[float, str]]()
+    of_one_size = int((size == usual).sum()) == first.size - int(larger.sum()) > 1
     for start, many in zip(first[larger].tolist(), size[larger].tolist(), strict=True):
         earlier = many - usual
-        if prompt is not None:
+        if prompt is not None and not of_one_size:  # a resume may go on with other prompts
             own, last = prompt[start : start + many], prompt[start + earlier : start + many]
             if own[:earlier] != [last[i % usual] for i in range(earlier)] or len(set(own)) < 2:
                 continue
