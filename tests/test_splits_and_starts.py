@@ -178,3 +178,97 @@ def test_a_step_that_was_run_again_on_other_prompts_is_told_with_both_readings(t
     said = [note for note in log.notes if note.startswith("Step 5 holds 8 responses where most others hold 4.")]
     assert len(said) == others
     assert all("if the step was run again after a resume, remove its first 4" in note for note in said)
+
+
+def rewards(log: TrainingLog) -> dict[str, dict[float, float]]:
+    """Return the reward at each step of each run."""
+    return {
+        run: dict(zip(log.step[log.run == run].tolist(), log.reward[log.run == run].round(6).tolist(), strict=True))
+        for run in log.runs
+    }
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("log", "log2"),
+        ("rollouts", "rollouts-2"),
+        ("run", "run (1)"),
+        ("start9", "start10"),
+        ("log", "later/log"),
+        ("z", "a/log"),  # files before folders
+    ],
+)
+def test_starts_are_in_the_order_of_their_names(tmp_path: Path, first: str, second: str, ending: str) -> None:
+    """And a file with an ending that no log has is named."""
+    files = {
+        f"{first}.{ending}": frame([0, 10, 20, 30], 0.01, 0.02),
+        f"{second}.{ending}": frame([20, 30, 40], 0.011, 1),
+    }
+    folder = written(tmp_path, files)
+    (folder / "picture.png").write_bytes(b"")
+    log = read(folder, files="starts")
+    assert rewards(log)[tmp_path.stem] == pytest.approx({0.0: 0.1, 10.0: 0.3, 20.0: 20.1, 30.0: 30.1, 40.0: 40.1})
+    assert any("Left out so, or as run again within a start: 2 of 4 checkpoints" in note for note in log.notes)
+    assert any("Not read in the folder" in note and "'picture.png'" in note for note in log.notes)
+
+
+def test_a_start_of_one_run_of_several_replaces_that_one(tmp_path: Path) -> None:
+    both = pd.concat([frame([0, 10, 20], 0.01, 0.02, run=run) for run in ("a", "b")])
+    log = read(written(tmp_path, {"1.csv": both, "2.csv": frame([10, 20, 30], 0.01, 1.0, run="b")}), files="starts")
+    assert {run: list(held) for run, held in rewards(log).items()} == {"a": [0, 10, 20], "b": [0, 10, 20, 30]}
+    assert rewards(log)["b"][10.0] == pytest.approx(10.1)
+    assert rewards(log)["a"][10.0] == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("runs", [("",), ("a", "b")])
+def test_an_evaluation_of_a_dead_start_goes_with_it(tmp_path: Path, runs: tuple[str, ...]) -> None:
+    """Between the first step of training of the later start and its first evaluation."""
+
+    def start(begin: int, end: int, late: list[int], whose: tuple[str, ...]) -> pd.DataFrame:
+        train = frame([*range(begin, end, 5)], 0.01, 0.02, split="train")
+        rows = pd.concat([train, frame(late, 0.01, -0.02, split="val")])
+        return pd.concat([rows.assign(**({"run": run} if run else {})) for run in whose])
+
+    files = {"1.csv": start(0, 50, [10, 25, 40], runs), "2.csv": start(20, 70, [40, 55], runs[-1:])}
+    folder = written(tmp_path, files)
+    log = read(folder, splits=True, files="starts")
+    last = f"{runs[-1]} val".strip()
+    assert log.step[log.run == last].tolist() == [10, 40, 55]
+    assert read(folder, evaluation=True, files="starts").step.tolist()[-3:] == [10, 40, 55]
+    if len(runs) > 1:
+        assert log.step[log.run == "a val"].tolist() == [10, 25, 40]
+        assert log.step[log.run == "a train"].tolist() == [*range(0, 50, 5)]
+
+
+def test_several_logs_of_means_are_no_start(tmp_path: Path) -> None:
+    folder = written(tmp_path, {f"{one}/rank{rank}.csv": frame([0, 10], 0.1, 1.0) for one in "ab" for rank in (0, 1)})
+    with pytest.raises(
+        InputError, match=r"a start of the run .*'rank0.csv' and 'rank1.csv'.*of means a start is one log"
+    ):
+        read(folder, files="starts")
+
+
+def test_folders_within_that_of_a_run_are_named(tmp_path: Path) -> None:
+    held = pd.DataFrame({"step": [1, 1, 2, 2], "prompt_id": [0, 1] * 2, "kl": 0.1, "reward": 0.5, "n_tokens": 9})
+    folder = written(tmp_path, {"rollouts.jsonl": held, "resume1/rollouts.jsonl": held.assign(step=[2, 2, 3, 3])})
+    (tmp_path / "pictures").mkdir()
+    log = read(folder)
+    assert any(note.startswith("Not read: tables in 'resume1' within the folder.") for note in log.notes)
+    assert read(folder, files="starts").step.tolist() == [1, 2, 3]
+
+
+def test_a_start_whose_counter_begins_anew_is_a_third_reason(tmp_path: Path) -> None:
+    folder = written(tmp_path, {"s1.csv": frame([0, 10], 0.1, 1.0), "s2.csv": frame([0, 10], 0.1, 2.0)})
+    notes = read(folder, files="starts").notes
+    assert any(
+        "Nothing is left of 's1.csv'" in note and "though the run went on, number them on" in note for note in notes
+    )
+
+
+def test_a_column_of_runs_tells_those_of_a_trainers_keys_apart(tmp_path: Path) -> None:
+    keys = {"kl": "objective/kl", "reward": "objective/scores"}
+    rows = pd.concat([frame([0, 10, 20], 0.01, 0.02, run=run) for run in ("a", "b")]).rename(columns=keys)
+    log = read(written(tmp_path, {"log.csv": rows}) / "log.csv")
+    assert {run: (log.run == run).sum() for run in log.runs} == {"a": 3, "b": 3}

@@ -144,7 +144,8 @@ def _of_splits(columns: Columns, query: LogQuery) -> Columns:
     if columns.split is None:
         return columns
     if query.splits:
-        several = columns.run is not None and len(set(columns.run.tolist())) > 1
+        named = query.run is not None
+        several = columns.run is not None and (named or len(set(columns.run.tolist())) > 1)
         return replace(columns, run=with_split(columns.run if several else None, columns.split))
     kept, said = of_split(columns.split, query.held_out, "rows")
     return replace(columns.keep(kept), notes=(*columns.notes, *said))

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
-from alignlib._core.names import counted
-from alignlib.tables import FolderError, TableFile, open_table_file, tables_in
+from alignlib._core.names import counted, listed
+from alignlib.tables import FolderError, TableFile, is_table_name, open_table_file, tables_in
 from alignlib.training.logs.advantages import of_groups
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.per_prompt import per_prompt_means
@@ -42,6 +42,8 @@ __all__ = ["find_rollouts", "read_rollouts", "read_tables", "tables_of"]
 
 _TABLES = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".gz", ".feather", ".arrow"}
 _OWN = ("log_prob", "base_log_prob"), ("token_log_prob", "base_token_log_prob")
+
+_SHOWN = 4  # folders
 
 
 def find_rollouts(path: Path) -> Path | None:
@@ -71,7 +73,22 @@ def read_rollouts(path: Path, query: LogQuery) -> LogRows:
     InputError
         If a column that is named, or the reward, is not there.
     """
-    return read_tables(path, tables_of(path), query)
+    found = read_tables(path, tables_of(path), query)
+    return replace(found, notes=(*found.notes, *_not_read(path)))
+
+
+def _not_read(path: Path) -> list[str]:
+    """Name the folders in that of a run which hold tables, too."""
+    held = list[str]()
+    for one in sorted(path.iterdir()) if path.is_dir() else []:
+        with contextlib.suppress(OSError):  # may not be looked into
+            if one.is_dir() and one.name[:1] not in "._" and any(map(is_table_name, one.iterdir())):
+                held.append(repr(one.name))
+    if not held:
+        return []
+    shown = listed([*held[:_SHOWN], *([counted(len(held) - _SHOWN, "other folder")] if len(held) > _SHOWN else [])])
+    said = f"Not read: tables in {shown} within the folder. If each is a later start of the run, say files='starts'; "
+    return [f"{said}else name what is to be read."]
 
 
 def read_tables(path: Path, tables: Sequence[Path], query: LogQuery) -> LogRows:

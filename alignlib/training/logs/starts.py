@@ -11,14 +11,17 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted, listed
 from alignlib.tables import is_table_name
 from alignlib.training.logs.decimals import shared_decimals, with_decimals
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.rollouts import read_tables, tables_of
+from alignlib.training.logs.table import has_column, named_by
 from alignlib.training.policy_kl.run_files import by_number, of_starts
 
 __all__ = ["Start", "read_starts", "starts_in"]
 
+_SHOWN = 4  # names
 _LOGS = {".json", ".log", ".out", ".txt"}
 
 
@@ -41,34 +44,65 @@ class Start:
     log_format: LogFormat
 
 
-def starts_in(path: Path) -> list[Start]:
-    """Return the logs in a folder, or its folders where it has no logs, in the order of their names as numbers.
+def starts_in(path: Path) -> tuple[list[Start], list[str]]:
+    """Return the logs in a folder, then the folders in it that hold one, each in the order of names as numbers.
 
     Parameters
     ----------
     path : Path
         A folder, or a file, which is one start.
 
+    Returns
+    -------
+    starts : list of Start
+        In order.
+    notes : list of str
+        What in the folder is no start.
+
     Raises
     ------
     InputError
-        For a folder without logs, or one of what is no log.
+        For a folder without logs, or one that holds several of means.
     """
-    files = _logs_in(path)
-    folders = [one for one in _inside(path) if one.is_dir()] if not files else []
-    alone = {one: _logs_in(one) for one in folders}
-    where = {one: alone[one][0] if one in alone and len(alone[one]) == 1 else one for one in files or folders or [path]}
-    return [Start(one.name, *find_log(log)) for one, log in where.items()]
+    inside = _inside(path)
+    starts = [one for one in map(_start_in, inside) if one is not None]
+    if not starts:
+        return [Start(path.name, *find_log(path))], []
+    left = [one.name for one in inside if one.name not in {start.name for start in starts}]
+    if not left:
+        return starts, []
+    names = [*map(repr, left[:_SHOWN]), *([counted(len(left) - _SHOWN, "other")] if len(left) > _SHOWN else [])]
+    said = f"Not read in the folder, for they end as no log does, or hold none: {listed(names)}. A start that is among "
+    return starts, [f"{said}these needs the ending of a table, or {', '.join(sorted(_LOGS))}, unpacked."]
 
 
 def _inside(path: Path) -> list[Path]:
-    """Return what is in a folder and not hidden, in the order of names as numbers."""
-    return sorted((one for one in path.iterdir() if one.name[:1] not in "._"), key=by_number) if path.is_dir() else []
+    """Return what is in a folder and not hidden, files before folders, in the order of names as numbers."""
+    held = [one for one in path.iterdir() if one.name[:1] not in "._"] if path.is_dir() else []
+    return sorted(held, key=lambda one: (one.is_dir(), by_number(one.name)))
 
 
 def _logs_in(path: Path) -> list[Path]:
     logs = [one for one in _inside(path) if one.is_file()]
     return [one for one in logs if is_table_name(one) or one.suffix.lower() in _LOGS or "tfevents" in one.name]
+
+
+def _start_in(path: Path) -> Start | None:
+    """Return what a file or a folder within that of a run is, None where it is no log."""
+    if path.is_file():
+        return Start(path.name, *find_log(path)) if path in _logs_in(path.parent) else None
+    logs = _logs_in(path)
+    try:
+        return Start(path.name, *find_log(logs[0] if len(logs) == 1 else path))
+    except InputError as error:
+        if not logs:
+            return None
+        raise InputError(
+            f"{path}, a start of the run (files), holds {listed([*map(repr, (one.name for one in logs[:_SHOWN]))])}"
+            f"{' and more' if len(logs) > _SHOWN else ''}, which cannot be read as one: of means a start is one log, "
+            f"of single responses it may be a file for each process. {error}",
+            argument="files",
+        ) from error
 
 
 def read_starts(path: Path, starts: Sequence[Start], query: LogQuery) -> LogRows:
@@ -90,8 +124,8 @@ def read_starts(path: Path, starts: Sequence[Start], query: LogQuery) -> LogRows
     """
     if all(one.log_format.name == "rollouts" for one in starts):
         return read_tables(path, [table for one in starts for table in tables_of(one.path)], query)
-    alone = replace(query, files="processes")
-    read = [with_decimals(one.log_format.read(one.path, alone), one.path) for one in starts]
+    query = replace(query, files="processes", run=query.run or _column_of_runs(starts))
+    read = [with_decimals(one.log_format.read(one.path, query), one.path) for one in starts]
     for one, rows in zip(starts, read, strict=True):
         require(
             (rows.kl_name, rows.kl_unit, rows.reward_name) == (read[0].kl_name, read[0].kl_unit, read[0].reward_name),
@@ -100,29 +134,48 @@ def read_starts(path: Path, starts: Sequence[Start], query: LogQuery) -> LogRows
             "one run are logged alike. Name the columns that all have (kl, reward), or read the files one by one.",
             "files",
         )
-    if all(len(set(rows.run.tolist())) == 1 for rows in read):
+    if not query.splits and all(len(set(rows.run.tolist())) == 1 for rows in read):
         read = [replace(rows, run=np.full(rows.run.size, path.stem, dtype=object)) for rows in read]
-    later: dict[object, float] = {}
+    trained = [_of_training(one, rows, query) for one, rows in zip(starts, read, strict=True)]
+    runs = sorted({str(run) for rows in trained for run in rows.run.tolist()}, key=len, reverse=True)
+    runs = runs if any(len(set(rows.run.tolist())) > 1 for rows in trained) else []
+    later: dict[str, float] = {}
     kept: list[LogRows] = []
-    for one, rows in zip(reversed(starts), reversed(read), strict=True):
+    for rows, training in zip(reversed(read), reversed(trained), strict=True):
+        whose = [_run_of(name, runs) for name in rows.run.tolist()]
         kept.append(
-            rows.keep(np.array([rows.step[i] < later.get(run, np.inf) for i, run in enumerate(rows.run)], bool))
+            rows.keep(np.array([at < later.get(run, np.inf) for at, run in zip(rows.step, whose, strict=True)]))
         )
-        for run in set(rows.run.tolist()):
-            least = rows.step[rows.run == run].min()
-            later[run] = min([later.get(run, np.inf), least, *_of_training(one, alone, len(set(rows.run.tolist())))])
+        whose += [_run_of(name, runs) for name in training.run.tolist()]
+        for run, at in zip(whose, np.append(rows.step, training.step).tolist(), strict=True):
+            later[run] = min(later.get(run, np.inf), at)
     kept = kept[::-1]
     lost = [rows.step.size - left.step.size for rows, left in zip(read, kept, strict=True)]
     said = of_starts([one.name for one in starts], [rows.step.size for rows in read], lost, "checkpoint")
     return _joined(kept, said)
 
 
-def _of_training(one: Start, query: LogQuery, runs: int) -> list[float]:
-    """Return the first step of training of a start whose evaluations are read."""
-    if query.held_out and runs == 1:
-        with contextlib.suppress(InputError):
-            return [float(one.log_format.read(one.path, replace(query, evaluation=False, held_out=False)).step.min())]
-    return []
+def _column_of_runs(starts: Sequence[Start]) -> str | None:
+    """Return the column that tells the runs of a start apart, and is in all; of one run each, they are of the same."""
+    if any(one.log_format.name != "table" for one in starts):
+        return None
+    found = next((name for name in map(named_by, (one.path for one in starts)) if name is not None), None)
+    return found if found is not None and all(has_column(one.path, found) for one in starts) else None
+
+
+def _of_training(one: Start, rows: LogRows, query: LogQuery) -> LogRows:
+    """Return the training of a start whose evaluations are read, too: it may begin before the first of them."""
+    if not query.held_out and not query.splits:
+        return rows
+    alone = replace(query, evaluation=False, held_out=False, splits=False)
+    with contextlib.suppress(InputError):
+        return one.log_format.read(one.path, alone)
+    return rows
+
+
+def _run_of(name: str, runs: Sequence[str]) -> str:
+    """Return the run that a run or one of its splits is of; "" where there is but one."""
+    return "" if len(runs) < 2 else next((run for run in runs if name == run or name.startswith(f"{run} ")), name)
 
 
 def _joined(parts: Sequence[LogRows], said: Sequence[str]) -> LogRows:

@@ -26,7 +26,7 @@ from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, regi
 from alignlib.training.logs.splits import SPLIT
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
-__all__ = ["find_table", "read_table"]
+__all__ = ["find_table", "has_column", "named_by", "read_table"]
 
 _ANYBODY = Trainer("", (), (KLKey("kl", "", ""),), ("reward",), length=("n_tokens",), step=("step",))
 _RUNS = ("run_name", "run_id", "Run")  # as trackers name them
@@ -132,7 +132,7 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     size = load(file, [file.names[0]], _ROWS).num_rows
     kind = f"a table ({path.suffix.lower().lstrip('.')})"
     runs, notes = None if run is None else _runs(file, path, run), list(file.notes)
-    if run is None and trainer is None:
+    if run is None:
         runs, said = _named_runs(file, path)
         notes += said
     split = None
@@ -161,6 +161,32 @@ def _is_truth(cells: pa.ChunkedArray) -> bool:
         return False
     words = {str(word).strip().lower() for word in pc.unique(cells).to_pylist()} - {"", "none"}
     return bool(words) and words <= {"true", "false"}
+
+
+def named_by(path: Path) -> str | None:
+    """Return the column that tells the runs of a table apart, None where it is of one run.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    """
+    file = open_table_file(path, unfinished=True)
+    held = (name for name in _ANY_RUNS if name in file.names)
+    return next((name for name in held if len(set(_runs(file, path, name, "").tolist()) - {""}) > 1), None)
+
+
+def has_column(path: Path, name: str) -> bool:
+    """Tell whether a table has a column.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    name : str
+        The column.
+    """
+    return name in open_table_file(path, unfinished=True).names
 
 
 def _named_runs(file: TableFile, path: Path) -> tuple[npt.NDArray[np.object_] | None, list[str]]:

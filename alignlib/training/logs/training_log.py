@@ -281,14 +281,17 @@ def read_training_log(
     require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
     check_files(files)
     place = as_path(path)
-    starts = starts_in(place) if files == STARTS else []
+    starts, unread = starts_in(place) if files == STARTS else ([], [])
     found, reads = (starts[0].path, starts[0].log_format) if starts else find_log(place)
     by_column = _by_column(reads, found)
     of_keys = evaluation and not by_column
     query = LogQuery(kl, reward, step, length, kl_unit, run, of_keys, splits, evaluation, estimator or "", files)
 
     def read(asked: LogQuery) -> LogRows:
-        return read_starts(place, starts, asked) if starts else with_decimals(reads.read(found, asked), found)
+        if not starts:
+            return with_decimals(reads.read(found, asked), found)
+        rows = read_starts(place, starts, asked)
+        return replace(rows, notes=(*rows.notes, *unread))
 
     found = place if starts else found
     if splits and not by_column:

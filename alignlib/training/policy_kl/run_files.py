@@ -19,6 +19,7 @@ __all__ = ["FILES", "STARTS", "by_number", "check_files", "last_starts", "of_sha
 
 FILES = ("processes", "starts")
 STARTS = FILES[1]
+_ENDING = re.compile(r"\.[A-Za-z]\w*(\.gz)?$")
 _SHOWN = 4  # names, or groups of files
 
 
@@ -42,8 +43,8 @@ def check_files(files: str) -> None:
     )
 
 
-def by_number(path: str | Path) -> list[list[str | int]]:
-    """Return what sorts paths by their names, with digits read as numbers.
+def by_number(path: str | Path) -> list[tuple[bool, list[str | int], str]]:
+    """Return what sorts files by names without endings, digits as numbers, those of a folder before deeper ones.
 
     Parameters
     ----------
@@ -52,15 +53,23 @@ def by_number(path: str | Path) -> list[list[str | int]]:
 
     Examples
     --------
-    >>> sorted(["run10.jsonl", "run9.jsonl"], key=by_number)
-    ['run9.jsonl', 'run10.jsonl']
+    >>> sorted(["log10.jsonl", "log9.jsonl", "log.jsonl", "a/log.jsonl"], key=by_number)
+    ['log.jsonl', 'log9.jsonl', 'log10.jsonl', 'a/log.jsonl']
     """
-    parts = (re.split(r"([0-9]+)", part) for part in Path(path).parts)
-    return [[int(one) if i % 2 else one for i, one in enumerate(part)] for part in parts]
+    parts = Path(path).parts
+    deeper = [i + 1 < len(parts) for i in range(len(parts))]
+    return [
+        (more, _numbers(part if more else _ENDING.sub("", part)), part)
+        for more, part in zip(deeper, parts, strict=True)
+    ]
+
+
+def _numbers(name: str) -> list[str | int]:
+    return [int(one) if i % 2 else one for i, one in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def starts_of(paths: Sequence[str | Path]) -> dict[str, str]:
-    """Return the start that each file is of, by its name: a file each, or a folder each where they lie in several.
+    """Return the start that each file is of, by its name: a file each, or a folder each of those that lie deeper.
 
     Parameters
     ----------
@@ -71,16 +80,12 @@ def starts_of(paths: Sequence[str | Path]) -> dict[str, str]:
     --------
     >>> starts_of(["a/10.csv", "a/9.csv"])
     {'a/9.csv': '9.csv', 'a/10.csv': '10.csv'}
-    >>> starts_of(["a/x.csv", "b/x.csv"])
-    {'a/x.csv': 'a', 'b/x.csv': 'b'}
+    >>> starts_of(["a/x.csv", "b/x.csv", "x.csv"])
+    {'x.csv': 'x.csv', 'a/x.csv': 'a', 'b/x.csv': 'b'}
     """
-    folders = {Path(one).parent for one in paths}
-    if len(folders) < 2:
-        return {str(one): Path(one).name for one in sorted(paths, key=by_number)}
-    parts = {one: one.absolute().parts for one in folders}
+    parts = {str(one): Path(one).parent.absolute().parts for one in sorted(paths, key=by_number)}
     shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*parts.values(), strict=False)))
-    names = {one: "/".join(whole[shared:] or whole[-1:]) for one, whole in parts.items()}
-    return {str(one): names[Path(one).parent] for one in sorted(paths, key=by_number)}
+    return {one: "/".join(whole[shared:]) or Path(one).name for one, whole in parts.items()}
 
 
 def last_starts(runs: Sequence[Sequence[Responses]], what: str = "response") -> tuple[list[Responses], list[str]]:
@@ -153,7 +158,8 @@ def of_starts(names: Sequence[str], size: Sequence[int], lost: Sequence[int], wh
     if whole:
         said.append(
             f"Nothing is left of {_few(whole)}. If the names are not in the order of time, rename them; if several "
-            "are processes of one start, put the files of each start into a folder of its own."
+            "are processes of one start, put the files of each start into a folder of its own; if the steps of a later "
+            "one begin anew though the run went on, number them on."
         )
     return said
 
