@@ -272,3 +272,17 @@ def test_a_column_of_runs_tells_those_of_a_trainers_keys_apart(tmp_path: Path) -
     rows = pd.concat([frame([0, 10, 20], 0.01, 0.02, run=run) for run in ("a", "b")]).rename(columns=keys)
     log = read(written(tmp_path, {"log.csv": rows}) / "log.csv")
     assert {run: (log.run == run).sum() for run in log.runs} == {"a": 3, "b": 3}
+
+
+@pytest.mark.parametrize("kind", ["rows", "metrics", "metric by metric"])
+def test_a_log_that_begins_with_its_last_step_is_turned_around_though_it_was_resumed(tmp_path: Path, kind: str) -> None:
+    rows = pd.concat([frame([*range(1, 8)], 0.01, 0.02), frame([*range(5, 11)], 0.011, 0.03)])
+    if kind != "rows":
+        rows = rows.melt("step", var_name="metric", ignore_index=False).assign(run_id="a")
+        rows = rows if kind == "metric by metric" else rows.sort_values("metric", kind="stable")
+    if kind == "metrics":
+        rows = pd.concat([rows[rows.metric == "kl"], rows[rows.metric == "reward"]])
+        rows = rows.iloc[np.argsort(np.tile(np.arange(13), 2), kind="stable")]
+    log = read(written(tmp_path, {"m.csv": rows[::-1]}) / "m.csv", kl="kl", reward="reward")
+    assert log.step.tolist() == [*range(1, 11)]
+    np.testing.assert_allclose(log.reward, [*(0.02 * np.arange(1, 5) + 0.1), *(0.03 * np.arange(5, 11) + 0.1)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,9 @@ from alignlib._core.names import counted as count
 from alignlib.training.logs.new_counters import count_on
 from alignlib.training.logs.resumes import resolved
 
-__all__ = ["in_order", "latest", "means_of", "no_order", "one_a_step", "ran_back"]
+__all__ = ["backwards", "in_order", "latest", "means_of", "no_order", "one_a_step", "ran_back"]
 
+_MOSTLY = 3  # falls of the steps to a rise: of no log that is written forwards
 _MOST_RESUMES = 0.1  # of the rows: steps that fall more often are not in order at all
 _MOST_AGAIN = 0.5  # of the steps: more that stand several times in a row were not all run again
 _MOST_STARTS = 4  # of one step in a row: more are not of a run that was killed within it
@@ -156,7 +157,9 @@ def one_a_step(
     notes : list of str
         What was done.
     """
-    mine, notes = _forward(step, mine)
+    forward, notes = _forward(step, mine)
+    apart = apart if forward is mine else None  # of a log that is read the other way
+    mine = forward
     mine, joined = _join(step, mine, held, apart)
     mine, part, corrected = _starts(step, mine, held, apart)
     if corrected:
@@ -182,6 +185,24 @@ def no_order(step: FloatArray) -> bool:
     falls = int((np.diff(step) <= 0.0).sum())
     often = falls > max(1.0, _MOST_RESUMES * step.size) and np.unique(step).size == step.size
     return often or by_name(step.tolist())
+
+
+def backwards(steps: Sequence[float]) -> bool:
+    """Tell whether a log begins with its last step: its steps fall, but where a resume is passed.
+
+    Parameters
+    ----------
+    steps : sequence of float
+        In the order of the log.
+
+    Examples
+    --------
+    >>> backwards([5, 4, 3, 4, 3, 2, 1]), backwards([3, 2, 1]), backwards([1, 2, 3, 4, 3, 4, 5])
+    (True, True, False)
+    """
+    change = np.diff(steps)
+    falls, rises = int((change < 0.0).sum()), int((change > 0.0).sum())
+    return falls > 1 if falls == change.size else falls > _MOSTLY * max(rises, 1)
 
 
 def ran_back(what: str, resumes: list[float], replaced: int) -> str:
@@ -253,12 +274,11 @@ def _resumed(
 
 def _forward(step: FloatArray, mine: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], list[str]]:
     """Turn a log around that begins with its latest row, and sort one that is in the order of its steps' names."""
-    change = np.diff(step[mine])
     if by_name(step[mine].tolist()):
         return mine[np.argsort(step[mine], kind="stable")], [
             "The rows are in the order of their steps' names (10 before 2); they were sorted by step."
         ]
-    if mine.size > 2 and (change < 0.0).all():
+    if backwards(step[mine].tolist()):
         return mine[::-1], ["The log begins with its last step; it was turned around."]
     return mine, []
 

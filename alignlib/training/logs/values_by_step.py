@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
 from alignlib.training.logs.resumes import resolved
-from alignlib.training.logs.steps import no_order
+from alignlib.training.logs.steps import backwards, no_order
 
 __all__ = ["Value", "each_by_itself", "logged_again", "of_no_times", "rows_of_values"]
 
@@ -52,7 +52,7 @@ def rows_of_values(written: Sequence[Value]) -> tuple[list[Row], Counter[str]]:
     >>> rows[1], again
     ({'step': 20.0, 'kl': 0.4, 'reward': 0.5}, Counter({'kl': 1}))
     """
-    return _in_time(_by_time(written)) if _have_times(written) else _without_times(written)
+    return _in_time(_by_time(written)) if _have_times(written) else _without_times(_forwards(written))
 
 
 def of_no_times(written: Sequence[Value]) -> list[str]:
@@ -81,6 +81,8 @@ def of_no_times(written: Sequence[Value]) -> list[str]:
             "stands again is taken for one run again after a resume, or for one corrected where most metrics never go "
             "back so far: which it was is not known"
         )
+    if _forwards(written) is not written:
+        order += "; they are read from the last one on, for the steps fall"
     remedy = "export them with times to tell a resume from a correction"
     return [f"The lines have no times that tell their order, {order}; {remedy}."]
 
@@ -190,6 +192,14 @@ def _in_time(written: Sequence[Value]) -> tuple[list[Row], Counter[str]]:
         again.update(set(piece) & set(held) - {"step"})
         held.update(piece)
     return [rows[key] for key in sorted(rows)], again
+
+
+def _forwards(written: Sequence[Value]) -> Sequence[Value]:
+    """Return values without times in the other order where the steps of each metric fall, as of the newest first."""
+    steps = dict[str, list[float]]()
+    for _, step, name, _ in written:
+        steps.setdefault(name, []).append(step)
+    return written[::-1] if steps and all(map(backwards, steps.values())) else written
 
 
 def _many(written: Sequence[Value]) -> bool:
