@@ -249,7 +249,8 @@ def read_training_log(
     files : "processes" or "starts"
         What files of a folder that hold the same steps are of: processes of one run, whose responses are averaged, or
         starts of one run, such as resumes, a file each (or a folder each, of its processes). Of starts, in the order of
-        their names with digits read as numbers, a later one replaces what earlier ones hold from its first step on.
+        their names without endings, digits read as numbers and files before folders, a later one replaces what earlier
+        ones hold from its first step on.
 
     Raises
     ------
