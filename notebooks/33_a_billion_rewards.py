@@ -172,7 +172,7 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # in their environment: the small value that Dask sets has arrays given back to the system and asked for again, at the cost of a part of the time. Addresses that begin
 # with `http` are read too; one in a cloud needs the package that `fsspec` names.
 #
-# Summaries add up: a folder that holds nothing else is read as one, and `--summary` writes it. They must have been made with one `--bin-width`.
+# Summaries add up: a folder that holds nothing else is read as one, and `--summary` writes it. They must have been made with one `--bin-width`, and with one `--exact-up-to` where that was given.
 #
 # | Rewards | What to use |
 # |---|---|
@@ -202,8 +202,8 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 #   gold and with each other.
 # - *What combines them*, their mean, median and minimum, is of members on one scale (mean 0, standard deviation 1 within prompts), which is known when all samples were read once. So parts are read again, and combinations are put into bins row by row.
 #
-# What bins leave open of both is in the intervals. `--summary` with `--gold` and `--ensemble` keeps both: asked of all these members, it answers with the numbers of its folder. Several such summaries (with one `--bin-width`) answer of the members as all their parts together would. Their combinations do not
-# add up, since each part has a scale of its own: the answer says so, and leaves them out, as it does for fewer members than were kept. Summaries by the statement below, and those written without `--ensemble`, hold no members.
+# What bins leave open of both is in the intervals, but for prompts with up to {{exact_up_to:,d}} samples, which are in bins where `--exact-up-to` says so or a statement made them: they are put back from their bins, and count as samples. `--summary` with `--gold` and `--ensemble` keeps both: asked of all these members, it answers with the numbers of its folder. Several such summaries (with one `--bin-width`) answer of the members as all their parts together would. Of prompts in bins their combinations do not
+# add up, since each part has a scale of its own: the answer says so, and leaves them out, as it does for fewer members than were kept. Where summaries hold all samples, both are answered. Summaries by the statement below, and those written without `--ensemble`, hold no members.
 #
 # Other questions that take all samples at once are answered while these fit into memory, and refused in a sentence beyond.
 #

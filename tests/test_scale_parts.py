@@ -6,6 +6,7 @@ import bz2
 import contextlib
 import gzip
 import json
+import logging
 import math
 import multiprocessing
 import os
@@ -49,6 +50,7 @@ from alignlib.scale import (
     table_of,
     write_summary,
 )
+from alignlib.scale import engine as engines
 from alignlib.scale import store as stored
 from alignlib.tables import FolderError, RewardTable, pieces, tables_in
 
@@ -1343,3 +1345,116 @@ def test_an_ensemble_in_bins_is_that_of_its_samples(scores: str, tmp_path: Path)
     question = Question("prompt_id", ("s0", "gold"), members=("s0", "twice"))
     with open_parts(str(made), question, tmp_path / "cp") as binned, pytest.raises(InputError, match="duplicates 's0'"):
         check_members(binned, ["s0", "twice"], "gold")
+
+
+def in_parts(folder: Path, table: pa.Table) -> Path:
+    """Write every second row of a table into another part."""
+    folder.mkdir()
+    for k in range(2):
+        pq.write_table(table.take(pa.array(np.arange(k, table.num_rows, 2))), folder / f"{k}.parquet")
+    return folder
+
+
+def with_golds(sizes: list[int], seed: int, named: str = "p") -> pa.Table:
+    """Members a, b, c and gold of prompts with so many samples; bins by a member tell little of gold."""
+    rng = np.random.default_rng(seed)
+    gold = rng.gamma(2.0, size=sum(sizes))
+    members = {name: (k + 1) * gold + 3.0 * rng.standard_normal(gold.size) for k, name in enumerate("abc")}
+    return pa.table(
+        {"prompt_id": np.repeat([f"{named}{k}" for k in range(len(sizes))], sizes), **members, "gold": gold}
+    )
+
+
+GOLD = ("--reward", "a", "--gold", "gold", "--kl", "0.1", "--n", "2", "--json")
+
+
+def told(table: Path, *more: object, members: str | None = None) -> dict[str, Any]:
+    """What `frontier` says of gold, and of an ensemble."""
+    ensemble = () if members is None else ("--ensemble", members)
+    result = command(table, *GOLD, *ensemble, *more)
+    assert result.exit_code == 0, result.stderr
+    return dict(json.loads(result.stdout))
+
+
+@pytest.mark.parametrize("sizes", [[24] * 20, [24, 60] * 2], ids=["held", "dealt"])
+def test_gold_of_prompts_in_bins_with_few_samples_is_that_of_the_samples(sizes: list[int], tmp_path: Path) -> None:
+    table = with_golds(sizes, 4)
+    pq.write_table(table, tmp_path / "one.parquet")
+    more = "--exact-up-to", 30 if 60 in sizes else 0, "--checkpoint", tmp_path / "cp"
+    kept = tmp_path / "kept.parquet"
+    one, other, back = (
+        told(*typed, members="a,b,c")
+        for typed in (
+            (tmp_path / "one.parquet",),
+            (in_parts(tmp_path / "parts", table), *more, "--summary", kept),
+            (kept,),
+        )
+    )
+    assert {**back, "table": None, "path": None} == {**other, "table": None, "path": None}
+    assert back["table"]["notes"] == other["table"]["notes"]
+    for side in ("reward", "gold"):
+        assert other[side]["limit"][0]["gain"] == pytest.approx(one[side]["limit"][0]["gain"], rel=1e-4)
+    best, its = (found["gold"]["rules"][0] for found in (one, other))
+    assert its["gain"] == pytest.approx(best["gain"], rel=1e-2)
+    assert its["share"] == pytest.approx(best["share"], rel=1e-2)
+    for mine, plain in zip(other["hacking"]["ensemble"]["members"], one["hacking"]["ensemble"]["members"], strict=True):
+        assert mine["gold_gain"] == pytest.approx(plain["gold_gain"], abs=0.02)
+
+
+def test_summaries_of_few_prompts_add_up_whatever_their_number_and_samples(tmp_path: Path) -> None:
+    (tmp_path / "sums").mkdir()
+    width = "--bin-width", "0.0078125", "--checkpoint", tmp_path / "cp"
+    tables = [with_golds([40] * 3, 1, "x"), with_golds([20] * 4 + [40], 2, "y"), with_golds([25] * 5, 3, "z")]
+
+    def kept(k: int) -> None:
+        made = in_parts(tmp_path / str(k), tables[k])
+        told(made, *width, *(() if k > 1 else ("--exact-up-to", 30)), "--summary", tmp_path / "sums" / f"{k}.parquet")
+
+    def compare(known: list[pa.Table], summary: Path) -> dict[str, Any]:
+        pq.write_table(pa.concat_tables(known), tmp_path / "one.parquet")
+        other, one = told(summary), told(tmp_path / "one.parquet")
+        assert other["reward"]["fixed_prompts"] == one["reward"]["fixed_prompts"]
+        assert other["gold"]["limit"][0]["gain"] == pytest.approx(one["gold"]["limit"][0]["gain"], rel=1e-3)
+        assert other["gold"]["rules"][0]["share"] == pytest.approx(one["gold"]["rules"][0]["share"], rel=1e-2)
+        return other
+
+    for k in range(2):
+        kept(k)
+    compare(tables[:2], tmp_path / "sums")  # in 50 groups and in 40
+    kept(2)  # whose samples are all held
+    found = told(tmp_path / "sums", "--summary", tmp_path / "all.parquet")
+    assert compare(tables, tmp_path / "all.parquet")["gold"] == found["gold"]
+    few = told(tmp_path / "all.parquet", "--min-samples", 30)
+    pq.write_table(pa.concat_tables([tables[0], tables[1].slice(80)]), tmp_path / "one.parquet")
+    assert few["gold"]["limit"][0]["gain"] == pytest.approx(
+        told(tmp_path / "one.parquet")["gold"]["limit"][0]["gain"], rel=1e-3
+    )
+    tables.append(with_golds([20] * 20, 5, "w"))
+    kept(3)
+    compare(tables, tmp_path / "sums")  # 33 prompts, which stand for others
+
+
+def test_gold_is_not_guessed_from_bins_of_another_reward(tmp_path: Path) -> None:
+    import duckdb
+
+    table = with_golds([24] * 20, 6)
+    with duckdb.connect() as connection:
+        connection.register("scored", table)
+        made = connection.sql(sql("scored", reward="a", gold="gold", width=2.0**-7)).to_arrow_table()
+    (tmp_path / "sums").mkdir()
+    pq.write_table(made, tmp_path / "sums" / "sql.parquet")
+    refused = command(tmp_path / "sums" / "sql.parquet", *GOLD).stderr
+    assert "takes every sample of 'gold', and 20 prompts have theirs in bins" in refused
+    plain = ("--reward", "a", "--kl", "0.1", "--json")
+    more = "--bin-width", "0.0078125", "--checkpoint", tmp_path / "cp", "--summary", tmp_path / "sums" / "ours.parquet"
+    told(in_parts(tmp_path / "parts", with_golds([24] * 20, 7, "q")), *more)
+    both = command(tmp_path / "sums", *plain)  # of the statement nobody knows what --exact-up-to would be
+    assert both.exit_code == 0, both.stderr
+    assert "20 prompts" in command(tmp_path / "sums", *GOLD).stderr
+
+
+def test_nothing_is_logged_of_a_scheduler_that_is_lost() -> None:
+    log = logging.getLogger("distributed.client")
+    with engines._unheard():
+        assert not log.isEnabledFor(logging.CRITICAL)
+    assert log.isEnabledFor(logging.CRITICAL)

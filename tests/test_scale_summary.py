@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -503,10 +504,32 @@ SQL_DAMAGES = [
     ("total", [2**62, 0], f"{NONE_SUCH} 0"),
     ("square_high", [2**62, 0], f"{NONE_SUCH} 0"),
     ("least", ["a", "b"], "holds string"),
-    ("prompt", [1.5, 2.5], "holds double"),
+    ("prompt", [1.5, 2.5], "s.parquet has prompts that are fractions, which are no names; cast them to text"),
     ("width", [None, 0.25], "missing value"),
     ("high", [1, 1], "it has 0 columns 'low'"),
 ]
+
+
+@pytest.mark.parametrize("gold", [None, "reward"])
+def test_rows_without_a_reward_are_to_be_left_out_of_the_statement(tmp_path: Path, gold: str | None) -> None:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.register("scored", pa.table({"prompt_id": [1, 1], "reward": [0.5, None]}))
+        pq.write_table(connection.sql(sql("scored", gold=gold)).to_arrow_table(), tmp_path / "s.parquet")
+    with pytest.raises(InputError, match="has bins without a reward; leave rows without one out of the statement"):
+        read_summary(tmp_path / "s.parquet")
+
+
+def test_steps_of_a_further_column_are_at_least_those_of_its_ends() -> None:
+    rows = {"r": np.full(9, 0.5), "gold": 0.75 * WIDTH + 2.0 * WIDTH * np.arange(9)}
+    good = summarised(np.zeros(9, dtype=int), rows, exact=0)
+    further = good.bins.others[0]
+    assert further.low[0] == 9 * 3 << 22
+    for low, ok in ((9 * 3 << 22, True), ((2 * 3 << 22) - 1, False), ((2 * 3 << 22) + 7 * ((1 << 24) - 1) + 1, False)):
+        its = replace(good, bins=replace(good.bins, others=(replace(further, low=np.array([low])),)))
+        with nullcontext() if ok else pytest.raises(InputError, match=NONE_SUCH):
+            from_arrow(to_arrow(its))
 
 
 @pytest.mark.parametrize(("column", "values", "said"), SQL_DAMAGES, ids=range(len(SQL_DAMAGES)))
@@ -519,18 +542,19 @@ def test_bins_of_a_warehouse_are_looked_at(column: str, values: list[object], sa
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("gold", [None, "g"])
+@pytest.mark.parametrize("gold", [None, "g", "far"])  # whose products are beyond what floats hold
 def test_one_statement_of_sql_makes_the_same_summary(tmp_path: Path, gold: str | None) -> None:
     import duckdb
 
     rng = np.random.default_rng(5)
     reward = np.concatenate([rng.standard_normal(3000), [0.0, -0.0, -1e-20, 1e-20, -WIDTH, WIDTH]])
     names, golds = rng.integers(0, 5, reward.size), 3.0 * rng.standard_normal(reward.size)
-    rows = pa.table({"prompt_id": names, "reward": reward, "g": golds})
+    far = 2.0**22 * (3.0 + rng.random(reward.size)) * rng.choice([-1, 1], reward.size)
+    rows = pa.table({"prompt_id": names, "reward": reward, "g": golds, "far": far})
     with duckdb.connect() as connection:
         connection.register("scored", rows)
         pq.write_table(connection.sql(sql("scored", gold=gold, width=WIDTH)).to_arrow_table(), tmp_path / "b.parquet")
-    columns = {"reward": reward} | ({} if gold is None else {"gold": golds})
+    columns = {"reward": reward} | ({} if gold is None else {"gold": golds if gold == "g" else far})
     made = pq.read_table(tmp_path / "b.parquet")
     for seed in range(4):  # engines give rows in any order
         order = np.random.default_rng(seed).permutation(made.num_rows) if seed else np.arange(made.num_rows)

@@ -252,12 +252,13 @@ class Scale:
             notes += [note for note in about.get("notes", ()) if note not in notes]
             dropped += int(about.get("dropped", 0))
         found = Kept.alike(found)
-        for path, its in zip(paths[1:], found[1:], strict=True):
-            made, before = (one.made_with(members=bool(asked.members)) for one in (its, found[0]))
-            for option_, value in made.items():
-                if value != before[option_]:
+        before: dict[str, tuple[str, object]] = {}
+        for path, its in zip(paths, found, strict=True):
+            for option_, value in its.made_with(members=bool(asked.members)).items():
+                other, its_own = before.setdefault(option_, (path, value))
+                if value != its_own:
                     raise BadInput(
-                        f"{paths[0]} and {path} were made with different {option_}; make them anew with the same."
+                        f"{other} and {path} were made with different {option_}; make them anew with the same."
                     )
         if not any(len(one.summary.sizes) for one in found):
             raise BadInput(f"{where} is a summary of no prompts; summarise a table that has some.")

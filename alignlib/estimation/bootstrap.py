@@ -109,16 +109,19 @@ class Cells(SameFields):
         return cls(np.concatenate(labels), np.ones(len(n_samples) * groups), n_fixed=len(n_samples))
 
     @classmethod
-    def of_fixed(cls, n_samples: IntArray) -> Cells:
+    def of_fixed(cls, n_samples: IntArray, groups: int | None = None) -> Cells:
         """Return as many groups, without telling which sample is in which: of samples in bins.
 
         Parameters
         ----------
         n_samples : array of int (prompts,)
             Samples of each prompt.
+        groups : int, optional
+            Groups of each prompt, where they were dealt already.
         """
         prompts = len(n_samples)
-        return cls(np.empty(0, dtype=np.int64), np.ones(prompts * groups_of_fixed(n_samples)), n_fixed=prompts)
+        groups = groups_of_fixed(n_samples) if groups is None else groups
+        return cls(np.empty(0, dtype=np.int64), np.ones(prompts * groups), n_fixed=prompts)
 
     @property
     def of_each(self) -> list[tuple[slice, Cells]]:

@@ -165,7 +165,8 @@ def _values(
     """Return the mean reward of best-of-1 … best-of-half on each prompt, of all samples and of two random halves."""
     found = np.empty((3, table.n_prompts, half))
     sizes = np.arange(1, half + 1)
-    for (where, rows), (_, gold) in zip(table.blocks(picking, _BLOCK), table.blocks(counts, _BLOCK), strict=True):
+    of_both = (table.blocks(name, _BLOCK, by=picking) for name in (picking, counts))
+    for (where, rows), (_, gold) in zip(*of_both, strict=True):
         order = np.random.default_rng(0).permutation(rows.shape[1])  # files may list samples from the best down
         middle = rows.shape[1] // 2
         for k, part in enumerate((order, order[:middle], order[middle:])):

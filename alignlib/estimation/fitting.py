@@ -191,7 +191,7 @@ def _of_these(table: RewardTable, generator: np.random.Generator) -> Cells:
     """Return groups of the samples of prompts that are fixed."""
     if table.all_held:
         return Cells.of_samples(table.n_samples, generator)
-    return Cells.of_fixed(table.n_samples)
+    return Cells.of_fixed(table.n_samples, table.groups)
 
 
 def _curve_beyond(

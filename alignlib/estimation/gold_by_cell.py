@@ -136,7 +136,7 @@ def _sorted_blocks(table: RewardTable, reward: str, gold: str) -> Iterator[tuple
 
     Prompts of a block are about as wide, by the proxy.
     """
-    of_both = (table.blocks(name, MANY_BLOCKS, held_only=True) for name in (reward, gold))
+    of_both = (table.blocks(name, MANY_BLOCKS, held_only=True, by=reward) for name in (reward, gold))
     for (where, proxies), (_, golds) in zip(*of_both, strict=True):
         order = np.argsort(proxies, axis=1)[:, ::-1]
         both = np.stack([np.take_along_axis(values, order, axis=1) for values in (golds, proxies)])

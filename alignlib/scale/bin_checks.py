@@ -262,6 +262,8 @@ def _of_further(bins: Bins, first: _Excess, its: Further, width: float) -> BoolA
     off = _ROUNDED * (np.abs(upper) + np.abs(lower))
     known = _has_place(its.least, width) & _has_place(its.most, width) & _ends(n, its.least, its.most)
     known &= _total_possible(n, (high - low).astype(np.float64), upper + lower, np.where(off < 0.5, 0.0, off))
+    rest = (low & _MASK) + np.where(bins.count > 1, high & _MASK, 0)  # steps of the two ends; others have any
+    known &= (its.low >= rest) & (its.low <= rest + np.maximum(bins.count - 2, 0) * _MASK)
     known &= whole.possible(n, 2.0 * (1 << STEPS) * n)  # as Further.without_squares rounds up the most that they may be
     known &= _squares_at_least(bins.count, low >> STEPS, high >> STEPS, its)
     product = _in_two(its.cross_high, its.cross_low)

@@ -23,7 +23,20 @@ from alignlib.scale.keys import keys_of, plain_names
 from alignlib.scale.summary import Summary
 from alignlib.tables import CountedGroups, CountedSamples
 
-__all__ = ["Dealt", "are_groups", "first_rows", "groups_for", "names_of_groups", "rows_of", "whole_of"]
+__all__ = [
+    "Dealt",
+    "are_groups",
+    "first_rows",
+    "groups_for",
+    "groups_of_rows",
+    "in_new_groups",
+    "names_of_groups",
+    "regrouped",
+    "rows_of",
+    "whole_of",
+]
+
+_MANY = 1 << 20  # samples, whose number says nothing of groups
 
 
 def groups_for(sizes: IntArray) -> int:
@@ -40,6 +53,52 @@ def groups_for(sizes: IntArray) -> int:
     (50, 0)
     """
     return groups_of_fixed(sizes) if few_prompts(sizes) else 0
+
+
+def groups_of_rows(prompts: int) -> int:
+    """Return how many groups the rows of few prompts are dealt into: of more prompts no more, so that parts merge.
+
+    Parameters
+    ----------
+    prompts : int
+        Their number; how many samples each has does not matter here.
+
+    Examples
+    --------
+    >>> groups_of_rows(2), groups_of_rows(10)
+    (50, 20)
+    """
+    return groups_of_fixed(np.full(prompts, _MANY))
+
+
+def in_new_groups(summary: Summary, groups: int, columns: Sequence[str]) -> Summary:
+    """Return samples of prompts that are in no bins, dealt at random into groups, which are.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of prompts.
+    groups : int
+        Groups of each.
+    columns : sequence of str
+        Its columns in their new order; whatever that is, a sample is in the same group.
+
+    Examples
+    --------
+    >>> rows = {"r": np.arange(9.0)}
+    >>> summary = Summary.of(pa.array(["a"]), np.array([9]), rows)
+    >>> found = whole_of(in_new_groups(summary, 3, ["r"]))
+    >>> found == Summary.of(summary.names, summary.sizes, rows, exact_up_to=0)
+    True
+    """
+    prompt = np.repeat(np.arange(len(summary.sizes)), summary.sizes)
+    code = prompt * groups + np.random.default_rng(0).integers(0, groups, len(prompt))
+    order, sizes = np.argsort(code, kind="stable"), np.bincount(code)
+    held = np.flatnonzero(sizes)
+    called = names_of_groups(summary.names, held // groups, held % groups)
+    places = [summary.columns.index(name) for name in columns]
+    values = {name: summary.values[j][order] for name, j in zip(columns, places, strict=True)}
+    return Summary.of(called, sizes[held], values, widths=[summary.widths[j] for j in places], exact_up_to=0)
 
 
 def names_of_groups(names: pa.Array, prompt: IntArray, group: IntArray) -> pa.Array:
@@ -98,11 +157,38 @@ def whole_of(summary: Summary) -> Summary:
     True
     """
     group, prompts = _apart(summary)
-    names = plain_names(pa.array(prompts, pa.large_string()).unique())
+    return _together(summary, prompts, group)
+
+
+def regrouped(summary: Summary, groups: int) -> Summary:
+    """Return the summary of fewer groups, several taken as one.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of groups, in bins.
+    groups : int
+        How many each prompt shall have.
+
+    Examples
+    --------
+    >>> rows = np.array([0.1, 0.9, 0.2])
+    >>> parts = Summary.of(pa.array(["0 a", "1 a", "2 a"]), np.ones(3, dtype=int), {"r": rows}, exact_up_to=0)
+    >>> sorted(zip(regrouped(parts, 2).names.to_pylist(), regrouped(parts, 2).sizes.tolist()))
+    [('0 a', 2), ('1 a', 1)]
+    """
+    group, prompts = _apart(summary)
+    called = [f"{k % groups} {name}" for k, name in zip(group.tolist(), prompts, strict=True)]
+    return _together(summary, called, group // groups)
+
+
+def _together(summary: Summary, called: Sequence[str], group: IntArray) -> Summary:
+    """Return groups as they are called now; those of one name are in different ``group``."""
+    names = plain_names(pa.array(called, pa.large_string()).unique())
     keys = keys_of(names)
     order = np.argsort(keys, kind="stable")
     place = {str(names[int(one)].as_py()): row for row, one in enumerate(order)}
-    row = np.array([place[name] for name in prompts], dtype=np.int64)
+    row = np.array([place[name] for name in called], dtype=np.int64)
     bins = replace(summary.bins, row=row[summary.bins.row])
     of_groups = [bins.take(np.flatnonzero(group[summary.bins.row] == k)) for k in np.unique(group).tolist()]
     of_groups = [one.take(np.lexsort((one.index, one.row))) for one in of_groups]
@@ -170,6 +256,8 @@ class Dealt:
         Names of prompts, in the order of the table; groups of others are left out.
     groups : int
         How many groups are wanted; where there are more, several are taken as one.
+    dealt : int, optional
+        Into how many rows were dealt; as many by default.
 
     Examples
     --------
@@ -180,8 +268,8 @@ class Dealt:
     [(0, [2.0, 1.0])]
     """
 
-    def __init__(self, summary: Summary, prompts: Sequence[object], groups: int) -> None:
-        self.summary, self.groups = summary, groups
+    def __init__(self, summary: Summary, prompts: Sequence[object], groups: int, dealt: int | None = None) -> None:
+        self.summary, self.groups, self.dealt = summary, groups, groups if dealt is None else dealt
         group, names = _apart(summary)
         rows: dict[str, list[int]] = {str(one): [] for one in prompts}
         for one, name in enumerate(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -279,12 +280,27 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
                 yield Dask(client, "this machine")
             return
         _check_answers(scheduler)
-        try:
-            client = Client(scheduler, timeout=_SECONDS)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise _silent(scheduler, "does not answer") from error
-        with client:
-            yield Dask(client, scheduler)
+        with _unheard():
+            try:
+                client = Client(scheduler, timeout=_SECONDS)
+            except (OSError, TimeoutError, ValueError) as error:
+                raise _silent(scheduler, "does not answer") from error
+            with client:
+                yield Dask(client, scheduler)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Have nothing logged of a scheduler that is lost: it is said in a sentence."""
+    logs = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 def _check_answers(scheduler: str) -> None:

@@ -19,7 +19,7 @@ from alignlib.scale.parts import Part
 from alignlib.scale.passes import Held, Piece
 from alignlib.scale.reading_parts import Question
 from alignlib.scale.store import Again, Done, Store
-from alignlib.scale.summary import EXACT_UP_TO, Summary
+from alignlib.scale.summary import Summary
 from alignlib.tables import check_fits
 
 __all__ = ["MOST_GATHERED", "Joined", "Joining", "Tell", "part_sizes", "spans", "usual_bins"]
@@ -61,8 +61,8 @@ class Joined:
 
     @property
     def in_bins(self) -> bool:
-        """Whether a prompt has more samples than are put back from bins."""
-        return any(bool((head.binned & (head.sizes > EXACT_UP_TO)).any()) for head in self.heads.values())
+        """Whether samples of a prompt are in bins."""
+        return any(bool(head.binned.any()) for head in self.heads.values())
 
     @property
     def gathers(self) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from alignlib._core.checks import require
 from alignlib._core.same import SameFields
 from alignlib.scale.bins import Bins
-from alignlib.scale.dealt import whole_of
+from alignlib.scale.dealt import groups_for, in_new_groups, regrouped, whole_of
 from alignlib.scale.kept_members import KeptMembers, columns_apart
 from alignlib.scale.summary import Summary
 
@@ -94,11 +96,39 @@ class Kept(SameFields):
         """
         whole, its = self.whole, self.members if members else None
         found: dict[str, object] = {"--ensemble": self.names_of_members} if members else {}
-        return found | {
-            "--bin-width": (whole.widths, None if its is None else its.widths),
-            "--exact-up-to": whole.exact_up_to,
-            "--reward": whole.columns,
-        }
+        found["--bin-width"] = whole.widths, None if its is None else its.widths
+        most = self._exact_up_to if its is None else its.exact_up_to or self._exact_up_to
+        if most is not None:
+            found["--exact-up-to"] = most
+        return found | {"--reward": whole.columns}
+
+    @property
+    def _exact_up_to(self) -> int | None:
+        """The most samples of a prompt that are kept one by one; groups and SQL do not tell, always in bins."""
+        return None if self.groups or self.unnamed else self.summary.exact_up_to
+
+    def _with(self, exact_up_to: int) -> Kept:
+        """Return the same in which so many samples of a prompt would be kept."""
+        turned = self.turned and replace(self.turned, exact_up_to=exact_up_to)
+        return replace(self, summary=replace(self.summary, exact_up_to=exact_up_to), turned=turned)
+
+    def in_groups(self, groups: int) -> Kept | None:
+        """Return the same in so many groups, None where that cannot be told any more.
+
+        Parameters
+        ----------
+        groups : int
+            No more than there are, where prompts are in groups.
+        """
+        if self.groups:
+            turned = self.turned and regrouped(self.turned, groups)
+            return replace(self, summary=regrouped(self.summary, groups), turned=turned, groups=groups)
+        its = self.apart
+        if its.turned is None or its.summary.binned.any():
+            return None
+        columns = its.summary.columns
+        first, turned = (in_new_groups(its.summary, groups, one) for one in (columns, columns[::-1]))
+        return replace(its, summary=first, turned=turned, groups=groups)
 
     @classmethod
     def alike(cls, parts: Sequence[Kept]) -> list[Kept]:
@@ -111,6 +141,18 @@ class Kept(SameFields):
         """
         own = any(part.turned is not None or (part.members is not None and part.members.every) for part in parts)
         return [part.apart for part in parts] if own else [*parts]
+
+    @classmethod
+    def _in_step(cls, parts: Sequence[Kept]) -> list[Kept]:
+        """Return parts with groups of one number where few prompts are in them, else whole prompts."""
+        least = min(part.groups for part in parts if part.groups)
+        _, prompt = np.unique(np.concatenate([part.whole.keys for part in parts]), return_inverse=True)
+        sizes = np.bincount(prompt, np.concatenate([part.whole.sizes for part in parts])).astype(np.int64)
+        if groups_for(sizes):
+            dealt = [part.in_groups(least) for part in parts]
+            if all(part is not None for part in dealt):
+                return [part for part in dealt if part is not None]
+        return [part.plain for part in parts]
 
     @classmethod
     def merged(cls, parts: Sequence[Kept]) -> Kept:
@@ -128,8 +170,13 @@ class Kept(SameFields):
         """
         require(len(parts) > 0, "parts must hold at least one summary; got none.", "parts")
         parts = cls.alike(parts)
+        most = [part._exact_up_to for part in parts]
         if len({part.groups for part in parts}) > 1:
-            parts = [part.plain for part in parts]
+            parts = cls._in_step(parts)
+        told = next((one for one in most if one is not None), None)
+        if told is not None:
+            pairs = zip(parts, most, strict=True)
+            parts = [part._with(told) if one is None and not part.groups else part for part, one in pairs]
         summary = Summary.merged([part.summary for part in parts])
         if summary.binned.any():  # bins by the first reward do not tell those by another
             apart = [part.apart for part in parts]

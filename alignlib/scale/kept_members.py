@@ -99,6 +99,15 @@ class KeptMembers(SameFields):
         """Widths of the bins of members."""
         return tuple(one.widths for one in self.others)
 
+    @property
+    def exact_up_to(self) -> int | None:
+        """The most samples of a prompt that are kept one by one, None where one summary holds all."""
+        return self.others[0].exact_up_to if self.others else None
+
+    @property
+    def _made_with(self) -> tuple[object, ...]:
+        return self.names, self.widths, self.exact_up_to
+
     @classmethod
     def merged(cls, parts: Sequence[KeptMembers]) -> KeptMembers | None:
         """Return those of all samples of several, None where they are of different members, or in other bins.
@@ -109,7 +118,7 @@ class KeptMembers(SameFields):
             At least one.
         """
         head = parts[0]
-        if any((part.names, part.widths) != (head.names, head.widths) for part in parts):
+        if any(part._made_with != head._made_with for part in parts):
             return None
         others = tuple(map(Summary.merged, zip(*(part.others for part in parts), strict=True)))
         scale = {(part.scales, tuple(one.widths for one in part.combined)) for part in parts}

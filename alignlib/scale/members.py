@@ -21,7 +21,7 @@ __all__ = ["member_tables", "tables_of"]
 
 
 def member_tables(
-    reading: Joining, question: Question, plain: Joined, bin_width: float | None
+    reading: Joining, question: Question, first_one: SummaryTable, bin_width: float | None
 ) -> tuple[MemberTables, list[Store]]:
     """Read each member with gold, then the ways to combine them on one scale, which the members' bins tell.
 
@@ -31,8 +31,8 @@ def member_tables(
         How parts are read.
     question : Question
         What is asked: its second reward is gold.
-    plain : Joined
-        The first reward with gold, as it was read.
+    first_one : SummaryTable
+        The first reward with gold.
     bin_width : float, optional
         Of the bins of members, where it is given.
 
@@ -60,7 +60,7 @@ def member_tables(
         stores.extend(found.stores)
         return table_of(found)
 
-    own = [table_of(plain)] if first in names else []
+    own = [first_one] if first in names else []
     own += [read(replace(question, rewards=columns), bin_width) for columns in columns_apart(names, first, gold)]
     members, scales = _in_order(names, own)
     scaled = tuple((name, *scales[name]) for name in names)

@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from alignlib._core.checks import require
 from alignlib._core.locks import beside_others
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
-from alignlib.scale.dealt import Dealt, groups_for, rows_of
+from alignlib.scale.dealt import Dealt, groups_for, groups_of_rows, rows_of, whole_of
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.first_look import first_look
 from alignlib.scale.heads import Head, together
@@ -123,14 +124,20 @@ def open_parts(
             plain = reading.of(replace(every, widths=widths), finer=bin_width is None)
         stores, notes, aside = plain.stores, plain.notes, dict[str, SummaryTable | Dealt]()
         ensemble: MemberTables | None = None
-        if members and not plain.gathers:
-            ensemble, more = member_tables(reading, replace(question, members=members), plain, bin_width)
-            stores = [*stores, *more]
         if len(question.rewards) == len(widths) == 2 and plain.in_bins:
             more = _by_gold(plain, reading, aside, finer=bin_width is None)
             stores = [*stores, *more]
-        done, heads, pieces = plain.done, plain.heads, plain.pieces(engine)
-        notes += [*_coarse(list(heads.values()), plain.question.widths[0]), _ORDER]
+        done, heads, pieces = plain.done, list(plain.heads.values()), plain.pieces(engine)
+        first = aside.get(question.rewards[0])
+        if isinstance(first, Dealt):  # a summary that is kept holds no more than the groups
+            whole = whole_of(first.summary)
+            heads, pieces = [Head.of(whole)], [Held(whole)]
+        columns = pieces[0]().columns
+        if members and not plain.gathers:
+            own = SummaryTable(pieces, heads, columns, engine=engine)
+            ensemble, more = member_tables(reading, replace(question, members=members), own, bin_width)
+            stores = [*stores, *more]
+        notes += [*_coarse(heads, plain.question.widths[0]), _ORDER]
         if len(listed) > 1 and (said := wrong_shards([part.path for part in listed])):  # of a pattern
             notes.append(f"{said}; what the pattern names is read.")
         if question.sample is None:
@@ -138,8 +145,8 @@ def open_parts(
         dropped = sum(one.dropped for one in done)
         table = SummaryTable(
             pieces,
-            list(heads.values()),
-            pieces[0]().columns,
+            heads,
+            columns,
             dropped=dropped,
             notes=tuple(notes),
             engine=engine,
@@ -149,6 +156,7 @@ def open_parts(
         )
         del (
             heads,
+            pieces,
             done,
             plain,
         )  # the table has its own arrays: of many prompts these are a good part of the memory
@@ -165,10 +173,10 @@ def _by_gold(plain: Joined, reading: Joining, aside: dict[str, SummaryTable | De
     """
     asked = plain.question
     sizes = together([head.sizes for head in plain.heads.values()], [head.prompts for head in plain.heads.values()])
-    groups = groups_for(sizes)
+    groups, dealt_into = groups_for(sizes), groups_of_rows(len(sizes))
     stores = list[Store]()
     if groups:
-        reading, asked = replace(reading, drop_below=0), replace(asked, groups=groups, exact_up_to=0)
+        reading, asked = replace(reading, drop_below=0), replace(asked, groups=dealt_into, exact_up_to=0)
         names = [name for piece in plain.pieces(reading.engine) for name in piece().names.to_pylist()]
         both = [asked]
     else:
@@ -181,7 +189,8 @@ def _by_gold(plain: Joined, reading: Joining, aside: dict[str, SummaryTable | De
         columns = pieces[0]().columns
         if groups:
             dealt = Summary.merged([piece() for piece in pieces])
-            aside[columns[0]] = Dealt(only(dealt, rows_of(dealt, names)), names, groups)  # none of prompts left out
+            dealt = only(dealt, rows_of(dealt, names))  # none of prompts left out
+            aside[columns[0]] = Dealt(dealt, whole_of(dealt).names.to_pylist(), groups, dealt_into)
         else:
             aside[columns[0]] = SummaryTable(pieces, list(found.heads.values()), columns, engine=reading.engine)
     return stores
@@ -225,10 +234,10 @@ def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 
     whole = kept.whole
     held, head = Held(whole), Head.of(whole)
     notes = (*notes, *(one for one in _coarse([head], whole.widths[0]) if one not in notes))
-    aside, groups = dict[str, SummaryTable | Dealt](), groups_for(whole.sizes)
-    if kept.turned is not None and 0 < groups <= kept.groups:
+    aside, groups = dict[str, SummaryTable | Dealt](), min(groups_for(whole.sizes), kept.groups)
+    if kept.turned is not None and groups:
         names = whole.names.to_pylist()
-        aside = {one.columns[0]: Dealt(one, names, groups) for one in (kept.summary, kept.turned)}
+        aside = {one.columns[0]: Dealt(one, names, groups, kept.groups) for one in (kept.summary, kept.turned)}
     elif kept.whole_turned is not None:
         aside = {whole.columns[1]: table_of(kept.whole_turned)}
     ensemble = None
@@ -281,7 +290,9 @@ def with_at_least(kept: Kept, n: int) -> tuple[Kept, str]:
         return kept, ""
     require(few < len(sizes), f"drop_below must leave a prompt: none has {n} samples.", "drop_below")
     said = f"{few} of {counted(len(sizes), 'prompt')} left out, with fewer than {n} samples."
-    plain, rows = kept.plain, np.flatnonzero(sizes >= n)
-    turned = plain.turned and only(plain.turned, rows)
-    members = plain.members and plain.members.each(partial(only, rows=rows))
-    return replace(plain, summary=only(plain.summary, rows), turned=turned, members=members), said
+    whole = rows = np.flatnonzero(sizes >= n)
+    if kept.groups:
+        rows = rows_of(kept.summary, kept.whole.names.take(pa.array(whole)).to_pylist())
+    turned = kept.turned and only(kept.turned, rows)
+    members = kept.members and kept.members.each(partial(only, rows=whole))
+    return replace(kept, summary=only(kept.summary, rows), turned=turned, members=members), said

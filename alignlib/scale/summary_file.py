@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError, quoted
@@ -516,11 +517,12 @@ def sql(
     more, inner = "", ""
     if gold is not None:
         inner = f",\n    CAST({_quoted(gold)} AS DOUBLE) AS gold, CAST(FLOOR({_quoted(gold)} / {text}) AS BIGINT) AS h"
-        product = f"FLOOR(u * h / {steps}.0)"
+        rest = f"(u * h % {steps} + {steps}) % {steps}"  # in whole numbers, which products are beyond 2^53
         more = f""",
   CAST(SUM(h) AS BIGINT) AS "high",
   CAST(SUM(CAST(FLOOR(gold / {text} * {steps}) AS BIGINT) - h * {steps}) AS BIGINT) AS "low",
-  CAST(SUM({product}) AS BIGINT) AS cross_high, CAST(SUM(u * h - {steps} * {product}) AS BIGINT) AS cross_low,
+  CAST(SUM((u * h - {rest}) // {steps}) AS BIGINT) AS cross_high,
+  CAST(SUM({rest}) AS BIGINT) AS cross_low,
   CAST(SUM(h * h // {steps}) AS BIGINT) AS gold_square_high,
   CAST(SUM(h * h % {steps}) AS BIGINT) AS gold_square_low,
   MIN(gold) AS gold_least, MAX(gold) AS gold_most"""
@@ -551,6 +553,13 @@ def _from_bins(table: pa.Table, path: str) -> Summary:
     width = check_width(float(widths[0]))
     gaps = table["prompt"].null_count
     require(gaps == 0, f"{path} has bins without a prompt; leave rows without one out of the statement.", "path")
+    kind = table["prompt"].type
+    fractions = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    require(not fractions, f"{path} has prompts that are fractions, which are no names; cast them to text.", "path")
+    if {"bin", "least"} <= {*table.column_names}:
+        gaps = table.filter(pc.is_null(table["least"]))["bin"].null_count
+        said = f"{path} has bins without a reward; leave rows without one out of the statement."
+        require(gaps == 0, said, "path")
     names = plain_names(check_column(table, "prompt", "names", path))
     encoded = names.dictionary_encode()
     distinct = encoded.dictionary

@@ -150,6 +150,7 @@ class SummaryTable(RewardTable):
         apart = together([once(head.binned & (head.sizes > EXACT_UP_TO)) for head in heads], numbers)
         dealt = any(isinstance(one, Dealt) for one in (aside or {}).values())
         put("_apart", np.broadcast_to(np.array([True]), sum(numbers)) if dealt else apart)
+        put("_binned", together([once(head.binned) for head in heads], numbers))
         put("_engine", Here() if engine is None else engine)
         put("_kept", {})
         put("_aside", dict(aside or {}))
@@ -163,6 +164,7 @@ class SummaryTable(RewardTable):
     _ends: FloatArray
     _alike: IntArray
     _apart: BoolArray
+    _binned: BoolArray
     _engine: Engine
     _kept: dict[str, FloatArray]
     _aside: dict[str, SummaryTable | Dealt]
@@ -173,6 +175,11 @@ class SummaryTable(RewardTable):
     def ensemble(self) -> MemberTables | None:
         """Members of an ensemble in tables of their own, where this one does not hold them."""
         return self._ensemble
+
+    @property
+    def groups(self) -> int | None:
+        """Into how many groups samples of few prompts in bins were dealt when they were read."""
+        return min((one.groups for one in self._aside.values() if isinstance(one, Dealt)), default=None)
 
     @property
     def offsets(self) -> IntArray:
@@ -205,7 +212,7 @@ class SummaryTable(RewardTable):
             assert isinstance(gold, Dealt)
             of_pieces = [one for one in members if one is not None]
             its = KeptMembers.merged(of_pieces) if of_pieces else None
-            yield Kept(first.summary, gold.summary, first.groups, members=its)
+            yield Kept(first.summary, gold.summary, first.dealt, members=its)
             return
         by_gold: Iterable[Summary | None] = repeat(None)
         if len(others) == 1 and isinstance(others[0], SummaryTable):
@@ -282,23 +289,36 @@ class SummaryTable(RewardTable):
 
     @property
     def all_held(self) -> bool:
-        """Whether every sample is held, none in bins."""
-        return not self._apart.any()
+        """Whether every sample is held, none in bins; few are put back from them, of one reward."""
+        return not (self._binned | self._apart if len(self.columns) > 1 else self._apart).any()
 
     def _check_held(self, name: str) -> None:
-        if self._apart.any():
+        lost = self._binned | self._apart if self._place(name) > 0 else self._apart
+        if lost.any():
             raise InputError(
-                f"What is asked takes every sample of {name!r}, and {counted(int(self._apart.sum()), 'prompt')} have "
+                f"What is asked takes every sample of {name!r}, and {counted(int(lost.sum()), 'prompt')} have "
                 "theirs in bins; ask for the limit and best-of-N in the reward that picks, or in one gold reward with "
                 "which parts were read, or pass a larger exact_up_to.",
                 argument="exact_up_to",
             )
 
+    def _by_another(self, column: str) -> SummaryTable | None:
+        """Return the same samples in bins by the column, where those by the first reward do not tell its law."""
+        if self._place(column) == 0 or not self._binned.any():
+            return None
+        aside = self._aside.get(column)
+        if aside is None:
+            self._check_held(column)
+        return aside if isinstance(aside, SummaryTable) else None
+
     def blocks(
-        self, column: str, most: int | None = None, *, held_only: bool = False
+        self, column: str, most: int | None = None, *, held_only: bool = False, by: str | None = None
     ) -> Iterator[tuple[IntArray, FloatArray]]:
         """Yield (prompt positions, rewards from the top down by the first column) piece by piece."""
-        place = self._place(column)
+        place, turned = self._place(column), self._by_another(by or column)
+        if turned is not None:
+            yield from turned.blocks(column, most, held_only=held_only, by=by)
+            return
         if not held_only:
             self._check_held(column)
         if self._apart.all():
@@ -311,7 +331,10 @@ class SummaryTable(RewardTable):
         self, work: Callable[..., Any], columns: Sequence[str], most: int, *arrays: npt.NDArray[Any], add: bool = False
     ) -> Iterator[tuple[IntArray, Any]]:
         """Have ``work`` done on every block, by whoever the engine knows; see `RewardTable.each`."""
-        places = [self._place(name) for name in columns]
+        places, turned = [self._place(name) for name in columns], self._by_another(columns[0])
+        if turned is not None:
+            yield from turned.each(work, columns, most, *arrays, add=add)
+            return
         tasks, starts = [], []
         for piece, (low, high) in zip(self._pieces, self._bounds, strict=True):
             if not self._apart[low:high].all():

@@ -164,7 +164,7 @@ class RewardTable(SameFields):
             raise InputError(f"The table has no reward {name!r}; it was read with {names}.", column=str(name))
 
     def blocks(
-        self, column: str, most: int | None = None, *, held_only: bool = False
+        self, column: str, most: int | None = None, *, held_only: bool = False, by: str | None = None
     ) -> Iterator[tuple[IntArray, FloatArray]]:
         """Yield (prompt positions, rewards of shape (prompts, samples)) for each number of samples.
 
@@ -176,6 +176,8 @@ class RewardTable(SameFields):
             About how many samples a block may hold; it holds at least one prompt. All of one size if omitted.
         held_only : bool
             Pass over prompts whose samples are in bins, for whom `each_counted` is asked; else they are refused.
+        by : str, optional
+            Another reward, whose blocks are taken beside these: of few samples in bins by it their means then do.
         """
         values = self.column(column)
         sizes = self.n_samples
@@ -216,7 +218,7 @@ class RewardTable(SameFields):
         result : object
             What work returned for them.
         """
-        for blocks in zip(*(self.blocks(name, most) for name in columns), strict=True):
+        for blocks in zip(*(self.blocks(name, most, by=columns[0]) for name in columns), strict=True):
             where = blocks[0][0]
             yield where, work(*(rows for _, rows in blocks), *(array[where] for array in arrays))
 
@@ -243,6 +245,11 @@ class RewardTable(SameFields):
     def all_held(self) -> bool:
         """Whether every sample is held, none in bins."""
         return True
+
+    @property
+    def groups(self) -> int | None:
+        """Into how many groups samples of few prompts in bins were dealt when they were read, if they were."""
+        return None
 
     @property
     def ensemble(self) -> MemberTables | None:
