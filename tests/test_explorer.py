@@ -379,6 +379,30 @@ def test_the_column_of_prompts_is_asked_for_and_the_address_keeps_the_rest(page:
     assert "Best-of-13" in page.inner_text(".said")
 
 
+@pytest.mark.parametrize(
+    ("slope", "start", "end"),
+    [(-1e-3, 0.0, 1 / 1.08), (-3.3e-7, 0.0, 1 / 1.08), (1e-3, 1.0, 1 - 1 / 1.08), (0.0, 1.0, 1.0)],
+)
+def test_gold_fills_its_panel_whichever_way_it_goes(
+    page: Page, tmp_path: Path, slope: float, start: float, end: float
+) -> None:
+    """However small the change is: it falls from the upper end, rises from the lower one, or stays there."""
+    rows = "".join(f"p{i // 10},{i * i % 11},{slope * (i * i % 11)}\n" for i in range(90))
+    assert choose(page, tmp_path, f"prompt,reward,gold\n{rows}") == ""
+    above, below, lines, texts = page.evaluate(
+        """() => {
+          const one = [...document.querySelectorAll(".picture .grid")].filter((line) => line.x1.baseVal.value === line.x2.baseVal.value).pop();
+          const height = (path, at) => path.getPointAtLength(at).y;
+          return [one.y1.baseVal.value, one.y2.baseVal.value,
+            [...document.querySelectorAll(".picture path.gold")].map((path) => [height(path, 0), height(path, path.getTotalLength())]),
+            [...document.querySelectorAll(".picture text")].filter((one) => one.textContent).map((one) => one.getBBox().x)];
+        }"""  # noqa: E501
+    )
+    places = [(y - above) / (below - above) for y in (lines[0][0], lines[-1][1])]
+    assert places == pytest.approx([start, end], abs=0.01)  # of a picture in pixels
+    assert min(texts) >= 0
+
+
 def test_a_hundred_thousand_rows_take_less_than_a_second(page: Page, tmp_path: Path) -> None:
     """With gold, from the choice of the file to the answer: processor time, which other programs hardly change."""
     rewards = np.random.default_rng(7).normal(size=(100_000, 2))

@@ -193,7 +193,7 @@
       const panels = [{ lines, marks: marks.filter((m) => m.x <= found.top), chosen: { x: Math.min(found.point.kl, found.top), y: found.point.gain }, xLabel, yLabel: "gain in reward",
         title: "", xMost: found.top, supported: found.supported }];
       if (source.table && source.table.gold)
-        panels.push({ lines: [{ points: found.curve.map(([a, , c]) => [a, c]), kind: "gold", title: "gold" }], marks: [], chosen: null, xLabel, yLabel: "gain in gold reward along the limit of the proxy", title: "", xMost: found.top, supported: found.supported });
+        panels.push({ lines: [{ points: found.curve.map(([a, , c]) => [a, c]), kind: "gold", title: "gold" }], marks: [], chosen: null, xLabel, yLabel: "gain in gold reward along the proxy's limit", title: "", xMost: found.top, supported: found.supported });
       const said = sentence(state, source, found);
       Explorer.draw(picture, panels, said);
       output.textContent = said;

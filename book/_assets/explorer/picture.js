@@ -21,6 +21,12 @@
     return out;
   }
 
+  // Numbers beside the axis, where seven letters have room: as powers of ten if one is longer.
+  function written(values) {
+    const short = values.map((v) => +v.toPrecision(6)), plain = short.map(String);
+    return plain.some((one) => one.length > 7) ? short.map((v) => (v === 0 ? "0" : v.toExponential())) : plain;
+  }
+
   // Labels that would cover one another are moved down, in order of height.
   function spread(labels, room, low, high) {
     labels.sort((a, b) => a.y - b.y);
@@ -34,23 +40,27 @@
   // One panel. `lines`: {points: [[x, y]…], kind, title, from}; the part beyond x = `from` is drawn thin and dashed.
   function panel(svg, box, { lines, marks, chosen, xLabel, yLabel, title, xMost, supported }) {
     const all = [...lines.filter((line) => line.kind !== "bound").flatMap((line) => line.points), ...marks.map((mark) => [mark.x, mark.y])];
-    const top = 1.08 * (Math.max(...all.map(([, y]) => y)) || 1), bottom = Math.min(0, ...all.map(([, y]) => y)) * 1.08;
+    // From both ends: what only falls reaches down from 0, and only what stays at 0 has no height of its own.
+    const heights = all.map(([, y]) => y), bottom = 1.08 * Math.min(0, ...heights), highest = 1.08 * Math.max(0, ...heights);
+    const top = highest > bottom ? highest : 1;
     const { left, right, above, below, side } = box;
     const x = (v) => left + ((right - left) * v) / xMost, y = (v) => below - ((below - above) * (v - bottom)) / (top - bottom);
     const clip = `explorer-clip-${Math.round(above)}-${svg.dataset.number}`;
     element(element(element(svg, "defs"), "clipPath", { id: clip }), "rect", { x: left, y: above - 6, width: right - left + 6, height: below - above + 6 });
     element(svg, "text", { x: left, y: above - 12, class: "title" }, title);
     if (supported < xMost) {
+      const last = lines[0].points[lines[0].points.length - 1], low = y(last[1]) > (above + below) / 2;  // words keep off the line
       element(svg, "rect", { x: x(supported), y: above, width: x(xMost) - x(supported), height: below - above, class: "beyond" });
-      element(svg, "text", { x: right - 4, y: below - 8, class: "note", "text-anchor": "end" }, x(xMost) - x(supported) > 200 ? "beyond what the samples support" : x(xMost) - x(supported) > 80 ? "unsupported" : "");
+      element(svg, "text", { x: right - 4, y: low ? above + 16 : below - 8, class: "note", "text-anchor": "end" }, x(xMost) - x(supported) > 200 ? "beyond what the samples support" : x(xMost) - x(supported) > 80 ? "unsupported" : "");
     }
     for (const v of ticks(0, xMost, (right - left) / 70)) {
       element(svg, "line", { x1: x(v), x2: x(v), y1: above, y2: below, class: "grid" });
       element(svg, "text", { x: x(v), y: below + 18, class: "tick", "text-anchor": "middle" }, String(+v.toPrecision(6)));
     }
-    for (const v of ticks(bottom, top, (below - above) / 40)) {
+    const marked = ticks(bottom, top, (below - above) / 40), shown = written(marked);
+    for (const [i, v] of marked.entries()) {
       element(svg, "line", { x1: left, x2: right, y1: y(v), y2: y(v), class: "grid" });
-      element(svg, "text", { x: left - 6, y: y(v) + 4, class: "tick", "text-anchor": "end" }, String(+v.toPrecision(6)));
+      element(svg, "text", { x: left - 5, y: y(v) + 4, class: "tick", "text-anchor": "end" }, shown[i]);
     }
     element(svg, "text", { x: (left + right) / 2, y: below + 38, class: "label", "text-anchor": "middle" }, xLabel);
     element(svg, "text", { x: left, y: above - 28, class: "label" }, yLabel);
