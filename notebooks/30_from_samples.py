@@ -15,7 +15,7 @@
 # :class: answer
 # Well, as far as the samples reach, if the bias is removed. On a Gaussian reward with {{n_prompts:d}} prompts of {{n_samples:d}} samples, at {{kl_cmp:g}} {{nats_cmp}}, the
 # 95 % interval covered the truth in {{covered:.1%}} of the {{n_supporting:d}} of {{n_rep:d}} simulated tables that support this budget; that of the textbook plug-in covered it in {{covered_plug_in:.1%}} of {{n_plug_in:d}} tables. The samples reach
-# {{supported_kl:.2f}} nats for a Gaussian reward, {{supported_exponential:.2f}} for an exponential one; beyond, nothing is drawn.
+# {{supported_kl:.2f}} nats for a Gaussian reward, {{supported_exponential:.2f}} for an exponential one; there the estimate ends.
 # :::
 
 # %% tags=["parameters"]
