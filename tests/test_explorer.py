@@ -127,9 +127,14 @@ def test_nothing_buys_nothing_and_the_picture_is_the_limit_at_every_budget(page:
             const {point, best, curve} = found, text = Explorer.sentence(state, source, found);
             const bought = [point, best].flatMap(one => [one.kl, one.gain, one.gold ?? 0]);
             const drawn = [found.top, ...bought, ...curve.flat(), ...found.marks.flatMap(one => [one.kl, one.gain])];
-            // Between two points of the curve a straight line is drawn: how far below the limit.
-            const height = curve.at(-1)[1], off = curve.map(([kl, gain], i) => i && Explorer.frontierAt(source,
-              (kl + curve[i - 1][0]) / 2, divergence).gain - (gain + curve[i - 1][1]) / 2);
+            // Between two points of the curve a straight line is drawn: how far from the limit, and from its gold.
+            const height = curve.at(-1)[1], golds = curve.map(one => one[2]);
+            const range = Math.max(...golds) - Math.min(...golds);
+            const middles = curve.slice(1).map(([kl, gain, gold], i) => {
+              const from = curve[i], there = Explorer.frontierAt(source, (kl + from[0]) / 2, divergence);
+              return [there.gain - (gain + from[1]) / 2, (there.gold ?? 0) - (gold + from[2]) / 2];
+            }), off = middles.map(one => one[0]);
+            if (!middles.every(one => Math.abs(one[1]) <= .02 * range)) wrong.push([divergence, budget, "gold"]);
             if (!drawn.every(Number.isFinite) || /NaN|none|undefined/.test(text)) wrong.push([divergence, text]);
             if (!off.every(one => one > -1e-9 * height && one < .01 * height)) wrong.push([divergence, budget, off]);
             if (!budget && (bought.some(Boolean) || point.lam !== 0)) wrong.push([divergence, bought, point.lam]);

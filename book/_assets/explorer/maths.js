@@ -357,7 +357,7 @@
   }
 
   // The frontier of a source up to a budget, as [budget, gain, gold]: from a few λ on, evenly where they are small and by
-  // their logarithms where they run over many sizes, to as many as leave no long straight piece.
+  // their logarithms where they run over many sizes, to as many as leave no long straight piece, nor gold off its chords.
   function curveUpTo(source, top, name = "kl", points = 64) {
     const kept = (source.curves = source.curves || new Map()), key = `${name} ${top}`;
     if (kept.has(key)) return kept.get(key);
@@ -365,14 +365,19 @@
     const last = frontierAt(source, Math.min(top, end.kl * (1 - 1e-6)), name), curve = [[0, 0, 0]];
     const most = Math.asinh(Math.min(last.lam, farthest(source.firstLam)) / source.firstLam), first = points / 4;
     const here = (way) => { const { kl, gain, gold } = at(source.firstLam * Math.sinh(way)); return [kl, gain, gold ?? 0]; };
+    const few = Array.from({ length: first }, (_, k) => [(most * (k + 1)) / first, here((most * (k + 1)) / first)]);
+    const golds = [0, ...few.map(([, one]) => one[2])], range = Math.max(...golds) - Math.min(...golds);
     const fill = (low, from, high, to, halvings) => {
-      const long = Math.max((to[0] - from[0]) / top, (to[1] - from[1]) / last.gain) > 2 / points, middle = 0.5 * (low + high);
-      if (!long || !halvings) return curve.push(to);
-      const between = here(middle);
+      const long = Math.max((to[0] - from[0]) / top, (to[1] - from[1]) / last.gain) > 2 / points;
+      if ((!long && !range) || !halvings) return curve.push(to);
+      const middle = 0.5 * (low + high), between = here(middle);
+      // Gold may turn between two points, however near they are.
+      const straight = from[2] + (to[2] - from[2]) * ((between[0] - from[0]) / (to[0] - from[0]) || 0);
+      if (!long && Math.abs(between[2] - straight) < range / points) return curve.push(between, to);
       fill(low, from, middle, between, halvings - 1);
       fill(middle, between, high, to, halvings - 1);
     };
-    for (let k = 1; k <= first; k++) fill((most * (k - 1)) / first, curve[curve.length - 1], (most * k) / first, here((most * k) / first), 12);
+    few.forEach(([way, to], k) => fill(k ? few[k - 1][0] : 0, k ? few[k - 1][1] : curve[0], way, to, 12));
     if (top >= end.kl) curve.push([end.kl, end.gain, end.gold ?? 0], [top, end.gain, end.gold ?? 0]);
     else if (last.lam === Infinity) curve.push([top, end.gain, end.gold ?? 0]);
     kept.set(key, curve);
