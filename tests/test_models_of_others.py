@@ -18,7 +18,7 @@ from alignlib._core.errors import InputError
 from alignlib.models import adapters, bounded, folder_checks
 from alignlib.models.adapters import _check_expressions, put_on
 from alignlib.models.batching import computing
-from alignlib.models.folder_checks import _named_code, check_counts, check_files, check_name, check_shards
+from alignlib.models.folder_checks import _named_code, check_counts, check_files, check_finite, check_name, check_shards
 from alignlib.models.guest import Guest
 from alignlib.models.loaded import fingerprint
 from alignlib.models.loading import _ends, _tokenizer
@@ -51,6 +51,21 @@ def test_a_config_of_fewer_than_no_parts_is_one_sentence(tmp_path: Path, config:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"The config of model=.* has -?\d as '\w+'; correct config\.json"):
         check_counts(str(tmp_path), "model")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"lora_alpha": NaN}', "NaN as 'lora_alpha'"),
+        ('{"alpha_pattern": {"c_attn": [1, -Infinity]}}', "-Infinity as 'c_attn'"),
+        ('{"time_step_limit": [0.0, Infinity], "layer_norm_eps": 1e999}', "Infinity as 'layer_norm_eps'"),
+        ('{"time_step_limit": [NaN, 1]}', "NaN as 'time_step_limit'"),
+    ],
+)
+def test_a_number_of_a_config_is_finite(text: str, said: str) -> None:
+    """But for a limit, of which infinity is none."""
+    with pytest.raises(InputError, match=f"^config has {said}, which is no finite number; correct it"):
+        check_finite(json.loads(text), "config")
 
 
 @pytest.mark.parametrize("config", NAMING, ids=str)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from alignlib._core.errors import InputError, quoted
 from alignlib.models.bounded import lines_within_bounds
-from alignlib.models.folder_checks import check_folder, types_in
+from alignlib.models.folder_checks import check_finite, check_folder, types_in
 from alignlib.models.weight_names import check_adapter
 from alignlib.tables import short
 
@@ -66,6 +66,7 @@ def base_of(name: str, role: str, remote_code: bool = False) -> str | None:
             f"or not; take {_CONFIG} away to have the model alone, or config.json to have the adapter on its base."
         )
     config = json.loads(path.read_text(encoding="utf-8"))
+    check_finite(config, here)
     base = config.get(BASE)
     if not isinstance(base, str) or not base.strip():
         said = "has no" if BASE not in config else f"has {quoted(base)} as its"

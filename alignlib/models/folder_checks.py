@@ -6,6 +6,7 @@ Libraries that open such files name none of them, wait for ever, or go on.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
@@ -19,8 +20,11 @@ from alignlib._core.errors import InputError, quoted
 from alignlib.tables import short
 
 __all__ = [
+    "FLOATS_ONLY",
+    "check_config",
     "check_counts",
     "check_files",
+    "check_finite",
     "check_folder",
     "check_name",
     "check_shards",
@@ -28,6 +32,11 @@ __all__ = [
     "types_in",
 ]
 
+FLOATS_ONLY = (
+    "models are read in floating point only: load this one with Transformers where it was made, dequantize() and save "
+    "it (save_pretrained), or sample and score with it elsewhere and give the table"
+)
+_PACKED, _LIMIT = "quantization_config", "_limit"  # a key of a config; the end of those that may be infinite, as none
 _NAMES_CODE = ("attn_implementation", "attn_implementation_internal", "experts_implementation", "kernel_config")
 _COUNTS = re.compile(r"(?:layers?|blocks?|experts?|labels|heads?|depths?)$")  # keys of a config for numbers of parts
 _MANY_PARTS = 2000  # built within a minute
@@ -60,6 +69,7 @@ def check_folder(name: str, role: str, remote_code: bool = False) -> None:
     """
     check_name(name, role)
     check_files(name, role)
+    check_config(name, role)
     if not remote_code:
         refuse_named_code(name, role)
     check_counts(name, role)
@@ -107,6 +117,74 @@ def check_name(name: str, role: str) -> None:
         raise InputError(f"{role}={name} is an address; give a folder, or the name on the hub alone, as owner/model.")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{role}={name}: there is no such folder; check the path.")
+
+
+def check_config(name: str, role: str) -> None:
+    """Refuse a config that says how weights are packed, whatever it says, and one with numbers that are none.
+
+    Parameters
+    ----------
+    name : str
+        Folder, or name on the hub.
+    role : str
+        The argument that messages name.
+
+    Raises
+    ------
+    InputError
+        If there is either, at any depth.
+    """
+    from transformers import PretrainedConfig
+
+    try:
+        config, _ = PretrainedConfig.get_config_dict(name)
+    except Exception:  # said where it is loaded
+        return
+    if any(key == _PACKED and value is not None for key, value in _pairs(config)):
+        raise InputError(f"config.json of {role}={name} has a {_PACKED}, and {FLOATS_ONLY}.")
+    check_finite(config, f"config.json of {role}={name}")
+
+
+def check_finite(config: object, source: str) -> None:
+    """Refuse what Python's JSON reads as a number and is none, NaN or infinite.
+
+    Parameters
+    ----------
+    config : object
+        As read.
+    source : str
+        What it was read from, as messages say it.
+
+    Raises
+    ------
+    InputError
+        With the first of them.
+
+    Examples
+    --------
+    >>> check_finite({"r": 8, "alpha_pattern": {"c_attn": 1.5}, "time_step_limit": [0.0, float("inf")]}, "config.json")
+    """
+    for key, value in _pairs(config):
+        if isinstance(value, float) and not math.isfinite(value) and not (key.endswith(_LIMIT) and value > 0):
+            raise InputError(
+                f"{source} has {json.dumps(value)} as {quoted(key)}, which is no finite number; correct it."
+            )
+
+
+def _pairs(config: object) -> Iterator[tuple[str, object]]:
+    """Yield the keys and values of a config, at any depth; what stands in a list has its key.
+
+    >>> list(_pairs({"a": {"b": [1, 2]}}))[2:]
+    [('b', [1, 2]), ('b', 2), ('b', 1)]
+    """
+    left: list[tuple[str, object]] = [("", config)]
+    while left:
+        key, value = left.pop()
+        yield key, value
+        if isinstance(value, dict):
+            left += [(str(inner), one) for inner, one in value.items()]
+        elif isinstance(value, list):
+            left += [(key, one) for one in value]
 
 
 def refuse_named_code(name: str, role: str) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from alignlib._core.errors import InputError, quoted
 from alignlib.models.adapters import BASE, base_of, naming_the_base, put_on
-from alignlib.models.folder_checks import check_folder
+from alignlib.models.folder_checks import FLOATS_ONLY, check_folder
 from alignlib.models.loaded import Loaded
 from alignlib.models.tokenising import check_tokenizer
-from alignlib.models.weight_names import check_method, check_places, check_saved_once, check_stored, left_packed
+from alignlib.models.weight_names import check_places, check_saved_once, check_stored, stored_in
 from alignlib.tables import short
 
 if TYPE_CHECKING:
@@ -227,7 +227,6 @@ def _load(
         import_module("alignlib.lm.base_model")  # registers the class of the book's own models
     check_folder(name, role, remote_code)
     base = base_of(name, role, remote_code)
-    check_method(name if base is None else base, role if base is None else BASE)
     load = partial(AutoTokenizer.from_pretrained, name, trust_remote_code=remote_code)
     check_tokenizer(load, f"{role}={name}")
     tokenizer = _tokenizer(load, name, role, kind)
@@ -255,8 +254,10 @@ def _weights(
     kind: type[AutoClass], name: str, dtype: torch.dtype, role: str, remote_code: bool
 ) -> tuple[PreTrainedModel, tuple[str, ...]]:
     """Load a whole model, and name the weights that its files do not hold."""
-    stored, quantized = check_saved_once(name, role), check_method(name, role)
-    floats = _check_size(kind, name, role, remote_code)
+    stored, source = check_saved_once(name, role), f"{role}={name}"
+    plan = _check_size(kind, name, role, remote_code)
+    kinds = stored or stored_in(Path(name))
+    check_stored(kinds, plan, source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
@@ -272,42 +273,46 @@ def _weights(
             f"{role}={name} holds weights of {left_out[0]}, a layer that its config leaves out; the model would be "
             "another one: correct the number of layers in config.json."
         )
-    source, prefix = f"{role}={name}", model.base_model_prefix
-    check_places(stored, held, {key for key, _ in model.named_modules()}, unused, prefix, source)
-    left = left_packed(model, floats)
-    masks = {key for key, one in model.named_buffers() if not one.is_floating_point()}.difference(left)
-    if getattr(model, "hf_quantizer", None) is not None:  # parameters that stay packed, with a layer that unpacks them
-        masks |= {key for key, one in model.named_parameters() if not one.is_floating_point()}.difference(left)
-    weights = {*held, *(key for key, _ in model.named_buffers())} - masks
-    check_stored(stored, weights, masks, unused, prefix, source, quantized, left)
+    if getattr(model, "hf_quantizer", None) is not None:  # as code that comes with a model may ask for
+        raise InputError(f"{source} is packed by a method, and {FLOATS_ONLY}.")
+    check_places(stored, held, {key for key, _ in model.named_modules()}, unused, model.base_model_prefix, source)
+    check_stored(kinds or stored_in(_fetched(model, name)), plan, source, unused)
     return model, tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
 
 
-def _check_size(kind: type[AutoClass], name: str, role: str, remote_code: bool) -> list[str]:
+def _fetched(model: PreTrainedModel, name: str) -> Path:
+    """Return the folder to which a model of the hub was fetched."""
+    from transformers.utils import cached_file
+
+    commit = getattr(model.config, "_commit_hash", None)
+    with suppress(Exception):  # of a folder, or of weights in another place than the config: nothing is looked at
+        return Path(str(cached_file(name, "config.json", revision=commit, local_files_only=True))).parent
+    return Path(name)
+
+
+def _check_size(kind: type[AutoClass], name: str, role: str, remote_code: bool) -> PreTrainedModel | None:
     """Refuse a config of a far larger model than its folder holds weights of: what lacks is made first, then named.
 
     Such is a ``model_type`` that none of the other keys fits, so that all of them take that model's defaults. Returned
-    are its buffers in floating point.
+    is the model without its numbers, where it can be made so.
     """
     import torch
     from transformers import AutoConfig
 
     files = [path for end in ("safetensors", "bin") for path in Path(name).glob(f"*.{end}")]
-    if not files:
-        return []  # of the hub, or refused where it is loaded
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=remote_code)
         with torch.device("meta"):  # shapes alone
             model = kind.from_config(config, trust_remote_code=remote_code)
     except Exception:  # said where it is loaded
-        return []
+        return None
     promised, held = sum(one.numel() for one in model.parameters()), sum(path.stat().st_size for path in files)
-    if promised > _LEAST_BITS * held + _SMALL:
+    if files and promised > _LEAST_BITS * held + _SMALL:
         raise InputError(
             f"The config of {role}={name} promises a {type(model).__name__} of {promised:.3g} numbers, and the folder "
             f"holds {held:,} bytes of weights; correct model_type and sizes in config.json."
         )
-    return [key for key, one in model.named_buffers() if one.is_floating_point()]
+    return model
 
 
 def _tokenizer(

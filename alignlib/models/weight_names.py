@@ -10,28 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignlib._core.errors import InputError, quoted
-from alignlib.models.folder_checks import types_in
+from alignlib.models.folder_checks import FLOATS_ONLY, types_in
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["check_adapter", "check_method", "check_places", "check_saved_once", "check_stored", "left_packed"]
+__all__ = ["check_adapter", "check_places", "check_saved_once", "check_stored", "stored_in"]
 
 _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLED = "pytorch_model.bin"
 _OLD_NAMES = (("gamma", "weight"), ("beta", "bias"))  # of normalisations
 _OF_ADAPTERS = ("lora_", "base_layer", "modules_to_save")  # in names that peft gives
 _OF_LAYERS = ("weight", "bias")
 _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
+_NAMES = {"torch.float64": "F64", "torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16"}
 _MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|[._])position_ids$")  # of old models, ends of names
-_METHOD, _OLD_METHODS = "quant_method", ("load_in_8bit", "load_in_4bit")  # keys of a quantization_config
-_SCALES = re.compile(r"(^|[._])(scales?|absmax|SCB)(_inv|_\d)?$")  # ends of names
-_BESIDE = re.compile(r"[._](weight[._]+)?q?(scales?|absmax|SCB)(_weight|_inv|_\d)?")  # what is added to a layer's name
-_AS_SCALES = (*_FLOATS, "F8_E8M0", "F8_E4M3", "U8")  # whole ones of 8 bits are exponents, in formats that have them
-_TAKES_AS_IT_IS = ("torch.nn.", "transformers.models.", "transformers.pytorch_utils", "transformers_modules.")
-_NOT_UNPACKED = (
-    "and the method of config.json's quantization_config leaves it as it is, since its scales are missing, or called "
-    "otherwise than there; save the model in floating point"
-)
+_SCALES = re.compile(r"(weight_)?q?(scales?|absmax|SCB)(_weight|_inv|_\d)?")  # of a weight that was packed
 _COUNTS = ("indices", "ranknum")  # ends of names, in adapters, of what is counted
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
@@ -78,58 +72,39 @@ def check_saved_once(name: str, role: str) -> dict[str, str]:
     return dict(sorted(kinds.items()))
 
 
-def check_method(name: str, role: str) -> bool:
-    """Refuse a ``quantization_config`` that names no method, and say whether it names one that is then applied.
-
-    The library below asks for a method, whatever the weights are; one that it does not know it passes over.
+def stored_in(folder: Path) -> dict[str, str]:
+    """Return the weights of a folder that the library below reads, and as what they are stored, in pickles too.
 
     Parameters
     ----------
-    name : str
-        Folder, or name on the hub, of which nothing is looked at.
-    role : str
-        The argument that messages name.
-
-    Raises
-    ------
-    InputError
-        If there is such a key, at the top or in the config of a part. Null is none.
+    folder : Path
+        Where they are. What is not there, or cannot be read, is refused elsewhere.
 
     Examples
     --------
-    >>> check_method("owner/name", "model")
-    False
+    >>> stored_in(Path("nowhere"))
+    {}
     """
-    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+    for whole, read in ((_WHOLE, types_in), (_PICKLED, _types_in_pickle)):
+        parts = {whole} if (folder / whole).exists() else _parts(folder, f"{whole}.index.json")
+        if parts:
+            return {key: kind for part in sorted(parts) for key, kind in read(folder / part).items()}
+    return {}
 
-    applied = False
+
+def _types_in_pickle(path: Path) -> dict[str, str]:
+    """Return what `types_in` does of a file of PyTorch; no code of it runs, and no number is read."""
+    import torch
+
     try:
-        config = json.loads((Path(name) / "config.json").read_bytes())
-    except (OSError, ValueError, RecursionError):  # said where it is loaded
-        return False
-    for part in (config, *(one for one in config.values() if isinstance(one, dict))):
-        said = part.get("quantization_config")
-        if said is None:
-            continue
-        old = isinstance(said, dict) and any(said.get(key) is True for key in _OLD_METHODS)
-        if not old and not (isinstance(said, dict) and isinstance(said.get(_METHOD), str)):
-            raise InputError(
-                f"config.json of {role}={name} has {quoted(said)} as its quantization_config, which names no method "
-                f"({_METHOD}); take that key out if the weights are in floating point, or name how they are stored."
-            )
-        applied |= old or said[_METHOD] in AUTO_QUANTIZATION_CONFIG_MAPPING
-    return applied
+        held = torch.load(path, map_location="meta", weights_only=True)
+        return {str(key): _NAMES.get(str(one.dtype), str(one.dtype)) for key, one in held.items()}
+    except Exception:  # said where it is loaded
+        return {}
 
 
 def check_stored(
-    kinds: Mapping[str, str],
-    weights: Collection[str],
-    masks: Collection[str],
-    unused: Collection[str],
-    prefix: str,
-    source: str,
-    quantized: bool = False,
-    left: Collection[str] = (),
+    kinds: Mapping[str, str], plan: Module | None, source: str, unused: Collection[str] | None = None
 ) -> None:
     """Refuse numbers that stand for others (whole, truth values, of 8 bits) where the model takes them as they are.
 
@@ -137,21 +112,12 @@ def check_stored(
     ----------
     kinds : mapping of str to str
         The weights of the files, and as what each is stored.
-    weights : collection of str
-        What the model computes with as numbers, by name.
-    masks : collection of str
-        What it has in whole numbers or truth values, such as masks.
-    unused : collection of str
-        Weights of the files that it does not take.
-    prefix : str
-        What may stand before a name, or be left out.
+    plan : Module, optional
+        The model as it is before anything is loaded: what it has in whole numbers is a mask or an index.
     source : str
         Whose files these are, as messages say it.
-    quantized : bool
-        Whether a method that the library below knows was applied to them. A weight to which it took no scales, it takes
-        as it is.
-    left : collection of str
-        What the model still holds so, where nothing unpacks it.
+    unused : collection of str, optional
+        Weights of the files that it does not take. Before that is known, only those are looked at whose names it has.
 
     Raises
     ------
@@ -160,61 +126,22 @@ def check_stored(
 
     Examples
     --------
-    >>> check_stored({"h.attn.bias": "U8", "h.sinks": "BF16"}, ["h.sinks"], ["h.attn.bias"], [], "", "model=m")
+    >>> import torch
+    >>> plan = torch.nn.BatchNorm1d(2)
+    >>> check_stored({"weight": "BF16", "num_batches_tracked": "I64", "h.attn.bias": "U8"}, plan, "model=m", [])
     """
+    held = {} if plan is None else {**plan.state_dict(), **dict(plan.named_buffers())}
+    numbers = {key for key, one in held.items() if one.is_floating_point()}
+    masks, prefix = {*held} - numbers, str(getattr(plan, "base_model_prefix", ""))
     ends = {one.rpartition(".")[2] for one in masks}
     for key, stored in kinds.items():
-        if stored in _FLOATS or key in unused:
+        if stored in _FLOATS or key in (unused or ()):
             continue
-        place = _place(key, {*weights, *masks}, prefix)
-        if quantized and _SCALES.search(key) and stored not in _AS_SCALES:
-            raise InputError(
-                f"{source} holds the scales {quoted(key)} as {stored}, whole numbers that stand for others; save the "
-                "model in floating point, or with its scales in that."
-            )
-        if place in masks or (place not in weights and (_MASKS.search(key) or key.rpartition(".")[2] in ends)):
+        place = _place(key, held, prefix)
+        other = unused is None or _MASKS.search(key) or key.rpartition(".")[2] in ends
+        if place in masks or (place not in numbers and other):
             continue
-        if not quantized:
-            raise InputError(
-                f"{source} holds {quoted(key)} as {stored}, and config.json has no quantization_config that says with "
-                "which scales, by a method that is known here; save the model in floating point, or with that."
-            )
-        no_scales = place.endswith("bias") or not _has_scales(key, kinds, unused)  # no method has those of biases
-        if place in left or (place in weights and no_scales):
-            raise InputError(f"{source} holds {quoted(key)} as {stored}, {_NOT_UNPACKED}.")
-    if left:
-        raise InputError(f"{source} holds {quoted(min(left))} packed, {_NOT_UNPACKED}.")
-
-
-def left_packed(model: Module, floats: Collection[str] = ()) -> list[str]:
-    """Return what stands for other numbers (whole ones, or of 8 bits) in layers that take them as they are.
-
-    Layers of a method that unpacks have classes of their own.
-
-    Parameters
-    ----------
-    model : Module
-        As loaded.
-    floats : collection of str
-        Its buffers that hold numbers in floating point before anything is loaded. Others may be masks.
-
-    Examples
-    --------
-    >>> import torch
-    >>> layer = torch.nn.Linear(2, 1).to(torch.float8_e5m2)
-    >>> left_packed(torch.nn.ModuleDict({"a": layer, "b": torch.nn.Linear(2, 1)}))
-    ['a.weight', 'a.bias']
-    """
-    found = []
-    for where, layer in model.named_modules():
-        # one with a scheme unpacks as it is called, with what was hung upon it
-        if type(layer).__module__.startswith(_TAKES_AS_IT_IS) and not hasattr(layer, "quantization_scheme"):
-            head = f"{where}." if where else ""
-            held = {head + name: one for name, one in layer.named_parameters(recurse=False)}
-            buffers = {head + name: one for name, one in layer.named_buffers(recurse=False)}
-            held |= {key: one for key, one in buffers.items() if key in floats}
-            found += [key for key, one in held.items() if not one.is_floating_point() or one.dtype.itemsize == 1]
-    return found
+        raise InputError(f"{source} holds {quoted(key)} as {stored}, numbers that stand for others, and {FLOATS_ONLY}.")
 
 
 def check_adapter(kinds: Mapping[str, str], source: str) -> None:
@@ -244,27 +171,10 @@ def check_adapter(kinds: Mapping[str, str], source: str) -> None:
             )
 
 
-def _has_scales(key: str, names: Collection[str], unused: Collection[str]) -> bool:
-    """Say whether scales that were used stand beside a weight.
-
-    What was not used may be called as the library below calls it, which is not always as the file does.
-
-    >>> names = ["h.q.weight", "h.q.bias", "h.q.scale", "h.gate.weight", "h.gate.input_scale", "h.gate_up.weight_scale"]
-    >>> _has_scales("h.q.weight", names, []), _has_scales("h.q.weight", names, ["h.q.weight_scale_inv"])
-    (True, False)
-    >>> _has_scales("h.gate.weight", names, []), _has_scales("h.gate_up", names, [])
-    (False, True)
-    """
-    layer = key.removesuffix(".weight")
-    scales = {one for one in names if one.startswith(layer) and _BESIDE.fullmatch(one, len(layer))}
-    renamed = any(one.startswith(f"{layer}.") for one in unused if one not in names)
-    return bool(scales.difference(unused)) and not renamed
-
-
-def _parts(folder: Path) -> set[str]:
+def _parts(folder: Path, index: str = _INDEX) -> set[str]:
     """Return the files that an index names; one that cannot be read is refused elsewhere."""
     with suppress(OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        return {str(part) for part in json.loads((folder / _INDEX).read_bytes())["weight_map"].values()}
+        return {str(part) for part in json.loads((folder / index).read_bytes())["weight_map"].values()}
     return set()
 
 
@@ -317,8 +227,9 @@ def check_places(
             )
         if _MASKS.search(key) and kinds.get(key) not in _FLOATS:  # which later versions of the library make anew
             continue
-        layer, _, last = key.rpartition(".")
-        if last in _OF_LAYERS and layer and {layer, f"{prefix}.{layer}", layer.removeprefix(f"{prefix}.")} & {*modules}:
+        layer, _, last = key.replace(".weight.", ".weight_").rpartition(".")
+        own = last in _OF_LAYERS or _SCALES.fullmatch(last)
+        if own and layer and {layer, f"{prefix}.{layer}", layer.removeprefix(f"{prefix}.")} & {*modules}:
             raise InputError(
                 f"{source} holds the weight {quoted(key)}, for which its config has no place in that layer; the model "
                 "would be another one: correct config.json."

@@ -38,6 +38,13 @@ ADAPTERS: list[tuple[dict[str, Any], str]] = [
     ({"alora_invocation_tokens": [269]}, "acts after certain tokens only .alora_invocation_tokens., which cannot be"),
     ({"r": 10**9}, "has 1000000000 as 'r'; a rank lies between"),
     ({"rank_pattern": {"c_attn": -1}}, "has -1 as 'c_attn'; a rank lies between"),
+    (
+        {"lora_alpha": float("nan")},
+        "^adapter_config.json of model=adapter has NaN as 'lora_alpha', which is no finite nu",
+    ),
+    ({"alpha_pattern": {"c_attn": float("inf")}}, "has Infinity as 'c_attn', which is no finite number"),
+    ({"base_model_name_or_path": "packed"}, "names cannot be used: .*=packed has a quantization_config, and models ar"),
+    ({"base_model_name_or_path": "endless"}, "names cannot be used: .*=endless has Infinity as 'eps', which is no f"),
     ({"r": 0}, "has 0 as 'r'; a rank lies between"),
     ({"r": 0, "oft_block_size": 0}, "has 0 as 'r'; a rank lies between"),
     ({"r": 0, "oft_block_size": -2}, "has -2 as 'oft_block_size'; a rank lies between"),
@@ -53,7 +60,8 @@ def test_an_adapter_and_its_base_are_checked_as_any_model(
     monkeypatch.setattr(folder_checks, "find_spec", lambda _: "peft")
     monkeypatch.chdir(tmp_path)
     own: dict[str, dict[str, Any]] = {"code": {"attn_implementation": "someone/kernel"}, "deep": {"n_layer": 10**9}}
-    for name in ("base", "code", "deep", "out", "cut"):
+    own |= {"packed": {"quantization_config": {"quant_method": "fp8"}}, "endless": {"eps": float("inf")}}
+    for name in ("base", *own, "out", "cut"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps(own.get(name, {})))
     Path("out/model.safetensors.index.json").write_text('{"weight_map": {"a": "/etc/passwd"}}')

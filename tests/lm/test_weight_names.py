@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from alignlib._core.errors import InputError
-from alignlib.models.loading import load_language_model
-from alignlib.models.weight_names import check_adapter, check_places, left_packed
+from alignlib.models.loading import load_language_model, load_reward_model
+from alignlib.models.weight_names import check_adapter, check_places
+from tests.lm.test_hub_folder import as_on_the_hub
 
 Weights = dict[str, Tensor]
 HEAD, WHOLE = "transformer.", "model.safetensors"
@@ -80,10 +81,18 @@ ATTENTION = "h.0.attn.c_attn"
         ),
         (
             _write(lambda weights: {key: one.to(torch.int8) for key, one in weights.items()}),
-            "holds 'transformer.h.0.attn.c_attn.(weight|bias)' as I8, and config.json has no quantization_config that",
+            "holds 'transformer.h.0.attn.c_attn.(weight|bias)' as I8, numbers that stand for others, and models are",
+        ),
+        (
+            _beside(f"{HEAD}{ATTENTION}.weight_scale_inv", f"{HEAD}ln_f.bias"),
+            f"the weight '{HEAD}{ATTENTION}.weight_scale_inv', for which its config has no place in that layer",
+        ),
+        (
+            _beside(f"{HEAD}{ATTENTION}.weight.absmax", f"{HEAD}ln_f.bias"),
+            f"the weight '{HEAD}{ATTENTION}.weight.absmax', for which its config has no place in that layer",
         ),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_a_weight_is_there_once(
     zoo: dict[str, str], tmp_path: Path, change: Callable[[Path, Weights], None], said: str
@@ -127,24 +136,82 @@ def folder(zoo: dict[str, str], tmp_path: Path) -> Path:
     return shutil.copytree(zoo["gpt2"], tmp_path / "m")
 
 
-@pytest.mark.parametrize("said", [None, {"quant_method": "of_nobody"}])
 @pytest.mark.parametrize(
     ("kind", "shown"), [(torch.int8, "I8"), (torch.bool, "BOOL"), (torch.float8_e4m3fn, "F8_E4M3")]
 )
-def test_numbers_that_stand_for_others_need_to_be_said_so(
-    folder: Path, kind: torch.dtype, shown: str, said: object
+def test_numbers_that_stand_for_others_are_refused_before_anything_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: torch.dtype, shown: str
 ) -> None:
-    """One bias is enough, and neither null nor a method that the library below passes over says anything of it."""
+    """One bias is enough; a config whose key is null says nothing."""
+    from transformers import AutoModelForCausalLM
+
     weights, bias = load_file(folder / WHOLE), f"{HEAD}{ATTENTION}.bias"
-    with pytest.raises(InputError, match=f"holds '{bias}' as {shown}, and config.json has no quantization_config that"):
-        _load(folder, {**weights, bias: weights[bias].to(kind)}, quantization_config=said)
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", None)
+    with pytest.raises(InputError, match=f"holds '{bias}' as {shown}, numbers that stand for others, and models are"):
+        _load(folder, {**weights, bias: weights[bias].to(kind)}, quantization_config=None)
 
 
-@pytest.mark.parametrize("said", [{}, False, [], "x", {"bits": 8}, {"quant_method": ["fp8"]}])
-def test_a_quantization_config_names_its_method(folder: Path, said: object) -> None:
-    """Weights in floating point are no reason to leave one that says nothing; the remedy is to take it out."""
-    with pytest.raises(InputError, match=r"as its quantization_config, which names no method \(quant_method\); take"):
-        _load(folder, load_file(folder / WHOLE), quantization_config=said)
+def _of_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    from huggingface_hub import constants
+
+    as_on_the_hub(folder, folder.parent / "hub", "owner/name")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder.parent / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return "owner/name"
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.int8])
+@pytest.mark.parametrize("where", ["pickle", "pickles", "hub", "pickle of the hub"])
+def test_numbers_that_stand_for_others_are_seen_in_pickles_and_on_the_hub(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, kind: torch.dtype
+) -> None:
+    """The library casts them without a word."""
+    weights, bias, name = load_file(folder / WHOLE), f"{HEAD}{ATTENTION}.bias", str(folder)
+    weights |= {bias: weights[bias].to(kind), f"{HEAD}h.0.attn.bias": torch.ones(1, 1, 8, 8, dtype=torch.bool)}
+    if where == "hub":
+        save_file(weights, folder / WHOLE, metadata={"format": "pt"})
+    else:
+        (folder / WHOLE).unlink()
+        file = "pytorch_model.bin" if where != "pickles" else "pytorch_model-1.bin"
+        torch.save(weights, folder / file)
+        index = {"metadata": {}, "weight_map": dict.fromkeys(weights, file)}
+        if where == "pickles":
+            (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    if where.endswith("hub"):
+        name = _of_the_hub(folder, monkeypatch)
+    if kind.is_floating_point:
+        found = load_language_model(name, **LOAD).model.state_dict()  # type: ignore[arg-type]
+        assert found[bias].equal(weights[bias].float())
+        return
+    with pytest.raises(InputError, match=f"^model={name} holds '{bias}' as (I8|torch.int8), numbers that stand for"):
+        load_language_model(name, **LOAD)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"quantization_config": {}},
+        {"quantization_config": False},
+        {"quantization_config": "x"},
+        {"quantization_config": {"quant_method": "fp8"}},
+        {"text_config": {"quantization_config": {"bits": 8}}},
+        {"parts": [{"of": {"quantization_config": {"load_in_8bit": True}}}]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("where", ["folder", "hub"])
+def test_a_config_that_says_how_weights_are_packed_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, object], where: str
+) -> None:
+    """Whatever it says, and whatever the weights are; of a name on the hub, too."""
+    held, name = json.loads((folder / "config.json").read_text()), str(folder)
+    (folder / "config.json").write_text(json.dumps({**held, **config}))
+    if where == "hub":
+        name = _of_the_hub(folder, monkeypatch)
+    with pytest.raises(
+        InputError, match=rf"^config.json of reward_model={name} has a quantization_config, and mod.*tab"
+    ):
+        load_reward_model(name, **LOAD)  # type: ignore[arg-type]
 
 
 def test_masks_and_what_no_model_takes_may_be_whole_numbers(folder: Path) -> None:
@@ -152,9 +219,7 @@ def test_masks_and_what_no_model_takes_may_be_whole_numbers(folder: Path) -> Non
     weights = load_file(folder / WHOLE)
     mask = torch.ones(1, 1, 8, 8, dtype=torch.uint8)
     more = {f"{HEAD}h.0.attn.bias": mask, "h.0.attn.masked_bias": mask.bool(), f"{HEAD}position_ids": torch.arange(8)}
-    found = _load(
-        folder, {**weights, **more, "of.another.codes": mask[0].clone()}, quantization_config={"quant_method": "none"}
-    )
+    found = _load(folder, {**weights, **more, "of.another.codes": mask[0].clone()}, quantization_config=None)
     assert all(found[key].equal(one) for key, one in weights.items() if key in found)
 
 
@@ -172,74 +237,8 @@ def test_weights_of_any_name_are_looked_at(zoo: dict[str, str], tmp_path: Path, 
     GptOssForCausalLM(config).save_pretrained(folder)
     weights = load_file(folder / WHOLE)
     name = next(key for key in weights if key.endswith(end))
-    with pytest.raises(InputError, match=f"holds '{name}' as (I8|F8_E5M2), and config.json has no quantization_config"):
+    with pytest.raises(InputError, match=f"holds '{name}' as (I8|F8_E5M2), numbers that stand for others"):
         _load(folder, {**weights, name: weights[name].to(kind)})
-
-
-PACKED = f"{HEAD}h.1.mlp.c_fc"
-NORM = f"{HEAD}h.0.ln_1"
-
-
-def _of_8_bits(weights: Weights, scales: torch.dtype = torch.float32) -> Weights:
-    """Store a layer as the method fp8 has it; its scale is a power of 2, which every format of scales holds."""
-    packed = (64 * weights[f"{PACKED}.weight"]).to(torch.float8_e4m3fn)
-    return {**weights, f"{PACKED}.weight": packed, f"{PACKED}.weight_scale_inv": torch.tensor([[1 / 64]]).to(scales)}
-
-
-@pytest.mark.parametrize("scales", [torch.float32, torch.bfloat16, torch.float8_e8m0fnu])
-def test_a_weight_with_its_scales_is_unpacked(folder: Path, scales: torch.dtype) -> None:
-    """On a processor the library multiplies them once, as it loads; scales of activations are left out."""
-    weights = _of_8_bits(load_file(folder / WHOLE), scales)
-    beside = {f"{PACKED}.input_scale": torch.ones(1)}
-    found = _load(folder, {**weights, **beside}, quantization_config={"quant_method": "fp8"})
-    assert found[f"{PACKED}.weight"].equal(weights[f"{PACKED}.weight"].float() / 64)
-
-
-@pytest.mark.parametrize(
-    ("more", "without", "said"),
-    [
-        ({f"{NORM}.weight": torch.int8}, "", f"holds '{NORM}.weight' as I8, and the method"),
-        (
-            {f"{NORM}.weight": torch.int8, f"{NORM}.weight_scale": torch.float32},  # as other methods call them
-            "",
-            f"holds '{NORM}.weight' as I8, and the method of config.json's quantization_config leaves it as it is, sin",
-        ),
-        ({f"{NORM}.bias": torch.float8_e5m2, f"{NORM}.bias.scale": torch.float32}, "", f"holds '{NORM}.bias' as F8_E5"),
-        ({}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M3, and the method"),
-        ({f"{PACKED}.weight_scale": torch.float32}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M"),
-        (
-            {f"{PACKED}.another_bias": torch.float32},
-            f"{PACKED}.weight_scale_inv",
-            f"holds '{PACKED}.weight' as F8_E4M3",
-        ),
-        (
-            {f"{PACKED}_of.weight_scale": torch.float32},
-            f"{PACKED}.weight_scale_inv",
-            f"holds '{PACKED}.weight' as F8_E",
-        ),
-        ({f"{PACKED}.input_scale": torch.float32}, f"{PACKED}.weight_scale_inv", f"holds '{PACKED}.weight' as F8_E4M3"),
-        (
-            {f"{PACKED}.weight_scale_inv": torch.int16},
-            "",
-            f"holds the scales '{PACKED}.weight_scale_inv' as I16, whole",
-        ),
-        (
-            {f"{PACKED}.weight_scale_inv": torch.bool},
-            "",
-            f"holds the scales '{PACKED}.weight_scale_inv' as BOOL, whole",
-        ),
-    ],
-    ids=range(10),
-)
-def test_a_packed_weight_is_taken_where_its_scales_were(
-    folder: Path, more: dict[str, torch.dtype], without: str, said: str
-) -> None:
-    """Scales that lie beside it and are not read are none, nor are those of activations, nor whole numbers."""
-    weights = _of_8_bits(load_file(folder / WHOLE))
-    added = {key: weights.get(key, torch.ones(1, 1)).to(kind) for key, kind in more.items()}
-    held = {key: one for key, one in {**weights, **added}.items() if key != without}
-    with pytest.raises(InputError, match=said):
-        _load(folder, held, quantization_config={"quant_method": "fp8"})
 
 
 def test_a_number_that_is_no_parameter_is_looked_at(zoo: dict[str, str], tmp_path: Path) -> None:
@@ -253,18 +252,8 @@ def test_a_number_that_is_no_parameter_is_looked_at(zoo: dict[str, str], tmp_pat
     Glm4MoeForCausalLM(config).save_pretrained(folder)
     weights = load_file(folder / WHOLE)
     name = next(key for key in weights if key.endswith("e_score_correction_bias"))
-    with pytest.raises(InputError, match=f"holds '{name}' as I16, and the method of config.json's"):
-        _load(folder, {**weights, name: torch.tensor([3, 1]).short()}, quantization_config={"quant_method": "fp8"})
-
-
-def test_layers_of_a_method_keep_what_they_unpack() -> None:
-    """As on a GPU, where weights stay in 8 bits; a head beside them does not unpack its own."""
-    from transformers.integrations.finegrained_fp8 import FP8Linear
-
-    head = torch.nn.Linear(4, 2).to(torch.float8_e4m3fn)
-    layers = torch.nn.ModuleDict({"a": FP8Linear(128, 128, block_size=(128, 128)), "lm_head": head})
-    assert layers["a"].weight.dtype == torch.float8_e4m3fn
-    assert left_packed(layers) == ["lm_head.weight", "lm_head.bias"]
+    with pytest.raises(InputError, match=f"holds '{name}' as I16, numbers that stand for others"):
+        _load(folder, {**weights, name: torch.tensor([3, 1]).short()})
 
 
 def test_an_adapter_is_saved_in_floating_point() -> None:
