@@ -241,6 +241,23 @@ def test_a_page_is_found_by_the_question_it_opens_with_and_by_words_of_ours() ->
     assert [page[3] for page in data["pages"]] == ["How much is it? price, cost", ""]
 
 
+def test_classes_name_those_that_they_inherit_from_and_each_term_of_a_definition_is_an_entry() -> None:
+    names = [
+        search_entries.Entry(name, name, "name")
+        for name in ("alignlib.laws.Bernoulli", "alignlib.Law", "alignlib.Law.frontier", "alignlib.no_name")
+    ]
+    page = search_entries.PageEntries("p.html", "P", names)
+    data = json.loads(search_entries.script({"p": page}).removeprefix("window.bookEntries = ")[:-2])
+    assert data["bases"] == {"alignlib.laws.Bernoulli": ["alignlib.Law"], "alignlib.Law": []}
+    terms = [nodes.term("", name, ids=[f"term-{name}"]) for name in ("proxy", "proxies")]
+    tree = nodes.document("", "")  # type: ignore[arg-type]
+    said = nodes.definition("", nodes.paragraph("", "It stands in."))
+    section = nodes.section("", nodes.title("", "Terms"), nodes.definition_list_item("", *terms, said), ids=["terms"])
+    tree += section
+    found = [(one.anchor, one.title, one.text) for one in search_entries.entries(tree)][1:]
+    assert found == [("term-proxy", "proxy", "It stands in."), ("term-proxies", "proxies", "It stands in.")]
+
+
 def test_the_script_closes_no_tag() -> None:
     entry = search_entries.Entry("a", "</script><b>", "page", ["x"])
     page = search_entries.PageEntries("p.html", "</script>", [entry])
@@ -273,7 +290,7 @@ def test_questions_of_readers_are_answered_from_a_file(page: Page) -> None:
 def test_what_has_a_name_is_found_first_by_it(page: Page) -> None:
     """Of the library whole or from its class on, as a call too (every tenth); of the glossary every term."""
     tried, wrong = page.evaluate(
-        """() => {
+        """inherited => {
           const index = BookSearch.build(bookEntries), of = kind => bookEntries.entries.filter(one => one[3] === kind);
           const first = query => bookEntries.entries[BookSearch.find(index, query)[0].entry];
           const some = of("name").map(one => one[2]).filter((_, i) => i % 10 === 0);
@@ -282,8 +299,17 @@ def test_what_has_a_name_is_found_first_by_it(page: Page) -> None:
           const wrong = [...asked, ...asked.map(name => `${name}()`)].filter(query =>
             !`.${first(query)[2]}`.endsWith(`.${query.replace("()", "")}`));
           const terms = of("term").map(one => one[2]);
-          return [[asked.length, terms.length], [...wrong, ...terms.filter(term => first(term)[2] !== term)]];
-        }"""
+          const loud = terms.filter(term => first(term.toUpperCase())[2].toLowerCase() !== term.toLowerCase());
+          const led = Object.entries(inherited).filter(([query, name]) => first(query)[2] !== name).map(String);
+          const hidden = terms.filter(term => first(term)[2] !== term);
+          return [[asked.length, terms.length], [...wrong, ...hidden, ...loud, ...led]];
+        }""",
+        {
+            "BestOfN.on": "alignlib.rules.Rule.on",
+            "Bernoulli.frontier()": "alignlib.Law.frontier",
+            "FiniteLaw.gain_at_kl": "alignlib.Law.gain_at_kl",
+            "EstimatedFrontier.gain_low": "alignlib.estimation.EstimatedFrontier",
+        },
     )
     assert min(tried) > 50
     assert wrong == []

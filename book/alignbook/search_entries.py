@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pydoc import locate
 from typing import Any
 
 from docutils import nodes
@@ -111,8 +112,9 @@ def _read(node: nodes.Node, at: Entry, found: list[Entry]) -> None:
         _read_section(node, at, found)
     elif isinstance(node, addnodes.desc):
         _read_name(node, found)
-    elif isinstance(node, nodes.definition_list_item) and _anchor_of_term(node):
-        _read_as(found, _anchor_of_term(node), _line(node.children[0]), "term", node.children[1:])
+    elif isinstance(node, nodes.definition_list_item) and (terms := _anchored_terms(node)):
+        for term in terms:  # proxy and proxies: each is looked for
+            _read_as(found, term["ids"][0], _line(term), "term", [one for one in node.children if one not in terms])
     elif isinstance(node, nodes.row) and node.get("ids"):
         title, *cells = map(_line, node.children)
         found.append(Entry(node["ids"][0], title, "symbol", [" · ".join(cell for cell in cells if cell)]))
@@ -153,9 +155,8 @@ def _read_as(found: list[Entry], anchor: str, title: str, kind: str, children: S
         _read(child, entry, found)
 
 
-def _anchor_of_term(node: nodes.definition_list_item) -> str:
-    term = node.children[0]
-    return next(iter(term["ids"]), "") if isinstance(term, nodes.term) else ""
+def _anchored_terms(node: nodes.definition_list_item) -> list[nodes.term]:
+    return [child for child in node.children if isinstance(child, nodes.term) and child["ids"]]
 
 
 def _line(node: nodes.Node) -> str:
@@ -186,6 +187,16 @@ def script(pages: Mapping[str, PageEntries], words: Mapping[str, str] | None = N
         [pages[name].address, pages[name].title, _WEIGHT.get(name, 1.0), " ".join(filter(None, asked[name]))]
         for name in names
     ]
-    data = {"pages": listed, "entries": rows, "also": _ALSO}
+    titles = [one.title for page in pages.values() for one in page.entries if one.kind == "name"]
+    data = {"pages": listed, "entries": rows, "also": _ALSO, "bases": _bases(titles)}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return f"window.bookEntries = {text};\n"
+
+
+def _bases(titles: Sequence[str]) -> dict[str, list[str]]:
+    """For each class that is described: those that it inherits from and that are described, the nearest first."""
+    classes = {title: found for title in titles if isinstance(found := locate(title), type)}
+    names: dict[type, str] = {}
+    for title, found in classes.items():
+        names.setdefault(found, title)
+    return {title: [names[base] for base in found.__mro__[1:] if base in names] for title, found in classes.items()}

@@ -69,7 +69,8 @@
       stems.get(short).push(term);
     }
     const asked = data.pages.map((page) => joined(page[3]));
-    return { data, vocabulary, lengths, means, stems, asked, words: [...vocabulary.keys()] };
+    const names = new Map(data.entries.filter((one) => one[3] === "name").map((one) => [one[2].toLowerCase(), one[2]]));
+    return { data, vocabulary, lengths, means, stems, asked, names, words: [...vocabulary.keys()] };
   }
 
   // How many letters differ, where that is at most `most`; otherwise more than that.
@@ -135,6 +136,17 @@
     return about ? about[1] : plain;
   }
 
+  // What a class of the library has of another, by the name under which the book describes it: Rule.on for BestOfN.on; the
+  // class itself where that is not described apart, as an attribute.
+  function inherited(index, about) {
+    const [name, of, member] = /^(\w+(?:\.\w+)*)\.(\w+)(?=(?:\(\))?$)/.exec(about.toLowerCase()) || [];
+    const ends = (whole, part) => `.${whole.toLowerCase()}`.endsWith(`.${part}`);
+    if (!name || [...index.names.keys()].some((one) => ends(one, name))) return about;
+    const heir = Object.keys(index.data.bases).find((one) => ends(one, of));
+    if (!heir) return about;
+    return index.data.bases[heir].map((one) => index.names.get(`${one}.${member}`.toLowerCase())).find(Boolean) || heir;
+  }
+
   // How much of a dotted name of the library is asked for, as it is written or but for capitals; 0 of other texts.
   function named(about, kind, title) {
     const name = about.replace(/\(\)$/, "");
@@ -146,7 +158,7 @@
   // Entries for a query, the best first: {entry, score, terms}; before all others a name of the library that is asked for.
   function find(index, query) {
     const { data, vocabulary, lengths, means } = index;
-    const count = data.entries.length, about = subject(query), asked = groups(index, about);
+    const count = data.entries.length, about = inherited(index, subject(query)), asked = groups(index, about);
     const scores = new Map();
     let all = 0;
     asked.forEach(function ([word, others], place) {
@@ -185,7 +197,7 @@
       if (kind === "page" && phrase.length > 8 && index.asked[page].includes(phrase)) one.score *= 1.5;
       const name = kind === "name" ? title.slice(title.lastIndexOf(".") + 1) : title;
       one.named = named(about, kind, title);
-      if (name === about) one.score *= 2.5;
+      if (name === about || (kind !== "name" && name.toLowerCase() === about.toLowerCase())) one.score *= 2.5;
       else if (joined(name) === short) one.score *= kind === "name" ? 1.3 : 1.6;
     }
     return [...scores.values()].sort((a, b) => b.named - a.named || b.score - a.score || a.entry - b.entry);
