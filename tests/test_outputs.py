@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from alignlib._core.errors import InputError
 from alignlib._core.files import check_place
+from alignlib._core.locks import host_key
 from alignlib.cli._options import Output
 from alignlib.cli.main import main
 
@@ -130,7 +131,9 @@ def test_every_output_is_known_as_one() -> None:
 
 
 def test_a_place_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
+    """And what a process, now ended, left of such a trial is cleared away."""
     (tmp_path / "there").write_text("mine")
+    (tmp_path / f".new.alignlib-{host_key()}-{2**22 + 1}-0123abcd").write_text(" ")
     for path, folder, parents in (
         ("new", False, False),
         ("there", False, False),

@@ -751,6 +751,32 @@ def test_exact_divergences_by_response_count_beside_tokens(tmp_path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["exact_kl", "token_kl", "exact_kl by sequence"])
+def test_an_exact_divergence_of_0_leaves_no_difference(tmp_path, name) -> None:
+    """Beyond that of rounding, of two decimals or half precision, in responses of any length."""
+    path, tokens = tmp_path / "t.jsonl", not name.endswith("sequence")
+
+    def answer(apart):
+        ours, theirs = [-1.0] * 40, [-1.0] * 39 + [-1.0 - apart]
+        row = {"token_log_prob": ours, "base_token_log_prob": theirs}
+        if not tokens:
+            row = {"log_prob": sum(ours), "base_log_prob": sum(theirs), "n_tokens": 40}
+        row[name.split()[0]] = [0.0] * 40 if name == "token_kl" else 0.0
+        path.write_text((json.dumps(row) + "\n") * 8)
+        return run(path)
+
+    assert answer(0.4).exit_code == 0
+    assert f"column '{name.split()[0]}' of {path} holds 0, and the log-probabilities there differ by 1.2 nats, in " in (
+        answer(1.2).stderr
+    )
+
+
+def test_an_exact_divergence_beside_a_given_one_is_said_not_to_be_used(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"kl": 9.0, "n_tokens": 4, "exact_kl": 1.0}\n' * 8)
+    assert "'exact_kl' is not used: it is read beside log-prob" in run(path, "--kl-unit", "sequence").stdout
+
+
 def test_missing_columns_are_a_sentence(tmp_path) -> None:
     path = tmp_path / "s.csv"
     path.write_text("prompt_id,log_prob\n1,-2\n1,-3\n")

@@ -97,6 +97,8 @@ def check_place(path: Path | str, *, folder: bool = False, parents: bool = False
         parent = parent.parent
     if not parent.is_dir():
         raise InputError(f"The folder of {path} does not exist; make it first.", argument="output")
+    with contextlib.suppress(OSError):  # of a folder that may be written and not listed
+        _clear(parent, target.name)  # a process that was stopped between two steps of the following may have left it
     probe = parent / _passing_name(target.name)
     try:
         try:

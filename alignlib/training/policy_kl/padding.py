@@ -144,7 +144,9 @@ def _up_to(file: TableFile, name: str, n_tokens: str, count: FloatArray, empty: 
         return None, []
     beyond = np.arange(offsets[-1]) - np.repeat(offsets[:-1], size) >= np.repeat(count, size)
     if (count <= size).all() and empty[beyond].all():
-        return ~beyond, [f"Lists of {apart} of {size.size} responses go on with zeros past {n_tokens!r}: left out."]
+        return ~beyond, [
+            f"Lists of {apart} of {size.size} responses go on with zeros, or nothing, past {n_tokens!r}: left out."
+        ]
     said = (
         f"{n_tokens!r} is not the number of tokens in {name!r} in {apart} of {size.size} rows of {file.path}: the "
         "lists count; correct one of them."

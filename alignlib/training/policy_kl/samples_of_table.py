@@ -31,6 +31,9 @@ _SUMS = ("exact_kl", "entropy")  # over the tokens of a response, as `alignlib.t
 _ENOUGH = 50  # values: fewer may be round by chance
 _BITS = {"bfloat16": 8, "float16": 11}  # of the significand
 _APART, _HALF = 1e-3, 0.02  # of two sums of divergences, nats a token and a share: either may be of half precision
+# By how much log-probabilities may differ at an exact 0, in all and a token: one of two decimals was up to 0.005, where
+# log-ratios scatter by 0.1, and those of half precision are off by a hundredth a token.
+_UNLIKE, _UNLIKE_TOKEN = 0.5, 0.01
 _SURE_SHARE, _SURE_TOKENS, _DOUBT = 0.02, 20, 0.05
 
 
@@ -89,7 +92,11 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     by_token = {names.token_log_prob, names.base_token_log_prob} <= have
     by_sequence = {names.log_prob, names.base_log_prob} <= have
     if not (by_token or by_sequence):
-        return _given(file, names) if names.kl in have else _refuse(file, names)
+        if names.kl not in have:
+            return _refuse(file, names)
+        given, left = _given(file, names), [name for name in ("exact_kl", names.token_kl) if name in have]
+        said = [f"{left[0]!r} is not used: it is read beside log-probabilities of both models."] if left else []
+        return replace(given, notes=(*given.notes, *said))
     wanted = [name for name in (names.n_tokens, *_SUMS) if name in have]
     wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
     kl = names.token_kl if by_token and names.token_kl in have else None
@@ -104,6 +111,8 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
         count = token_counts(file, names.n_tokens, table) if names.n_tokens in have else None
         sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count)
         of_sums, surprise, rounded = _sums(file, table, ours, count)
+        if of_sums is not None:
+            _check_zeros(file, "exact_kl", of_sums, sequence.log_ratio, np.ones(ours.size) if count is None else count)
         sequence = replace(sequence, notes=(*stored_in(ours), *rounded), exact_kl=of_sums, surprise=surprise)
     if not by_token:
         assert sequence is not None
@@ -133,6 +142,10 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     of_sums, surprise, rounded = _sums(file, table, total, samples.n_tokens)
     if exact is not None and of_sums is not None:
         _check_exact(file, str(kl), of_sums, np.add.reduceat(exact, offsets[:-1]), np.diff(offsets))
+    if exact is not None:
+        _check_zeros(file, str(kl), exact, ours - theirs, np.ones(ours.size), offsets)
+    elif of_sums is not None:
+        _check_zeros(file, "exact_kl", of_sums, samples.log_ratio, np.diff(offsets))
     samples = replace(
         samples,
         notes=(*said, *rounded, *stored_in(ours), *sure_tokens(ours, theirs)),
@@ -167,6 +180,27 @@ def _check_exact(file: TableFile, kl: str, of_sums: FloatArray, added: FloatArra
             "token in, padding out).",
             column="exact_kl",
             rows=bad.tolist(),
+        )
+
+
+def _check_zeros(
+    file: TableFile,
+    name: str,
+    exact: FloatArray,
+    log_ratio: FloatArray,
+    n_tokens: FloatArray | IntArray,
+    offsets: IntArray | None = None,
+) -> None:
+    """Refuse exact divergences of 0 where the two models differ: at 0 both give every token the same probability."""
+    bad = np.flatnonzero((exact == 0.0) & (np.abs(log_ratio) > _UNLIKE + _UNLIKE_TOKEN * n_tokens))
+    if bad.size:
+        rows = bad if offsets is None else np.unique(np.searchsorted(offsets, bad, "right") - 1)
+        raise InputError(
+            f"column {name!r} of {file.path} holds 0, and the log-probabilities there differ by "
+            f"{abs(log_ratio[bad[0]]):.3g} nats, in {file.where(rows[:5].tolist(), rows.size)}; at an exact divergence "
+            "of 0 they are the same: compute it anew, or leave that column out, the log-probabilities are enough.",
+            column=name,
+            rows=rows.tolist(),
         )
 
 
