@@ -877,7 +877,7 @@ def test_zeros_alone_may_be_rounded(made) -> None:
         of_kl(log, zeros + np.where(np.arange(zeros.size) == 1, 0.123456789, 0.0)), reward=fallen.log.reward
     )
     told = headlines(overlay(exact, fit, pool=1))[0]  # a point at 0, by a log of many decimals
-    assert ("is noise" in told, "is chance, or its KL is not what is logged" in told) == (False, True)
+    assert ("told from noise" in told, "is chance, or its KL is not what is logged" in told) == (False, True)
 
 
 @pytest.mark.parametrize(

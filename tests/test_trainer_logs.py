@@ -790,6 +790,67 @@ def test_mlflow_keeps_runs_in_folders_or_in_a_database(tmp_path: Path) -> None:
     assert any("not written whole yet" in note for note in log.notes)
 
 
+def test_mlflow_runs_of_one_name_are_told_apart_and_deleted_ones_left_out(tmp_path: Path) -> None:
+    """Names are those that readers give; MLflow shows a deleted run no more, but its database holds it."""
+    path = tmp_path / "mlflow.db"
+    base = sqlite3.connect(path)
+    base.execute("CREATE TABLE runs (run_uuid TEXT, name TEXT, lifecycle_stage TEXT)")
+    base.execute("CREATE TABLE metrics (key TEXT, value REAL, timestamp INT, run_uuid TEXT, step INT, is_nan INT)")
+    runs = {"a": "grpo", "b": "grpo", "c": "", "d": None, "e": "alone", "f": "alone", "g": "gone"}
+    for time, (run, name) in enumerate(runs.items()):
+        base.execute("INSERT INTO runs VALUES (?, ?, ?)", (run, name, "deleted" if run in "fg" else "active"))
+        for key in ("kl", "reward", "completions/mean_length"):
+            for row in TRL:
+                values = (key, (1 + time) * row[key], time, run, row["step"])
+                base.execute("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, 0)", values)
+    base.commit()
+    log = read_training_log(path)
+    assert log.runs == ["a", "alone", "b", "c", "d"]
+    assert log.step[log.run == "b"].tolist() == STEPS
+    np.testing.assert_allclose(log.reward[log.run == "b"], [2 * row["reward"] for row in TRL])
+    assert [note for note in log.notes if "deleted" in note] == [
+        "Left out: 2 runs that MLflow holds as deleted (mlflow runs restore)."
+    ]
+    base.execute("UPDATE runs SET lifecycle_stage = 'deleted'")
+    base.commit()
+    base.close()
+    with pytest.raises(InputError, match="every run with a metric was deleted"):
+        read_training_log(path)
+
+
+def test_jobs_of_one_console_are_told_apart_by_the_process_before_their_lines(tmp_path: Path) -> None:
+    """One of them was resumed: its process has another number. Processes one after the other are resumes."""
+
+    def line(pid: int, step: int) -> str:
+        keys = f"actor/kl_loss:0.00{pid}{step:02d} - critic/rewards/mean:0.{pid} - response_length/mean:100"
+        return f"(TaskRunner pid={pid}) step:{step} - {keys}\n"
+
+    turns = [(11, 1), (22, 1), (11, 2), (22, 2), (11, 3), (33, 2), (11, 4), (33, 3), (11, 5)]
+    for lines, runs in ((turns, {"pid 11": 5, "pid 22": 3}), ([one for one in turns if one[0] != 11], {"log": 3})):
+        (tmp_path / "log.log").write_text("".join(line(*one) for one in lines))
+        log = read_training_log(tmp_path / "log.log", estimator="k3")
+        assert {run: int((log.run == run).sum()) for run in log.runs} == runs
+        assert log.reward[log.run != "pid 11"].tolist() == [0.22, 0.33, 0.33]
+        assert any("told apart by the process" in note for note in log.notes) == (len(runs) > 1)
+
+
+def test_splits_of_a_run_have_one_counter_of_steps(tmp_path: Path) -> None:
+    """That of training: where it began anew, evaluations are counted on by as much."""
+    first = [
+        (step, split) for step in range(10, 130, 10) for split in ("train", "eval") if split != "eval" or step % 50
+    ]
+    path, at = tmp_path / "run.csv", [*((one, split, one) for one, split in [*first, (125, "eval")])]
+    at += [(5, "eval", 125), *((step, split, 120 + step) for step, split in first if step < 90)]
+    rows = [f"{step},{0.001 * true},{0.3 + 0.01 * true**0.5},{split}" for step, split, true in at]
+    path.write_text("\n".join(["step,kl,reward,split", *rows]))
+    log = read_training_log(path, kl_unit="sequence", splits=True)
+    np.testing.assert_allclose(log.kl, 0.001 * log.step, rtol=1e-9)
+    assert log.runs == ["train", "eval"]
+    assert [note[:34] for note in log.notes if "begin anew" in note] == ["Of 'train': The steps begin anew a"]
+    path.write_text(path.read_text().replace("eval", "train_2"))
+    assert any("all called training" in note for note in read_training_log(path, kl_unit="sequence").notes)
+
+
 def test_mlflow_of_one_step_the_later_in_time_counts(tmp_path: Path) -> None:
     """Sorted by key and step, the newer first: order in the file tells nothing, timestamps do."""
     head, *table = mlflow().splitlines()

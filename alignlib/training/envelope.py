@@ -93,7 +93,8 @@ class Floor:
         """KL of each checkpoint beyond what the envelope needs for its reward; NaN without one."""
         if self.envelope is None:
             return np.full(self.log.kl.size, np.nan)
-        return np.asarray(self.log.ends[0] - self.envelope.kl_needed(self.log.reward))
+        # The lower end of a KL may be less than the envelope of the upper ones needs: that tells of no waste.
+        return np.maximum(self.log.ends[0] - self.envelope.kl_needed(self.log.reward), 0.0)
 
 
 def achieved_envelope(kl: npt.ArrayLike, reward: npt.ArrayLike, base_reward: float | None = None) -> Envelope:

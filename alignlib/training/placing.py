@@ -364,7 +364,7 @@ def _placed(
         largest_n=int(fit.table.n_samples.min()),
         frontier=fit.frontier,
         rules=fit.share(),
-        notes=(*log.notes, *start.notes, *below, *points.above_by_chance(open_to_chance), *points.impossible(above)),
+        notes=(*pooled.notes, *start.notes, *below, *points.above_by_chance(open_to_chance), *points.impossible(above)),
     )
 
 

@@ -86,6 +86,18 @@ def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | No
     coarse |= (kl == 0.0) & (False if moved is None else moved)
     if not coarse.any():
         return points
+    notes = points.notes
+    if not any("decimal" in note for note in notes):  # of a log too short to say so when it was read
+        i = int(np.argmax(coarse))
+        said = (
+            f"No logged KL has many decimals: at step {points.step[i]:g} it is {low[i]:.2g} to {high[i]:.2g} nats per "
+            f"sequence if they were rounded, and such ends are shown; {_REMEDY}."
+        )
+        notes = (*notes, said)
     return replace(
-        points, kl_low=np.where(coarse, low, kl), kl_high=np.where(coarse, high, kl), remedy=points.remedy or _REMEDY
+        points,
+        kl_low=np.where(coarse, low, kl),
+        kl_high=np.where(coarse, high, kl),
+        remedy=points.remedy or _REMEDY,
+        notes=notes,
     )

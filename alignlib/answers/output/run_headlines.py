@@ -8,6 +8,7 @@ from alignlib._core.shown import between
 from alignlib.answers.output.render import percent
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
+from alignlib.training.rounded_kl import half_digit
 
 __all__ = ["headlines", "nats"]
 
@@ -123,8 +124,15 @@ def _place(found: Overlay, i: int) -> str:
     if at_base and (found.gain_high[i] < 0.0 or found.gain_low[i] > 0.0):
         moved = f"its gain of {gain:.3g} of {found.measured_in!r} is chance, or its KL is not what is logged, or its"
         return f"is at 0 nats, the base itself: {moved} reward, prompts or base are not the table's."
+    if at_base and (found.log.kl_low is not None or half_digit(found.log)[i] > 0.0):
+        return (
+            f"is at 0 nats as its KL is logged, and may be the base: its gain of {gain:.3g} of {found.measured_in!r} "
+            "cannot be told from noise."
+        )
     if at_base:
-        return f"is at 0 nats, the base itself: its gain of {gain:.3g} of {found.measured_in!r} is noise."
+        return (
+            f"is at 0 nats, the base itself: its gain of {gain:.3g} of {found.measured_in!r} cannot be told from noise."
+        )
     if found.gain_high[i] < 0.0:
         lost = f"has lost {-gain:.3g} of {found.measured_in!r} for {nats(found, i)} nats per sequence"
         return f"{lost}: the base itself has more" + (", so all of that KL is wasted." if kl > 0.0 else ".")

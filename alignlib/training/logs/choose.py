@@ -19,7 +19,7 @@ from alignlib.training.logs.doubts import mean_length, of_cut, of_law, of_other_
 from alignlib.training.logs.left_behind import left_behind
 from alignlib.training.logs.log_format import LogQuery, LogRows
 from alignlib.training.logs.processes import mean_of_processes, process_of_rows
-from alignlib.training.logs.splits import of_split, with_split
+from alignlib.training.logs.splits import of_split, training_of, with_split
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 from alignlib.training.logs.values_by_step import each_by_itself, logged_again
@@ -45,7 +45,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     InputError
         If there is no KL or no reward in it, or several and none is named.
     """
-    columns = _of_splits(columns, query)
+    columns, leads = _of_splits(columns, query)
     plain = plain_names(columns.names, query.evaluation)
     writer = trainer or recognise(plain)
     chosen = choose_columns(columns, query, writer, plain)
@@ -95,7 +95,14 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         several = (process, f"{several[1]}; {said}" if said else several[1])
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
     ordered = in_order(
-        step, of_process, values, counted=chosen.step is not None, sparse=other, epoch=epoch, weights=weights
+        step,
+        of_process,
+        values,
+        counted=chosen.step is not None,
+        sparse=other,
+        epoch=epoch,
+        weights=weights,
+        leads=leads,
     )
     if counter is None and several is None and chosen.step and not _whole(values):
         apart = each_by_itself(step, run, values)
@@ -139,16 +146,33 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     )
 
 
-def _of_splits(columns: Columns, query: LogQuery) -> Columns:
-    """Return the rows of training, or those that are none for an evaluation; or all, with each split a run."""
+def _of_splits(columns: Columns, query: LogQuery) -> tuple[Columns, dict[object, object]]:
+    """Return the rows of training, or those that are none for an evaluation; or all, with each split a run.
+
+    Parameters
+    ----------
+    columns : Columns
+        The log.
+    query : LogQuery
+        What is asked of it.
+
+    Returns
+    -------
+    columns : Columns
+        The rows.
+    leads : dict
+        Of each other split of a run that of its training.
+    """
     if columns.split is None:
-        return columns
+        return columns, {}
     if query.splits:
         named = query.run is not None
         several = columns.run is not None and (named or len(set(columns.run.tolist())) > 1)
-        return replace(columns, run=with_split(columns.run if several else None, columns.split))
+        whole = columns.run if several else None
+        both = with_split(whole, columns.split)
+        return replace(columns, run=both), training_of(whole, columns.split, both)
     kept, said = of_split(columns.split, query.held_out, "rows")
-    return replace(columns.keep(kept), notes=(*columns.notes, *said))
+    return replace(columns.keep(kept), notes=(*columns.notes, *said)), {}
 
 
 def _of_something_else(columns: Columns, chosen: Chosen, step: FloatArray, run: npt.NDArray[np.object_]) -> BoolArray:

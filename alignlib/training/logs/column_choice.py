@@ -213,6 +213,8 @@ class _Choice:
         where = f"evaluations of {self._path} log" if self.query.evaluation else f"{self._path} logs"
         if PREFERENCE & set(self.plain):
             return of_preference(self.columns.path)
+        if not self.columns.names:
+            return f"{where} nothing yet: there is no row in it, as of a run that has just begun."
         if self.trainer is None:
             return (
                 f"{where} {self._listed()}, the keys of no trainer that is known here; name that of the KL to the base "

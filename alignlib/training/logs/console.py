@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from alignlib.training.logs.columns import columns_of_rows, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.trainers import recognise
 
-__all__ = ["find_console", "read_console"]
+__all__ = ["find_console", "jobs_of", "read_console"]
 
 _TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"}
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf(?:inity)?)"
@@ -28,6 +28,8 @@ _SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _STEP = re.compile(r"\b(?:global[ _])?step[ :=]+(\d{1,15})\b", re.IGNORECASE)
 _COUNTED = re.compile(r"\b(rollout|step) (\d{1,15}):\s*$")  # slime's head of a line, by one of two counters
 _COUNTERS = {"rollout": "rollout/step", "step": "train/step"}
+_DRIVER = re.compile(r"\((?:\w*TaskRunner|main_task) pid=(\d{1,9})")  # what Ray puts before a line: one for each job
+_PID = "pid"  # of a row's driver
 _LONGEST_LINE = 100_000
 _OF_BLOCK = re.compile(r"={5,} Step (?P<step>\d{1,12})/\d+ ={5,}")  # NeMo-RL's head of a step
 _BULLET = re.compile(rf"^\s*•\s*(?P<key>[A-Za-z][\w .()-]{{1,60}}?):\s+(?P<value>{_NUMBER})\s*$", re.IGNORECASE)
@@ -61,9 +63,55 @@ def read_console(path: Path, query: LogQuery) -> LogRows:
     query : LogQuery
         What is asked of it.
     """
-    columns, text = columns_of_rows(path, "console lines", _rows(path)), text_of(path) or ""
-    found = choose(replace(columns, notes=(LEFT_OUT,)) if _is_cut(text) else columns, query)
+    rows, text = _rows(path), text_of(path) or ""
+    jobs = jobs_of([(row.pop(_PID, None), row.get("step")) for row in rows])
+    columns = columns_of_rows(path, "console lines", rows, jobs)
+    notes = [LEFT_OUT] if _is_cut(text) else []
+    if jobs is not None:
+        told = ", ".join(repr(job) for job in dict.fromkeys(jobs))
+        notes.append(f"Lines of several jobs by turns, told apart by the process in front of them ({told}).")
+    found = choose(replace(columns, notes=tuple(notes)), query)
     return replace(found, decimals=_decimals(text, found.kl_name))
+
+
+def jobs_of(rows: Sequence[tuple[object, object]]) -> list[str] | None:
+    """Return the job of each row, where processes write by turns; None where at most one is at work at a time.
+
+    A process that begins when another has written its last line, at a step that this one knew or at its next, is the
+    same job that was resumed.
+
+    Parameters
+    ----------
+    rows : sequence of (pid, step)
+        None where it is not in front of the line.
+
+    Examples
+    --------
+    >>> jobs_of([(11, 1), (22, 1), (11, 2), (22, 2), (33, 2), (11, 3)])
+    ['pid 11', 'pid 22', 'pid 11', 'pid 22', 'pid 22', 'pid 11']
+    >>> jobs_of([(11, 1), (11, 2), (33, 2)]) is None
+    True
+    """
+    pids = [pid for pid, _ in rows]
+    if None in pids:
+        return None
+    first = {pid: pids.index(pid) for pid in pids}
+    last = {pid: place for place, pid in enumerate(pids)}
+    job: dict[object, object] = {}
+    free: dict[object, object] = {}  # the process that wrote last, by its job
+    for pid, start in first.items():
+        step = rows[start][1]
+        ended = {
+            one: reached for one, process in free.items() if last[process] < start
+            if isinstance(reached := rows[last[process]][1], float | int)
+        }  # fmt: skip
+        known = {
+            one: reached for one, reached in ended.items() if isinstance(step, float | int) and step <= reached + 1
+        }
+        job[pid] = max(known, key=lambda one: last[free[one]]) if known else pid
+        free[job[pid]] = pid
+    by_turns = any(first[one] < first[other] < last[one] for one in first for other in first)
+    return [f"pid {job[pid]}" for pid in pids] if by_turns and len(set(job.values())) > 1 else None
 
 
 def _decimals(text: str, key: str) -> int | None:
@@ -113,7 +161,9 @@ def _of_line(line: str) -> Iterator[dict[str, object]]:
     """Give the numbers of one line by their keys, if it is one that a trainer wrote."""
     if " - " in line and "step:" in line:
         start = line.index("step:")
-        yield {match["key"]: float(match["value"]) for match in _OF_VERL.finditer(line[start:])}
+        driver = _DRIVER.search(line[:start])
+        row: dict[str, object] = {match["key"]: float(match["value"]) for match in _OF_VERL.finditer(line[start:])}
+        yield row | ({_PID: int(driver[1])} if driver else {})
     elif "{" in line and ":" in line:
         first = line.index("{")
         found: dict[str, object] = {m["key"]: float(m["value"]) for m in _OF_OBJECT.finditer(line[first:])}

@@ -76,7 +76,7 @@ def of_cut(
     if key is None or not part > 0.0:
         return []
     said = (
-        f"Up to {100.0 * part:.2g} % of a step's responses were cut at the largest length ({key!r}). Where the trainer "
+        f"Up to {100.0 * part:.3g} % of a step's responses were cut at the largest length ({key!r}). Where the trainer "
         "masks these (mask_truncated_completions), the KL is a mean over the others alone, also 0 where none is left, "
         "and times the mean length of all it is not the run's KL: then take responses with their log-probabilities."
     )

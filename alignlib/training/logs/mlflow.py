@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alignlib._core.errors import InputError
-from alignlib._core.names import spelled
+from alignlib._core.names import counted, spelled
 from alignlib.tables import LEFT_OUT, as_text
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
@@ -62,13 +62,14 @@ def read_mlflow(path: Path, query: LogQuery) -> LogRows:
     query : LogQuery
         What is asked of it.
     """
+    notes = list[str]()
     if path.is_dir():
-        notes = list[str]()
         columns = _columns(path, "MLflow's folder of runs", _of_folders(path, notes))
-        return choose(replace(columns, notes=tuple(dict.fromkeys([*columns.notes, *notes]))), query)
-    if path.suffix.lower() == ".csv":
-        return choose(_columns(path, "MLflow's CSV", _of_lines(path)), query)
-    return choose(_columns(path, "MLflow's database", _of_database(path)), query)
+    elif path.suffix.lower() == ".csv":
+        columns = _columns(path, "MLflow's CSV", _of_lines(path))
+    else:
+        columns = _columns(path, "MLflow's database", _of_database(path, notes))
+    return choose(replace(columns, notes=tuple(dict.fromkeys([*columns.notes, *notes]))), query)
 
 
 def _columns(path: Path, kind: str, lines: Iterable[Line]) -> Columns:
@@ -109,11 +110,10 @@ def _folders(path: Path) -> Iterator[Path]:
 def _of_folders(path: Path, notes: list[str]) -> Iterator[Line]:
     """Give the lines of every metric; one without its end, which may be cut within the step, is left for later."""
     folders = list(_folders(path))
-    names = {folder: (text_of(folder.parent / "tags" / "mlflow.runName") or "").strip() for folder in folders}
+    names = [(text_of(folder.parent / "tags" / "mlflow.runName") or "").strip() for folder in folders]
+    called = _told_apart({folder.parent.name: name for folder, name in zip(folders, names, strict=True)})
     for folder in folders:
-        name = names[folder]
-        if not name or list(names.values()).count(name) > 1:
-            name = folder.parent.name
+        name = called[folder.parent.name]
         for file in sorted(folder.rglob("*")):
             whole, end, rest = (text_of(file) or "").rpartition("\n")
             if end and rest:
@@ -136,18 +136,36 @@ def _is_database(path: Path) -> bool:
         return False
 
 
-def _of_database(path: Path) -> Iterator[Line]:
+def _told_apart(names: dict[str, str]) -> dict[str, str]:
+    """Return what to call each run by its id: its name, which is often that of others, too, or else the id."""
+    of_name = Counter(names.values())
+    return {run: name if name and of_name[name] == 1 else run for run, name in names.items()}
+
+
+def _of_database(path: Path, notes: list[str]) -> Iterator[Line]:
+    """Give the lines of every metric, but of runs that were deleted: MLflow marks these, and shows them no more."""
     try:
         with reading(path) as base:
+            marked = "lifecycle_stage" in {name for _, name, *_ in base.execute("PRAGMA table_info(runs)")}
+            stage = "lifecycle_stage" if marked else "NULL"
+            runs = base.execute(f"SELECT run_uuid, name, {stage} FROM runs").fetchall()
             found = base.execute(
-                "SELECT COALESCE((SELECT name FROM runs WHERE runs.run_uuid = metrics.run_uuid), run_uuid), key, step, "
-                "CASE WHEN is_nan THEN NULL ELSE value END, timestamp "
+                "SELECT run_uuid, key, step, CASE WHEN is_nan THEN NULL ELSE value END, timestamp "
                 "FROM metrics ORDER BY run_uuid, key, timestamp, step"
             ).fetchall()
     except sqlite3.Error as error:
         raise InputError(f"{path} cannot be read as MLflow's database; export the run as CSV.") from error
+    own = {str(run) for run, *_ in found}
+    deleted = own & {str(run) for run, _, stage in runs if stage == "deleted"}
+    if deleted == own and own:
+        raise InputError(f"{path}: every run with a metric was deleted in MLflow; restore one (mlflow runs restore).")
+    if deleted:
+        notes.append(f"Left out: {counted(len(deleted), 'run')} that MLflow holds as deleted (mlflow runs restore).")
+    names = {str(run): str(name or "").strip() for run, name, _ in runs}
+    called = _told_apart({run: names.get(run, "") for run in sorted(own - deleted)})
     for run, key, step, value, time in found:
-        yield str(run), str(key), step, value, time
+        if str(run) in called:
+            yield called[str(run)], str(key), step, value, time
 
 
 def _number(text: object) -> float | None:

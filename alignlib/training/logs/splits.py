@@ -8,7 +8,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray
 from alignlib._core.names import listed
 
-__all__ = ["SPLIT", "of_split", "with_split"]
+__all__ = ["SPLIT", "of_split", "training_of", "with_split"]
 
 SPLIT = "split"  # the column
 _SHOWN = 8  # names
@@ -42,12 +42,13 @@ def of_split(split: npt.NDArray[np.object_], evaluation: bool, what: str) -> tup
     names = list(dict.fromkeys(split.tolist()))
     train = np.array([name.lower().startswith("train") for name in split.tolist()], dtype=bool)
     every = np.ones(split.size, dtype=bool)
-    if len(names) < 2 or train.all():
+    if len(names) < 2:
         return every, []
     told = listed([*map(repr, names[:_SHOWN]), *(["others"] if len(names) > _SHOWN else [])])
     said = f"The {what} are of several splits ({told})"
-    if not train.any():
-        return every, [f"{said}, none called training (train…): all are taken for one run (splits=True shows each)."]
+    if train.all() or not train.any():
+        none = "all" if train.any() else "none"
+        return every, [f"{said}, {none} called training (train…): all are taken for one run (splits=True shows each)."]
     which = "those that are no training" if evaluation else "those of training"
     return ~train if evaluation else train, [f"{said}; {which} are taken (splits=True shows all)."]
 
@@ -70,3 +71,28 @@ def with_split(run: npt.NDArray[np.object_] | None, split: npt.NDArray[np.object
     both = np.empty(split.size, dtype=object)
     both[:] = [f"{one} {other}" for one, other in zip(run.tolist(), split.tolist(), strict=True)]
     return both
+
+
+def training_of(
+    run: npt.NDArray[np.object_] | None, split: npt.NDArray[np.object_], both: npt.NDArray[np.object_]
+) -> dict[object, object]:
+    """Return of each split of a run but that of its training the latter, by their names of `with_split`.
+
+    Parameters
+    ----------
+    run, split, both : array (rows,)
+        Of each row.
+
+    Examples
+    --------
+    >>> split = np.array(["eval", "train"], dtype=object)
+    >>> training_of(None, split, split)
+    {'eval': 'train'}
+    """
+    whole = [None] * split.size if run is None else run.tolist()
+    rows = dict.fromkeys(zip(whole, split.tolist(), both.tolist(), strict=True))
+    first: dict[object, object] = {}
+    for one, part, name in rows:
+        if part.lower().startswith("train"):
+            first.setdefault(one, name)
+    return {name: first[one] for one, _, name in rows if one in first and first[one] != name}

@@ -30,6 +30,7 @@ def in_order(
     sparse: bool | BoolArray = True,
     epoch: FloatArray | None = None,
     weights: Mapping[str, str] | None = None,
+    leads: Mapping[object, object] | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray], list[str]]:
     """Return step, run and values with a row for each step of each run, and what was done.
 
@@ -51,6 +52,8 @@ def in_order(
         How far training was, where ``step`` only counts the rows: after a resume it runs back.
     weights : mapping of str to str, optional
         By which of the values another is weighted where rows of one step are averaged.
+    leads : mapping, optional
+        Of a split of a run that of its training, whose counter of steps is that of both.
 
     Returns
     -------
@@ -81,20 +84,27 @@ def in_order(
         notes = [*printed, *notes]
         return step[rows], run[rows], {name: one[rows] for name, one in values.items()}, notes
     joined = 0
-    kept: list[npt.NDArray[np.intp]] = []
     notes = [f"Left out: {count(nowhere, 'row')} without a step."] if nowhere else []
     replaced, twice, resumes = 0, 0, list[float]()
     held = {name: one.copy() for name, one in values.items()}
     step = step.copy()
-    for name in dict.fromkeys(run[rows].tolist()):
+    names = list(dict.fromkeys(run[rows].tolist()))
+    leads = {name: lead for name, lead in (leads or {}).items() if lead in names}
+    logged, places = step.copy(), dict[object, npt.NDArray[np.intp]]()
+    for name in sorted(names, key=lambda one: one in leads):
         mine = rows[run[rows] == name]
+        if name in leads:
+            _count_with(step, mine, logged, rows[run[rows] == leads[name]])
         apart = _later_between(step, np.flatnonzero((run == name) & np.isfinite(step)), mine)
-        mine, part, more, said = one_a_step(step, mine, held, sparse=elsewhere, weights=weights, apart=apart)
+        mine, part, more, said = one_a_step(
+            step, mine, held, sparse=elsewhere, weights=weights, apart=apart, anew=name not in leads
+        )
+        said = [f"Of {name!r}: {one}" if len(names) > 1 and one.startswith("The steps") else one for one in said]
         joined += more
         notes += said
         falls = np.flatnonzero((np.diff(part) != 0) | (np.diff(step[mine]) < 0.0)) + 1
         if no_order(step[mine]):
-            kept.append(mine[np.argsort(step[mine], kind="stable")])
+            places[name] = mine[np.argsort(step[mine], kind="stable")]
             notes.append("The rows are in no order; they were sorted by step.")
             continue
         alive = latest(step[mine])
@@ -103,7 +113,8 @@ def in_order(
         replaced += int((~alive & ~again).sum())
         twice += int(again.sum())
         resumes += [float(step[mine][place]) for place in falls if step[mine][place] <= step[mine][place - 1]]
-        kept.append(mine[alive])
+        places[name] = mine[alive]
+    kept = [places[name] for name in names]
     order = np.concatenate(kept) if kept else rows
     if joined:
         notes.append(f"Joined: {count(joined, 'row')} with another of the same step.")
@@ -125,6 +136,7 @@ def one_a_step(
     sparse: bool | BoolArray,
     weights: Mapping[str, str] | None = None,
     apart: BoolArray | None = None,
+    anew: bool = True,
 ) -> tuple[npt.NDArray[np.intp], IntArray, int, list[str]]:
     """Turn a log around that is written backwards, and join or average what belongs to one step, in ``held``.
 
@@ -145,6 +157,8 @@ def one_a_step(
         By which of the values another is weighted where rows are averaged.
     apart : array of bool (m,), optional
         Rows that are of a later start of training than the row before, as what stood between shows.
+    anew : bool
+        False where it is known already which rows are of a counter that began anew.
 
     Returns
     -------
@@ -168,8 +182,28 @@ def one_a_step(
     kept = ~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine]) | ~elsewhere
     mine, part = mine[kept], part[kept]
     mine, part, averaged = _average(step, mine, part, held, weights)
-    kept, anew = count_on(step, mine, held["kl"])
-    return kept, part[np.isin(mine, kept)], joined, [*notes, *averaged, *anew]
+    kept, counters = count_on(step, mine, held["kl"]) if anew else (mine, [])
+    return kept, part[np.isin(mine, kept)], joined, [*notes, *averaged, *counters]
+
+
+def _count_with(step: FloatArray, mine: npt.NDArray[np.intp], logged: FloatArray, lead: npt.NDArray[np.intp]) -> None:
+    """Add to the steps of a split, in place, what was added to those of training where its counter began anew.
+
+    An evaluation just before the first row of the new counter is of it where its step is one of long before.
+
+    Parameters
+    ----------
+    step, logged : array (m,)
+        Step of each row, and as it was logged.
+    mine, lead : array of int
+        Rows of the split, and of training.
+    """
+    added = step[lead] - logged[lead]
+    for place in (np.flatnonzero(np.diff(added) != 0.0) + 1).tolist():
+        before = lead[place - 1]
+        early = (mine > before) & (logged[mine] < logged[before])
+        here = mine[(mine > lead[place]) | early]
+        step[here] = logged[here] + added[place]
 
 
 def no_order(step: FloatArray) -> bool:

@@ -75,9 +75,15 @@ def whole_steps(
     notes = list[str]()
     if moved_on.any() and not moved_on.all() and (moved_on & ~last).any():
         many = count(int(moved_on.sum()), "step" if counted else "row")
+        few = 2 * int(moved_on.sum()) < int((~moved_on).sum())  # updates with one batch are as many at every step
         notes.append(
-            f"Left out: {many} with a KL but no reward, as where a batch is used for several updates: that KL is of a "
-            "policy that has moved on from the one that drew the responses."
+            f"Left out: {many} with a KL but no reward, as where "
+            + (
+                "a line was cut, or the reward was not written."
+                if few
+                else "a batch is used for several updates: that "
+                "KL is of a policy that has moved on from the one that drew the responses."
+            )
         )
         step, run, values = _without(step, run, values, moved_on)
     late = _unfinished(step, run, values, told)
