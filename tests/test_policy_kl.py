@@ -353,6 +353,16 @@ def test_no_interval_of_few_responses_reaches_below_0() -> None:
     assert len(found.estimates) == 3
 
 
+def test_exact_divergences_below_what_their_tokens_say_are_doubted() -> None:
+    """A mean over tokens in place of their sum lies below k3, also where responses are too few for k1 to tell."""
+    policy, base = pair(7, 10, 5, 0.5)
+    samples = scored(policy.sample(60, np.random.default_rng(0)), policy, base)
+    assert samples.token_kl is not None
+    found = [estimate_policy_kl(replace(samples, token_kl=samples.token_kl / part), n_boot=300) for part in (1, 5)]
+    said = [any("exact divergences are no sums over" in message for message in messages(one)) for one in found]
+    assert said == [False, True]
+
+
 @pytest.mark.parametrize("how", ["tempered", "truncated"])
 def test_tokens_not_drawn_from_the_scoring_policy_are_found_out(how: str) -> None:
     policy, base = pair(7, 10, 5, 0.5)

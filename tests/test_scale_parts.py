@@ -656,9 +656,13 @@ def test_an_address_of_another_file_system_is_read(folder: Path) -> None:
     for hidden in (".d.csv", ".ipynb_checkpoints/b.csv"):  # as those of a folder of this machine
         memory.pipe(f"/parts/{hidden}", b"not a table")
     plain = opened(folder)
-    for place in ("memory://parts", "memory://parts/**"):
+    for place in ("memory://parts", "MEMORY://parts/**"):  # kinds are the same in capitals
         with open_parts(place, ASKED, folder.parent / "other") as table:
             assert np.array_equal(table.column("reward"), plain.column("reward"))
+    memory.pipe("/parts/a.csv?token=1", b"reward\n1\n")
+    with pytest.raises(InputError, match=r"^memory://parts/a\.csv\?token=1 has a query .* fetch it, and name the file"):
+        list_parts("memory://parts/a.csv?token=1")
+    memory.rm("/parts/a.csv?token=1")
     memory.pipe("/parts/d.parquet", b"PAR1 torn")
     with (
         pytest.raises(InputError, match=r"memory://.*d\.parquet is not a whole"),
@@ -834,6 +838,8 @@ def test_an_address_is_asked_for_as_it_was_typed(tmp_path: Path, monkeypatch: py
         found = CliRunner().invoke(main, [name, address, *more])
         assert f"{address} cannot be opened (nobody is there)" in found.stderr
     assert set(asked) == {address}
+    found = CliRunner().invoke(main, ["compare", f"{address}?a=1", f"{address}?b=2", "--at", "0.2"])  # no names of runs
+    assert f"Error: {address}?a=1 is an address, and a" in found.stderr
     for name, *more in (("kl",), ("capacity",), ("overlay",)):
         assert f"Error: {address} is an address, and a" in CliRunner().invoke(main, [name, address, *more]).stderr
     monkeypatch.chdir(tmp_path)

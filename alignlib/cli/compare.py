@@ -112,7 +112,7 @@ def _named(run: str) -> tuple[str, Path]:
     """Split ``NAME=LOG``; a log alone is called after its file, or after the folder of a trainer's usual file."""
     path = Path(run)
     name, equals, rest = run.partition("=")
-    if equals and name and rest and not path.exists():
+    if equals and name and rest and "://" not in name and not path.exists():  # in an address it is one of a query
         return name, FILE.convert(rest, None, click.get_current_context())
     path = FILE.convert(run, None, click.get_current_context())
     usual = {"trainer_state", "rollouts", "logging", "metrics"}

@@ -163,6 +163,13 @@ def list_parts(location: str) -> list[Part]:
     picked = glob.has_magic(location) and not os.path.isdir(location)
     alone = len(paths) == 1 and location.endswith(paths[0] if not _URL.match(location) else os.path.basename(paths[0]))
     tables = paths if alone else data_files(paths, picked=picked, content=_content)
+    query = "?" in location and bool(_URL.match(location))
+    require(
+        bool(tables) or not query,
+        f"{location} has a query (?), or a pattern that fits nothing: the ending of an address tells which kind of "
+        "table it holds; fetch it, and name the file.",
+        "table",
+    )
     require(bool(tables), f"{location} holds no table; name a folder, a pattern or a file of them.", "table")
     if not (picked or alone) and (said := wrong_shards(tables)):
         raise FolderError(
@@ -275,8 +282,9 @@ def _fsspec(path: str) -> Any:
         ) from error
     if said := within_a_file(as_address(path)):
         raise InputError(said, argument="table")
+    kind, sign, rest = path.partition("://")
     try:
-        return fsspec.core.url_to_fs(path)
+        return fsspec.core.url_to_fs(f"{kind.lower()}{sign}{rest}")
     except MemoryError:
         raise
     except (ImportError, ValueError) as error:

@@ -269,7 +269,17 @@ def _source_messages(found: PolicyKL) -> list[str]:
     if martingale is not None and not off and not martingale[1] <= 0.0 <= martingale[2]:
         said.append(
             f"k1 and Rao–Blackwell differ by {martingale[0]:.3g} ({martingale[1]:.3g} to {martingale[2]:.3g}), "
-            f"more than chance: the tokens were not drawn from the policy that scored them; {wrong}."
+            f"more than chance: the tokens were not drawn from the policy that scored them, or the exact divergences "
+            f"are no sums over them; {wrong}."
+        )
+        off = True
+    named = {one.name: one for one in found.estimates}
+    exact, by_token = named.get("rao_blackwell"), named.get("k3_tokens")
+    # by chance k3 comes out too low, where its rare large values were not drawn, and hardly too high
+    if not off and exact is not None and by_token is not None and exact.high < by_token.low:
+        said.append(
+            f"Rao–Blackwell lies below k3 by token, with the whole of its interval: the exact divergences are no sums "
+            f"over the tokens of a response (a mean?), or of another model; {wrong}."
         )
         off = True
     surprise = found.checks.get("surprise")
