@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from alignlib import InputError
 from alignlib.estimation import fit_frontier
-from alignlib.estimation.best_of_n_in_bins import counted_rules
+from alignlib.estimation.best_of_n_in_bins import counted_rules, lost_to_ties
 from alignlib.estimation.curve_in_bins import curve_in_bins
 from alignlib.estimation.draws_among import all_among
 from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds
@@ -769,6 +769,24 @@ def test_gold_lies_within_the_bounds_of_bins(gold: str, width: float, samples: i
     rows = gold_of_counted_rules(counted, rules, "g")
     assert (rows[0] - rows[3] - rounding <= best).all()
     assert (best <= rows[0] + rows[4] + rounding).all()
+
+
+@pytest.mark.parametrize("decimals", [16, 2])
+def test_samples_put_back_from_bins_tie_no_more_than_the_bins_leave_open(decimals: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((24, 600)).round(decimals)
+    columns, names = {"r": rows.reshape(-1), "g": rng.standard_normal(rows.size)}, np.repeat(np.arange(24), 600)
+    rules = BestOfN.along([2, 8, 356, 600])
+    held, binned = (fit_frontier(as_table(summarised(names, columns, one)), "r", n_boot=100) for one in (600, 0))
+    most = np.array([math.log(rule.n) - (rule.n - 1.0) / rule.n for rule in rules])
+    open_ = np.sum([lost_to_ties(rules, *one) for one in binned.table.unknown_ties("r")], axis=0) / 24
+    assert not [*held.table.unknown_ties("r")]
+    for alone, with_gold in ((fit.share(rules).spent, fit.gold("g", rules).spent) for fit in (held, binned)):
+        assert (alone <= most).all()
+        assert with_gold == pytest.approx(alone, abs=1e-9)
+    of_held, of_bins = (fit.share(rules).spent for fit in (held, binned))
+    assert (np.abs(of_bins - of_held) <= open_ + 1e-9).all()
+    assert binned.gold("g", rules).tied_prompts == (0 if decimals == 16 else 24)
 
 
 def test_gold_of_a_table_in_bins_is_that_of_its_samples() -> None:

@@ -17,6 +17,7 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
+from alignlib.divergences import KL
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.gold_by_cell import GoldCurves, rule_curves, tilted_curves
 from alignlib.estimation.hedge import Hedge, hedge
@@ -208,7 +209,9 @@ def gold_of_rules(
     curves, tied = rule_curves(table, reward, gold, chosen, cells)
     every = np.ones(values.size, dtype=bool)
     path = (chosen[0].parameter, chosen[0].name, chosen[0].symbol)
-    return _result(path, values, curves, every, cells, weights, level, table, gold, tied)
+    formula = [rule.spent_formula(KL) for rule in chosen]
+    spent = np.array([np.inf if one is None else one for one in formula])
+    return _result(path, values, curves, every, cells, weights, level, table, gold, tied, spent)
 
 
 def tilted_gold(
@@ -271,9 +274,10 @@ def _result(
     table: RewardTable,
     gold: str,
     tied: int,
+    most: FloatArray | float = np.inf,
 ) -> GoldEstimate:
     whole = weights[0]
-    spent = whole @ curves.kl
+    spent = np.minimum(whole @ curves.kl, most)  # of few samples that tie an estimate may exceed what is possible
     biased = bool(curves.gold_up.any() or curves.gold_down.any())
     bounds = (curves.gold + curves.gold_down, curves.gold + curves.gold_up) if biased else (curves.gold,)
     low, high = cells.interval(weights, *bounds, level=level)

@@ -217,10 +217,11 @@ def evaluate_rules(
         whole_low, whole_high = cells.interval(weights, gain + means, level=level)
     whole = weights[0]
     formula = [rule.spent_formula(divergence) for rule in rules]
+    most = np.array([np.inf if one is None else one for one in formula])  # ties spend less; an estimate may not
     return RuleEstimate(
         rules=Rules(rules),
         n=np.array([rule.draws for rule in rules]),
-        spent=divergence.of_mean(whole @ kl),
+        spent=np.minimum(divergence.of_mean(whole @ kl), most),
         spent_told=told,
         spent_formula=None if None in formula else np.array(formula, dtype=np.float64),
         gain=whole @ gain,

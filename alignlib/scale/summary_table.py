@@ -17,6 +17,7 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.scale.dealt import Dealt
 from alignlib.scale.engine import Engine, Here
+from alignlib.scale.expand import unknown_ties
 from alignlib.scale.heads import Head, measured, once, together
 from alignlib.scale.joining import MOST_GATHERED
 from alignlib.scale.kept import Kept
@@ -343,6 +344,17 @@ class SummaryTable(RewardTable):
         for k, found in self._in_order(PassOverBlocks.__call__, tasks):
             for where, result in found:
                 yield where + starts[k], result
+
+    def unknown_ties(self, column: str) -> Iterator[tuple[FloatArray, FloatArray, IntArray, IntArray]]:
+        """Yield where samples that were put back from bins may tie; see `RewardTable.unknown_ties`."""
+        turned = self._by_another(column)
+        if turned is not None:
+            yield from turned.unknown_ties(column)
+            return
+        for piece, (low, high) in zip(self._pieces, self._bounds, strict=True):
+            if (self._binned[low:high] & ~self._apart[low:high]).any():
+                below, upto, row, size = unknown_ties(piece(), EXACT_UP_TO)
+                yield below, upto, row + low, size
 
     def _in_order(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield what the engine does in the order of the tasks: sums then are the same to the last bit."""
