@@ -67,6 +67,10 @@ def base_of(name: str, role: str, remote_code: bool = False) -> str | None:
         )
     config = json.loads(path.read_text(encoding="utf-8"))
     check_finite(config, here)
+    alphas = config.get("alpha_pattern")
+    for key, one in {"lora_alpha": config.get("lora_alpha"), **(alphas if isinstance(alphas, dict) else {})}.items():
+        if isinstance(one, bool):  # which would be taken for 1 or 0
+            raise InputError(f"{here} has {quoted(one)} as {quoted(key)}, which is no number; correct it.")
     base = config.get(BASE)
     if not isinstance(base, str) or not base.strip():
         said = "has no" if BASE not in config else f"has {quoted(base)} as its"

@@ -43,6 +43,7 @@ ADAPTERS: list[tuple[dict[str, Any], str]] = [
         "^adapter_config.json of model=adapter has NaN as 'lora_alpha', which is no finite nu",
     ),
     ({"alpha_pattern": {"c_attn": float("inf")}}, "has Infinity as 'c_attn', which is no finite number"),
+    ({"alpha_pattern": {"c_attn": True}}, "has True as 'c_attn', which is no number"),
     ({"base_model_name_or_path": "packed"}, "names cannot be used: .*=packed has a quantization_config, and models ar"),
     ({"base_model_name_or_path": "endless"}, "names cannot be used: .*=endless has Infinity as 'eps', which is no f"),
     ({"r": 0}, "has 0 as 'r'; a rank lies between"),
