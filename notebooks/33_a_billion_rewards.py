@@ -207,7 +207,7 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 #
 # Other questions that take all samples at once are answered while these fit into memory, and refused in a sentence beyond.
 #
-# One statement of SQL makes the same bins, to the bit, in an engine that sums whole numbers exactly (tested with DuckDB). For rewards `reward` of prompts `prompt_id` in a table `scored`:
+# One statement of SQL makes the same bins, to the bit, in DuckDB, with which it is tested. Another engine must sum whole numbers exactly, and may want other words for the whole part of a quotient (`//`), its rest (`%`), quoted names, types and a query in `FROM`: the text of `alignlib.scale.sql` says what each of them is to give. For rewards `reward` of prompts `prompt_id` in a table `scored`:
 
 # %% tags=["hide-input"]
 print(sql("scored", width=width))

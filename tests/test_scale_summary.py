@@ -917,6 +917,14 @@ def test_groups_add_up_to_their_prompts_whatever_was_merged_first() -> None:
         assert merged.whole == whole
         assert merged == from_arrow(to_arrow(merged))[0]
         assert merged.groups == 7
+    held, more = (
+        Kept(summarised(np.repeat(["a", "b"], 30), {"r": rng.normal(size=60), "g": rng.normal(size=60)}, exact=40))
+        for _ in range(2)
+    )
+    dealt = Kept.merged([held, more])  # all samples are there, more than are kept of a prompt
+    assert dealt == Kept.merged([more, held])
+    assert dealt.groups > 1
+    assert dealt.whole.bins == Summary.merged([held.summary, more.summary]).bins
     lacking = Kept.merged([kept[0], Kept(kept[1].whole)])  # one of whole prompts, and without gold's bins
     assert (lacking.whole, lacking.turned, lacking.groups) == (whole, None, 0)
     table = to_arrow(merged)

@@ -8,11 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from alignlib._core.checks import require
+from alignlib._core.checks import IntArray, require
 from alignlib._core.same import SameFields
 from alignlib.scale.bins import Bins
-from alignlib.scale.dealt import groups_for, in_new_groups, regrouped, whole_of
+from alignlib.scale.dealt import groups_for, groups_of_rows, in_new_groups, regrouped, whole_of
 from alignlib.scale.kept_members import KeptMembers, columns_apart
+from alignlib.scale.keys import KeyArray
 from alignlib.scale.summary import Summary
 
 __all__ = ["Kept"]
@@ -143,16 +144,30 @@ class Kept(SameFields):
         return [part.apart for part in parts] if own else [*parts]
 
     @classmethod
+    def _prompts(cls, parts: Sequence[Kept]) -> tuple[KeyArray, IntArray]:
+        """Return the keys of the prompts of several, and how many samples each has in all of them."""
+        keys, prompt = np.unique(np.concatenate([part.whole.keys for part in parts]), return_inverse=True)
+        return keys, np.bincount(prompt, np.concatenate([part.whole.sizes for part in parts])).astype(np.int64)
+
+    @classmethod
     def _in_step(cls, parts: Sequence[Kept]) -> list[Kept]:
         """Return parts with groups of one number where few prompts are in them, else whole prompts."""
         least = min(part.groups for part in parts if part.groups)
-        _, prompt = np.unique(np.concatenate([part.whole.keys for part in parts]), return_inverse=True)
-        sizes = np.bincount(prompt, np.concatenate([part.whole.sizes for part in parts])).astype(np.int64)
-        if groups_for(sizes):
+        if groups_for(cls._prompts(parts)[1]):
             dealt = [part.in_groups(least) for part in parts]
             if all(part is not None for part in dealt):
                 return [part for part in dealt if part is not None]
         return [part.plain for part in parts]
+
+    @classmethod
+    def _dealt(cls, parts: Sequence[Kept], most: int) -> list[Kept]:
+        """Return parts that hold all samples in groups, where few prompts have more than ``most`` in all of them."""
+        prompts, sizes = cls._prompts(parts)
+        if len(parts) > 1 and len(prompts) and sizes.max() > most and groups_for(sizes):
+            dealt = [part.in_groups(groups_of_rows(len(prompts))) for part in parts]
+            if all(part is not None for part in dealt):
+                return [part for part in dealt if part is not None]
+        return [*parts]
 
     @classmethod
     def merged(cls, parts: Sequence[Kept]) -> Kept:
@@ -173,6 +188,8 @@ class Kept(SameFields):
         most = [part._exact_up_to for part in parts]
         if len({part.groups for part in parts}) > 1:
             parts = cls._in_step(parts)
+        elif not parts[0].groups:
+            parts = cls._dealt(parts, min((one for one in most if one is not None), default=0))
         told = next((one for one in most if one is not None), None)
         if told is not None:
             pairs = zip(parts, most, strict=True)

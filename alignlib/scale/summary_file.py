@@ -1,4 +1,4 @@
-"""Summaries as Arrow tables and Parquet files, bit for bit, and from one SQL statement of any engine.
+"""Summaries as Arrow tables and Parquet files, bit for bit, and from one SQL statement.
 
 A row is a prompt, or, in what SQL makes, a bin. The version of the schema is in the metadata of the file.
 """
@@ -494,8 +494,12 @@ def sql(
 ) -> str:
     """Return the statement that makes the bins of a table where it lies; save what it gives as Parquet.
 
-    It takes standard SQL with ``FLOOR``, integers of 64 bits and sums that do not overflow (DuckDB, PostgreSQL,
-    BigQuery, Snowflake, Spark; ``//`` is then ``DIV`` or ``/`` of integers).
+    It is written for DuckDB, and tested with that alone. Another engine must sum whole numbers of 64 bits without
+    rounding, and may want other words for: ``a // b``, the whole part of a quotient (in many engines ``/`` gives a
+    fraction, and ``//`` begins a comment; below 0 none is left over, so that either way of rounding does); ``a % b``,
+    the rest, of either sign (``MOD(a, b)``); ``"name"``, a column (in some engines a text, and names stand in other
+    quotes); ``DOUBLE`` and ``BIGINT``, a float and a whole number of 64 bits; a query in ``FROM``, which may need a
+    name. Sums that no rewards have are refused when the file is read.
 
     Parameters
     ----------
