@@ -12,8 +12,10 @@ import pytest
 from alignlib._core.errors import InputError
 from alignlib.estimation import fit_frontier
 from alignlib.training import TrainingLog, overlay, read_training_log
+from alignlib.training.envelope import Floor, achieved_envelope
 from alignlib.training.example_run import example_run
-from alignlib.training.rounded_kl import half_digit
+from alignlib.training.logs.training_log import joined_logs
+from alignlib.training.rounded_kl import half_digit, told_by_ends, within_digits
 
 
 def frame(steps: list[int], kl: float, reward: float, **more: object) -> pd.DataFrame:
@@ -286,3 +288,33 @@ def test_a_log_that_begins_with_its_last_step_is_turned_around_though_it_was_res
     log = read(written(tmp_path, {"m.csv": rows[::-1]}) / "m.csv", kl="kl", reward="reward")
     assert log.step.tolist() == [*range(1, 11)]
     np.testing.assert_allclose(log.reward, [*(0.02 * np.arange(1, 5) + 0.1), *(0.03 * np.arange(5, 11) + 0.1)])
+
+
+def test_each_start_is_known_up_to_half_of_its_own_last_decimal(tmp_path: Path) -> None:
+    """A 0.0 is up to 0.05 nats, though an earlier start of the run printed four decimals."""
+    fine, few = [f"{i},{0.0005 * i:.4f},{i}" for i in range(4)], [f"{i},0.0,{i}" for i in range(3, 9)]
+    for name, rows in (("1.csv", fine), ("2.csv", few)):
+        (tmp_path / name).write_text("\n".join(["step,kl,reward", *rows]))
+    log = read(tmp_path, files="starts")
+    assert half_digit(log).tolist() == pytest.approx([5e-5] * 3 + [0.05] * 6)
+    points = told_by_ends(log, within_digits(log))
+    assert points.ends[1].tolist()[3:] == [0.05] * 6
+    assert "at step 3 it is 0 to 0.05 nats per sequence if they were rounded" in points.notes[-1]
+    assert half_digit(joined_logs([log, log], ["a", "b"], "both")).tolist() == half_digit(log).tolist() * 2
+    assert half_digit(log.pooled(3)).tolist() == pytest.approx([5e-5, 0.05, 0.05])
+
+
+def test_few_checkpoints_with_few_decimals_have_no_ends_without_a_note(tmp_path: Path) -> None:
+    """Three are too few to say so when they are read; and waste is counted from none below 0."""
+    (tmp_path / "a.csv").write_text("step,kl,reward,length\n1,0.004,1,100\n2,0.008,1.5,100\n3,0.012,1.8,100\n")
+    log = read_training_log(tmp_path / "a.csv", kl_unit="token", length="length")
+    points = told_by_ends(log, within_digits(log))
+    assert points.ends[0].tolist() == pytest.approx([0.35, 0.8, 1.2])
+    assert len(points.notes) == len(log.notes) + 1
+    assert Floor(points, achieved_envelope(points.ends[1], points.reward)).wasted.min() == 0.0
+
+
+def test_a_kl_beside_the_reward_of_a_later_row_is_said(tmp_path: Path) -> None:
+    rows = [f"{i},{0.1 * i},{i}" for i in range(5)] + ["4,,9", "5,0.5,5", "6,0.6,6"]
+    (tmp_path / "a.csv").write_text("\n".join(["step,kl,reward", *rows]))
+    assert any("The later row of step 4 lacks the KL" in note for note in read(tmp_path / "a.csv").notes)

@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
-from alignlib.training.logs.decimals import decimals_of, decimals_of_zeros
+from alignlib.training.logs.decimals import half_of
 from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["half_digit", "told_by_ends", "within_digits"]
 
-_DIGITS = 6  # decimals of a KL at most
 _COARSE = 0.1  # of a KL
 _NOTHING = 0.02  # of the run's largest KL
 _REMEDY = "a log with more decimals of the KL tells more"
@@ -27,16 +26,11 @@ def half_digit(log: TrainingLog) -> FloatArray:
         Runs; where no KL has many decimals, all are taken for rounded to these, and zeros alone to those that the log
         prints, or to as few as logs have.
     """
-    logged = np.abs(log.logged_kl[np.isfinite(log.logged_kl)])
-    digits = None
-    if logged.size > 1 and logged.any():  # means of several may have more than were printed of each
-        digits = decimals_of(logged, range(_DIGITS + 1))
-        digits = digits if digits is None or log.decimals is None else max(digits, log.decimals)
-    elif logged.size > 1:  # as numbers they do not tell how many were printed
-        digits = decimals_of_zeros(log.decimals, log.length is not None)[0]
-    if digits is None or log.kl_low is not None or log.per_prompt is not None:  # whose ends hold it, or exact ones
+    if log.kl_low is not None or log.per_prompt is not None:  # whose ends hold it, or exact ones
         return np.zeros(log.kl.size)
-    half = np.full(log.kl.size, 0.5 * 10.0**-digits)
+    half = log.half
+    if half is None:
+        half = np.full(log.kl.size, half_of(log.logged_kl, log.decimals, log.length is not None))
     return half if log.length is None else half * log.length
 
 
@@ -87,11 +81,12 @@ def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | No
     if not coarse.any():
         return points
     notes = points.notes
-    if not any("decimal" in note for note in notes):  # of a log too short to say so when it was read
-        i = int(np.argmax(coarse))
+    # A log too short to say so when it was read, or one whose starts print unlike decimals.
+    if points.half is not None or not any("decimal" in note for note in notes):
+        i = int(np.argmax(np.where(coarse, high - kl, -1.0)))
         said = (
-            f"No logged KL has many decimals: at step {points.step[i]:g} it is {low[i]:.2g} to {high[i]:.2g} nats per "
-            f"sequence if they were rounded, and such ends are shown; {_REMEDY}."
+            f"KLs are logged with few decimals: at step {points.step[i]:g} it is {low[i]:.2g} to {high[i]:.2g} nats "
+            f"per sequence if they were rounded, and such ends are shown; {_REMEDY}."
         )
         notes = (*notes, said)
     return replace(

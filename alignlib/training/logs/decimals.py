@@ -15,7 +15,10 @@ from alignlib._core.names import counted
 from alignlib.training.logs.columns import text_of
 from alignlib.training.logs.log_format import LogRows
 
-__all__ = ["decimals_of", "decimals_of_rows", "decimals_of_zeros", "of_decimals", "shared_decimals", "with_decimals"]
+__all__ = [
+    "decimals_of", "decimals_of_rows", "decimals_of_zeros", "half_of", "halves_of_starts", "of_decimals",
+    "shared_decimals", "with_decimals",
+]  # fmt: skip
 
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,](\d*))?(?:[eE]([-+]?\d{1,3}))?")
 _NO_NUMBER = {"nan", "null", "none", "na"}
@@ -23,6 +26,7 @@ _OF_ZEROS, _OF_TOKENS = 1, 3  # decimals that a log of zeros may have been round
 _FORMATTED = 2  # decimals: what writes numbers whole prints a 0 as 0 or 0.0
 _OF_NOISE = 15  # decimals: three times 0.1 is 0.30000000000000004
 _OF_FLOATS = 1e-6  # of a number, by which one in float32 misses what was written
+_MOST = 6  # decimals of a KL that was rounded
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 
 
@@ -111,6 +115,52 @@ def shared_decimals(parts: Sequence[tuple[FloatArray, int | None]]) -> int | Non
     if not known or len(known) < len(parts):
         return None
     return max(known) if any(kl.any() for kl, _ in parts) else min(known)
+
+
+def half_of(kl: FloatArray, printed: int | None, per_token: bool) -> float:
+    """Return half of the last decimal of KLs, as far as those and the text show it; 0 where they have many.
+
+    Parameters
+    ----------
+    kl : array (k,)
+        As they were logged.
+    printed : int, optional
+        With how many decimals, where it is known.
+    per_token : bool
+        Whether they are nats per token.
+
+    Examples
+    --------
+    >>> half_of(np.array([0.1, 0.2]), 2, False), half_of(np.zeros(2), None, False), half_of(np.array([1 / 3]), 2, False)
+    (0.005, 0.05, 0.0)
+    """
+    logged = np.abs(kl[np.isfinite(kl)])
+    digits = None
+    if logged.size > 1 and logged.any():  # means of several may have more than were printed of each
+        digits = decimals_of(logged, range(_MOST + 1))
+        digits = digits if digits is None or printed is None else max(digits, printed)
+    elif logged.size > 1:  # as numbers they do not tell how many were printed
+        digits = decimals_of_zeros(printed, per_token)[0]
+    return 0.0 if digits is None else 0.5 * 10.0**-digits
+
+
+def halves_of_starts(parts: Sequence[LogRows]) -> FloatArray | None:
+    """Return half of the last decimal of each KL where starts of a run print unlike ones; None where all print alike.
+
+    A few zeros before the first KL are those of the base, and have the decimals of what follows.
+
+    Parameters
+    ----------
+    parts : sequence of LogRows
+        Starts in order.
+    """
+    held = [one for one in parts if one.kl.size]
+    halves = [half_of(one.kl, one.decimals, one.length is not None) for one in held]
+    if len(held) > 1 and not held[0].kl.any() and held[0].kl.size < _SEVERAL:
+        halves[0] = halves[1]
+    if len(set(halves)) < 2:
+        return None
+    return np.concatenate([np.full(one.kl.size, half) for one, half in zip(held, halves, strict=True)])
 
 
 def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:

@@ -101,6 +101,8 @@ class LogRows(SameFields):
         What each prompt had, where the log holds single responses.
     decimals : int, optional
         With how many the log prints every KL, where it is text and they are as many throughout.
+    half : array (k,), optional
+        Half of the last decimal of each, where these are unlike.
     """
 
     kl_name: str
@@ -118,6 +120,7 @@ class LogRows(SameFields):
     longest: FloatArray | None = None
     per_prompt: PerPrompt | None = None
     decimals: int | None = None
+    half: FloatArray | None = None
 
     def keep(self, mask: BoolArray) -> LogRows:
         """Return the checkpoints where ``mask`` holds.
@@ -140,6 +143,7 @@ class LogRows(SameFields):
             run=self.run[mask],
             shortest=kept(self.shortest),
             longest=kept(self.longest),
+            half=kept(self.half),
             per_prompt=None
             if self.per_prompt is None
             else self.per_prompt.moved(np.where(mask, np.cumsum(mask) - 1, -1)),

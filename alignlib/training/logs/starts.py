@@ -13,7 +13,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted, listed
 from alignlib.tables import is_table_name
-from alignlib.training.logs.decimals import shared_decimals, with_decimals
+from alignlib.training.logs.decimals import halves_of_starts, shared_decimals, with_decimals
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.rollouts import read_tables, tables_of
 from alignlib.training.logs.table import has_column, named_by
@@ -203,4 +203,5 @@ def _joined(parts: Sequence[LogRows], said: Sequence[str]) -> LogRows:
         shortest=every("shortest"),
         longest=every("longest"),
         decimals=shared_decimals([(one.kl, one.decimals) for one in parts]),
+        half=halves_of_starts(parts),
     )

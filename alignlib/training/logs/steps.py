@@ -109,6 +109,7 @@ def in_order(
             continue
         alive = latest(step[mine])
         again = np.append(_same(step[mine], part), False)  # written twice, which is no way back
+        notes += _of_two_rows(step, mine, again, held)
         _complete(mine, again, held)
         replaced += int((~alive & ~again).sum())
         twice += int(again.sum())
@@ -378,6 +379,23 @@ def _starts(
 def _same(step: FloatArray, part: IntArray) -> BoolArray:
     """Tell which rows have the step of the next, in one start of training."""
     return np.asarray((np.diff(step) == 0.0) & (np.diff(part) == 0))
+
+
+def _of_two_rows(
+    step: FloatArray, mine: npt.NDArray[np.intp], again: BoolArray, held: Mapping[str, FloatArray]
+) -> list[str]:
+    """Say where the KL of a row is put beside another reward that a later row of its step has without a KL."""
+    row, later = mine[again], mine[np.flatnonzero(again) + 1]
+    kl, reward = held["kl"], held["reward"]
+    both = np.isnan(kl[later]) & ~np.isnan(kl[row]) & (np.abs(reward[later] - reward[row]) > 0.0)
+    if not both.any():
+        return []
+    at = f"step {step[row[both]][0]:g}" + (f" and {int(both.sum()) - 1} more" if both.sum() > 1 else "")
+    said = (
+        f"The later row of {at} lacks the KL: that of the row before is put beside the later reward, as of a reward "
+        "that was corrected. If training was resumed there instead, it is the KL of another policy: remove both rows."
+    )
+    return [said]
 
 
 def _complete(mine: npt.NDArray[np.intp], again: BoolArray, held: dict[str, FloatArray]) -> None:

@@ -23,7 +23,7 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.tables import check_range, is_table_name, open_table_file
 from alignlib.training.logs.columns import LARGEST
-from alignlib.training.logs.decimals import of_decimals, shared_decimals, with_decimals
+from alignlib.training.logs.decimals import half_of, of_decimals, shared_decimals, with_decimals
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.splits import SPLIT
@@ -63,6 +63,8 @@ class TrainingLog(SameFields):
         A clause on what would tell more of such a KL; "" where it is told.
     decimals : int, optional
         With how many the log prints its KLs, where it is known.
+    half : array (k,), optional
+        Half of the last decimal of each logged KL, where these are unlike.
     run : array (k,)
         The run of each checkpoint.
     notes : tuple of str
@@ -94,6 +96,7 @@ class TrainingLog(SameFields):
     kl_high: FloatArray | None = None
     remedy: str = ""
     decimals: int | None = None
+    half: FloatArray | None = None
 
     def __repr__(self) -> str:
         """Return the file, the sizes and the ends of KL and reward."""
@@ -152,6 +155,7 @@ class TrainingLog(SameFields):
             per_prompt=None if self.per_prompt is None else self.per_prompt.moved(place),
             kl_low=None if self.kl_low is None else self.kl_low[rows],
             kl_high=None if self.kl_high is None else self.kl_high[rows],
+            half=None if self.half is None else self.half[rows],
         )
 
     def pooled(self, width: int) -> TrainingLog:
@@ -181,6 +185,7 @@ class TrainingLog(SameFields):
             length=None if self.length is None else mean(self.length),
             kl_low=None if self.kl_low is None else mean(self.kl_low),
             kl_high=None if self.kl_high is None else mean(self.kl_high),
+            half=None if self.half is None else mean(self.half),
             run=self.run[[part[0] for part in parts]],
             per_prompt=None if self.per_prompt is None else self.per_prompt.moved(_places(parts, self.kl.size)),
         )
@@ -324,6 +329,18 @@ def _ends_of_lengths(given: tuple[float, float]) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
+def _halves(logs: Sequence[TrainingLog], as_logged: bool) -> FloatArray | None:
+    """Return half of the last decimal of the KLs of several logs, where it is unlike within one of them."""
+    if all(log.half is None for log in logs):
+        return None
+    halves = []
+    for log in logs:
+        alike = np.full(log.kl.size, half_of(log.logged_kl, log.decimals, log.length is not None))
+        half = alike if log.half is None else log.half
+        halves.append(half if as_logged or log.length is None else half * log.length)
+    return np.concatenate(halves)
+
+
 def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) -> TrainingLog:
     """Return several logs as one with their runs side by side, each under a name of its own.
 
@@ -386,6 +403,7 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
         kl_high=np.concatenate([log.ends[1] for log in logs]) if bounded else None,
         remedy=next((log.remedy for log in logs if log.remedy), ""),
         decimals=shared_decimals([(log.logged_kl, log.decimals) for log in logs]),
+        half=_halves(logs, len(lengths) == len(logs)),
     )
 
 
@@ -451,4 +469,5 @@ def _finish(
         kl_high=converted.high,
         remedy=converted.remedy,
         decimals=rows.decimals,
+        half=rows.half,
     )
