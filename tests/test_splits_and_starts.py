@@ -318,3 +318,14 @@ def test_a_kl_beside_the_reward_of_a_later_row_is_said(tmp_path: Path) -> None:
     rows = [f"{i},{0.1 * i},{i}" for i in range(5)] + ["4,,9", "5,0.5,5", "6,0.6,6"]
     (tmp_path / "a.csv").write_text("\n".join(["step,kl,reward", *rows]))
     assert any("The later row of step 4 lacks the KL" in note for note in read(tmp_path / "a.csv").notes)
+
+
+@pytest.mark.parametrize(("first", "said"), [(0.0, False), (2.0, True)])
+def test_a_new_counter_after_a_resume_from_an_early_checkpoint_is_a_reading(
+    tmp_path: Path, first: float, said: bool
+) -> None:
+    rows = [f"{i},{0.1 * i},{i}" for i in range(20)] + [f"{i},{0.1 * (i + first)},{i + first}" for i in range(9)]
+    (tmp_path / "a.csv").write_text("\n".join(["step,kl,reward", *rows]))
+    notes = [note for note in read(tmp_path / "a.csv").notes if "nearer to the KL at step 2, 0.2" in note]
+    assert len(notes) == said
+    assert all(note.endswith("with 2 added 11 of 29 rows until then count, 9 as it is.") for note in notes)

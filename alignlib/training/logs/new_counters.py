@@ -83,7 +83,17 @@ def count_on(step: FloatArray, mine: npt.NDArray[np.intp], kl: FloatArray) -> tu
             begun.append(place)
             added.append(on)
         elif begins and len(begun) == 1 and away[0] < _NEAR * change and change > shows:
-            continue  # where it began
+            # Where it began; or a few rows later.
+            row = int(np.nanargmin(np.abs(own[:place] - new)))
+            if raw[row] > at and abs(own[row] - new) < 0.5 * away[0]:
+                early = float(raw[row] - at)
+                said.append(
+                    f"{head}: taken for a run that began again. That is nearer to the KL at step {raw[row]:g}, "
+                    f"{own[row]:.3g}, than to where it began: if it was resumed near there with a new counter, number "
+                    f"its steps on: with {early:g} added {_left(step[mine[:place]], raw[place:end] + early)} "
+                    f"{until_then}, {_left(step[mine[:place]], raw[place:end])} as it is."
+                )
+            continue
         else:
             said.append(
                 f"{head}: taken for a run that went back to step {at + added[back]:g}, where it was "
