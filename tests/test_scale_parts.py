@@ -1145,6 +1145,8 @@ def test_a_scheduler_that_is_lost_is_a_sentence_and_what_was_done_is_kept(folder
             if done < of:
                 cluster.sync(cluster.scheduler.close)
 
+        with pytest.raises(FileNotFoundError), engine_for(scheduler=cluster.scheduler_address) as engine:
+            list(engine.map(os.stat, [folder / "none"]))  # of the work itself: no scheduler is lost
         with (
             pytest.raises(InputError, match=r"The scheduler at tcp://\S+ was lost .* what was done is kept"),
             engine_for(scheduler=cluster.scheduler_address) as engine,

@@ -68,7 +68,7 @@ def command(
     """Run the notebook NAME at every point of a grid: parameters, claims and numbers of each run in one table.
 
     A run that fails is tried once more and listed. What has run is kept beside OUT until all has: the same command
-    goes on from there.
+    goes on from there, with --force where OUT is written, as it is when runs have failed.
     """
     name, more = name_and_parameters(words)
     require_extra("alignlib sweep")
@@ -119,7 +119,8 @@ def command(
     if not failed:
         cache.clear(kept)
         return
-    click.echo(f"{len(failed)} of {counted(len(points), 'run')} failed twice, see the column failed:", err=True)
+    some = f"{len(failed)} of {counted(len(points), 'run')} failed twice, see the column failed"
+    click.echo(f"{some}; the same command with --force runs these again:", err=True)
     for place in failed:
         click.echo(for_terminal("  " + ", ".join(f"{one} = {rows[place][one]}" for one in points[place])), err=True)
     raise SystemExit(1)

@@ -147,9 +147,11 @@ class Dask:
             places[future.key] = some
             return future
 
+        of_work = False  # that what a worker did failed
         try:
             ended = as_completed([submit(some) for some in itertools.islice(waiting, _AHEAD * workers)])
             for future in ended:
+                of_work = future.status == "error"
                 found = future.result()
                 future.release()
                 for some in itertools.islice(waiting, 1):
@@ -157,6 +159,8 @@ class Dask:
                 yield from zip(places.pop(future.key), found, strict=True)
                 del found
         except (CommClosedError, CancelledError, TimeoutError, OSError) as error:
+            if of_work:  # a full disk, a file that it may not write
+                raise
             raise InputError(
                 f"The scheduler at {self._address} was lost ({type(error).__name__}); start it again, and give "
                 "the same command: what was done is kept.",

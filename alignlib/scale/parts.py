@@ -89,8 +89,9 @@ class Part:
         """
         now = replace(_stat(self.path), groups=self.groups)
         if now != self:
+            how = f"size {self.size}, now {now.size}" if now.size != self.size else "written anew, of the same size"
             raise InputError(
-                f"{self.path} changed while it was read (size {self.size}, now {now.size}); wait until it is written, "
+                f"{self.path} changed while it was read ({how}); wait until it is written, "
                 "then give the same command: other parts that were done are kept."
             )
 
