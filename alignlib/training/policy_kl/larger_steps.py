@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.names import counted
 from alignlib.training.policy_kl.responses import Responses
 
 __all__ = ["of_larger_steps"]
 
 _FEW = 3  # such steps at most: where more are larger, batches are of unlike size
+_FAR_MORE = 1.5  # times the largest of the others
 
 
 def of_larger_steps(parts: Sequence[Responses], taken: FloatArray | None = None) -> list[str]:
@@ -41,6 +42,33 @@ def of_larger_steps(parts: Sequence[Responses], taken: FloatArray | None = None)
     return list(dict.fromkeys(said))
 
 
+def _largest(step: FloatArray, size: IntArray) -> list[tuple[float, str]]:
+    """Name both readings of the one step that holds far more than any other, where batches are of unlike size.
+
+    Parameters
+    ----------
+    step, size : array (k,)
+        Steps, and the responses of each.
+
+    Examples
+    --------
+    >>> [step for step, _ in _largest(np.arange(5.0), np.array([6, 9, 6, 9, 18]))]
+    [4.0]
+    >>> _largest(np.arange(5.0), np.array([6, 9, 6, 9, 12]))
+    []
+    """
+    top = int(np.argmax(size))
+    others = np.delete(size, top)
+    if others.size < _FEW or size[top] < _FAR_MORE * others.max():
+        return []
+    sentence = (
+        f"Step {step[top]:g} holds {counted(int(size[top]), 'response')} where others hold {others.min()} to "
+        f"{others.max()}. All of them count here, as of a larger batch; if the step was run again after a resume, "
+        "remove those of its first time."
+    )
+    return [(float(step[top]), sentence)]
+
+
 def _larger(step: FloatArray, prompt: Sequence[str] | None) -> list[tuple[float, str]]:
     first = np.flatnonzero(np.diff(step, prepend=np.nan) != 0.0)
     size = np.diff(np.append(first, step.size))
@@ -50,7 +78,7 @@ def _larger(step: FloatArray, prompt: Sequence[str] | None) -> list[tuple[float,
     usual = int(values[np.argmax(often)])  # the least of these
     larger = size > usual
     if not 0 < larger.sum() <= min(_FEW, int((size == usual).sum())):
-        return []
+        return _largest(step[first], size)
     said = list[tuple[float, str]]()
     of_one_size = int((size == usual).sum()) == first.size - int(larger.sum()) > 1
     for start, many in zip(first[larger].tolist(), size[larger].tolist(), strict=True):
