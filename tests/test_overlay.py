@@ -878,6 +878,8 @@ def test_zeros_alone_may_be_rounded(made) -> None:
     )
     told = headlines(overlay(exact, fit, pool=1))[0]  # a point at 0, by a log of many decimals
     assert ("told from noise" in told, "is chance, or its KL is not what is logged" in told) == (False, True)
+    near = overlay(replace(of_kl(log, zeros), reward=np.full(zeros.size, reward[0])), fit, pool=1)
+    assert re.search("at 0 nats as its KL is logged, and may be the base: .* told from noise", headlines(near)[0])
 
 
 @pytest.mark.parametrize(

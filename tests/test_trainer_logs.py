@@ -834,6 +834,19 @@ def test_jobs_of_one_console_are_told_apart_by_the_process_before_their_lines(tm
         assert any("told apart by the process" in note for note in log.notes) == (len(runs) > 1)
 
 
+def test_a_line_that_was_cut_is_no_further_update_and_a_database_without_rows_is_empty(tmp_path: Path) -> None:
+    keys = "actor/kl_loss:0.0{0} - response_length/mean:100 - critic/rewards/mean:0.{0}"
+    lines = [f"step:{step} - {keys.format(step)}" for step in range(1, 8)]
+    lines[3] = lines[3].partition(" - critic")[0]
+    (tmp_path / "log.log").write_text("\n".join([*lines, ""]))
+    notes = read_training_log(tmp_path / "log.log", estimator="k3").notes
+    assert any("1 step with a KL but no reward, as where a line was cut" in note for note in notes)
+    with sqlite3.connect(tmp_path / "trackio.db") as base:
+        base.execute("CREATE TABLE metrics (id INT, run_name TEXT, step INT, metrics TEXT)")
+    with pytest.raises(InputError, match="logs nothing yet: there is no row in it"):
+        read_training_log(tmp_path / "trackio.db")
+
+
 def test_splits_of_a_run_have_one_counter_of_steps(tmp_path: Path) -> None:
     """That of training: where it began anew, evaluations are counted on by as much."""
     first = [
