@@ -254,11 +254,12 @@ class Scale:
         found = Kept.alike(found)
         before: dict[str, tuple[str, object]] = {}
         for path, its in zip(paths, found, strict=True):
-            for option_, value in its.made_with(members=bool(asked.members)).items():
-                other, its_own = before.setdefault(option_, (path, value))
+            for what, value in its.made_with(members=bool(asked.members)).items():
+                other, its_own = before.setdefault(what, (path, value))
                 if value != its_own:
+                    typed = f"--{what.replace('_', '-')}"
                     raise BadInput(
-                        f"{other} and {path} were made with different {option_}; make them anew with the same."
+                        f"{other} and {path} were made with different {typed}; make them anew with the same."
                     )
         if not any(len(one.summary.sizes) for one in found):
             raise BadInput(f"{where} is a summary of no prompts; summarise a table that has some.")

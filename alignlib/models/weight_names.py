@@ -126,9 +126,7 @@ def check_stored(
 
     Examples
     --------
-    >>> import torch
-    >>> plan = torch.nn.BatchNorm1d(2)
-    >>> check_stored({"weight": "BF16", "num_batches_tracked": "I64", "h.attn.bias": "U8"}, plan, "model=m", [])
+    >>> check_stored({"weight": "BF16", "h.attn.bias": "U8"}, None, "model=m", [])
     """
     held = {} if plan is None else {**plan.state_dict(), **dict(plan.named_buffers())}
     numbers = {key for key, one in held.items() if one.is_floating_point()}

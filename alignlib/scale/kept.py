@@ -88,7 +88,7 @@ class Kept(SameFields):
         return replace(self, summary=summary, turned=turned, members=members)
 
     def made_with(self, *, members: bool) -> dict[str, object]:
-        """Return what summaries must agree in to be merged, by the option that says it.
+        """Return what summaries must agree in to be merged, by the argument that says it.
 
         Parameters
         ----------
@@ -96,12 +96,12 @@ class Kept(SameFields):
             Whether members are asked for too; else those that do not agree are left out.
         """
         whole, its = self.whole, self.members if members else None
-        found: dict[str, object] = {"--ensemble": self.names_of_members} if members else {}
-        found["--bin-width"] = whole.widths, None if its is None else its.widths
+        found: dict[str, object] = {"ensemble": self.names_of_members} if members else {}
+        found["bin_width"] = whole.widths, None if its is None else its.widths
         most = self._exact_up_to if its is None else its.exact_up_to or self._exact_up_to
         if most is not None:
-            found["--exact-up-to"] = most
-        return found | {"--reward": whole.columns}
+            found["exact_up_to"] = most
+        return found | {"reward": whole.columns}
 
     @property
     def _exact_up_to(self) -> int | None:
