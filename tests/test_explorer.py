@@ -138,7 +138,9 @@ def test_nothing_buys_nothing_and_the_picture_is_the_limit_at_every_budget(page:
             if (!drawn.every(Number.isFinite) || /NaN|none|undefined/.test(text)) wrong.push([divergence, text]);
             if (!off.every(one => one > -1e-9 * height && one < .01 * height)) wrong.push([divergence, budget, off]);
             if (!budget && (bought.some(Boolean) || point.lam !== 0)) wrong.push([divergence, bought, point.lam]);
-            if (!budget) said.add(text.slice(text.indexOf("no method")));
+            if (!budget) said.add(text.slice(text.indexOf("no method")).split(" How far")[0]);
+            const told = text.includes("How far these samples support it is marked in KL alone.");
+            if (told !== Boolean(source.table && divergence !== "kl")) wrong.push([divergence, told]);
             if (point.lam === Infinity) said.add(text.match(/all reward( is)?/)[0]);
           };
           for (const source of sources)

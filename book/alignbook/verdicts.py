@@ -99,9 +99,9 @@ def verdicts_page(path: Path, book: _Book, recorded: Sequence[RunTimes] = ()) ->
             "Each sentence of the abstracts stands here in our words; what only defines or motivates has nothing to "
             "test. A verdict is computed from claims, most of them of the chapter beside it, some also of other tasks "
             "or chapters; the number is that of one of them, the value found and what it is held against; of one test "
-            "made in several chapters, that with the least margin. Of what was sampled or trained, the 95 % interval "
-            "stands beside it, and the value is the end that decides where one does. The time is what the chapter "
-            "takes on one core. "
+            "made in several chapters, that with the least margin; where runs differ among themselves, those of all. "
+            "Of what was sampled or trained, the 95 % interval stands beside it, and the value is the end that decides "
+            "where one does. The time is what the chapter takes on one core. "
             "{doc}`scorecard` lists every claim, those of our own and the checks of our code among them, and counts "
             "them apart."
         ),

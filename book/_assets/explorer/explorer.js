@@ -69,6 +69,8 @@
     if (state.budget > found.supported)
       lines.push(found.supported > 0 ? `These samples support budgets up to about ${text(found.supported, 2)} nats of the table's own law; beyond, a few of them carry it.`
         : "These samples support no budget; the table's own law is shown.");
+    else if (source.table && measured !== "kl")
+      lines.push("How far these samples support it is marked in KL alone.");
     if (atBest.gain > 0)
       lines.push(`Best-of-${state.n} spends ${text(best.kl)}${unit ? ` ${unit}` : ""} and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that ${measured === "kl" ? "KL" : "budget"}.`);
     if (source.table && source.table.gold)
