@@ -37,6 +37,7 @@ FLOATS_ONLY = (
     "it (save_pretrained), or sample and score with it elsewhere and give the table"
 )
 _PACKED, _LIMIT = "quantization_config", "_limit"  # a key of a config; the end of those that may be infinite, as none
+_OTHER_FILE = "transformers_weights"  # a key of a config: weights are then read from a file of that name
 _NAMES_CODE = ("attn_implementation", "attn_implementation_internal", "experts_implementation", "kernel_config")
 _COUNTS = re.compile(r"(?:layers?|blocks?|experts?|labels|heads?|depths?)$")  # keys of a config for numbers of parts
 _MANY_PARTS = 2000  # built within a minute
@@ -120,7 +121,7 @@ def check_name(name: str, role: str) -> None:
 
 
 def check_config(name: str, role: str) -> None:
-    """Refuse a config that says how weights are packed, whatever it says, and one with numbers that are none.
+    """Refuse a config that says how weights are packed, or in which other file they are, and numbers that are none.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ def check_config(name: str, role: str) -> None:
     Raises
     ------
     InputError
-        If there is either, at any depth.
+        If there is any of these.
     """
     from transformers import PretrainedConfig
 
@@ -142,6 +143,11 @@ def check_config(name: str, role: str) -> None:
         return
     if any(key == _PACKED and value is not None for key, value in _pairs(config)):
         raise InputError(f"config.json of {role}={name} has a {_PACKED}, and {FLOATS_ONLY}.")
+    if config.get(_OTHER_FILE) is not None:
+        raise InputError(
+            f"config.json of {role}={name} has {quoted(config[_OTHER_FILE])} as {_OTHER_FILE}; weights are read from "
+            "model.safetensors, or the files that its index names: call them so, and take that key out."
+        )
     check_finite(config, f"config.json of {role}={name}")
 
 

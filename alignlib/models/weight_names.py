@@ -61,7 +61,7 @@ def check_saved_once(name: str, role: str) -> dict[str, str]:
     found: dict[str, str] = {}
     kinds: dict[str, str] = {}
     for part in [_WHOLE] if whole else parts:
-        for key, stored in types_in(folder / part).items():
+        for key, stored in _kinds_in(folder / part).items():
             other = found.setdefault(key, part)
             if other != part:
                 raise InputError(
@@ -85,22 +85,28 @@ def stored_in(folder: Path) -> dict[str, str]:
     >>> stored_in(Path("nowhere"))
     {}
     """
-    for whole, read in ((_WHOLE, types_in), (_PICKLED, _types_in_pickle)):
+    for whole in (_WHOLE, _PICKLED):
         parts = {whole} if (folder / whole).exists() else _parts(folder, f"{whole}.index.json")
         if parts:
-            return {key: kind for part in sorted(parts) for key, kind in read(folder / part).items()}
+            return {key: kind for part in sorted(parts) for key, kind in _kinds_in(folder / part).items()}
     return {}
 
 
-def _types_in_pickle(path: Path) -> dict[str, str]:
-    """Return what `types_in` does of a file of PyTorch; no code of it runs, and no number is read."""
+def _kinds_in(path: Path) -> dict[str, str]:
+    """Return what `types_in` does, by the file's ending, as the library below: either index may name either kind.
+
+    No code of a file of PyTorch runs, and no number of it is read.
+    """
+    if path.suffix == ".safetensors":
+        return types_in(path)
     import torch
 
     try:
         held = torch.load(path, map_location="meta", weights_only=True)
-        return {str(key): _NAMES.get(str(one.dtype), str(one.dtype)) for key, one in held.items()}
+        tensors = {str(key): one for key, one in held.items() if isinstance(one, torch.Tensor)}
     except Exception:  # said where it is loaded
         return {}
+    return {key: _NAMES.get(str(one.dtype), str(one.dtype)) for key, one in tensors.items()}
 
 
 def check_stored(

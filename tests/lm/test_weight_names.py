@@ -161,7 +161,7 @@ def _of_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.int8])
-@pytest.mark.parametrize("where", ["pickle", "pickles", "hub", "pickle of the hub"])
+@pytest.mark.parametrize("where", ["pickle", "pickles", "pickle of another index", "hub", "pickle of the hub"])
 def test_numbers_that_stand_for_others_are_seen_in_pickles_and_on_the_hub(
     folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, kind: torch.dtype
 ) -> None:
@@ -172,11 +172,12 @@ def test_numbers_that_stand_for_others_are_seen_in_pickles_and_on_the_hub(
         save_file(weights, folder / WHOLE, metadata={"format": "pt"})
     else:
         (folder / WHOLE).unlink()
-        file = "pytorch_model.bin" if where != "pickles" else "pytorch_model-1.bin"
-        torch.save(weights, folder / file)
+        file = "pytorch_model.bin" if where in ("pickle", "pickle of the hub") else "pytorch_model-1.bin"
+        torch.save({**weights, "step": 3}, folder / file)  # what is no tensor hides none
         index = {"metadata": {}, "weight_map": dict.fromkeys(weights, file)}
-        if where == "pickles":
-            (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+        if file.endswith("-1.bin"):
+            whole = "pytorch_model.bin" if where == "pickles" else WHOLE
+            (folder / f"{whole}.index.json").write_text(json.dumps(index))
     if where.endswith("hub"):
         name = _of_the_hub(folder, monkeypatch)
     if kind.is_floating_point:
@@ -212,6 +213,12 @@ def test_a_config_that_says_how_weights_are_packed_is_refused(
         InputError, match=rf"^config.json of reward_model={name} has a quantization_config, and mod.*tab"
     ):
         load_reward_model(name, **LOAD)  # type: ignore[arg-type]
+
+
+def test_a_config_that_names_another_file_of_weights_is_refused(folder: Path) -> None:
+    """Which none of the checks of weights would see."""
+    with pytest.raises(InputError, match="has 'other.safetensors' as transformers_weights; weights are"):
+        _load(folder, load_file(folder / WHOLE), transformers_weights="other.safetensors")
 
 
 def test_masks_and_what_no_model_takes_may_be_whole_numbers(folder: Path) -> None:
