@@ -217,7 +217,7 @@ def test_a_config_that_says_how_weights_are_packed_is_refused(
 
 def test_a_config_that_names_another_file_of_weights_is_refused(folder: Path) -> None:
     """Which none of the checks of weights would see."""
-    with pytest.raises(InputError, match="has 'other.safetensors' as transformers_weights; weights are"):
+    with pytest.raises(InputError, match=r"has 'other\.safetensors' as transformers_weights; weights are"):
         _load(folder, load_file(folder / WHOLE), transformers_weights="other.safetensors")
 
 
