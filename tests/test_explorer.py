@@ -120,7 +120,8 @@ def test_nothing_buys_nothing_and_the_picture_is_the_limit_at_every_budget(page:
           const table = (sizes, ...values) => Explorer.tableSource(Explorer.arrange(...values, Int32Array.from(sizes)));
           const sources = [...laws.map(([name, value]) => Explorer.lawSource(name, value)),
             table([5, 3, 4], [3, 3, 1, 0, 0, 1, 1, 1, 5, 4.1, 4, .1], [.1, .5, .3, .2, .7, .3, .2, .1, 1, 2, 3, 4]),
-            table([5], [1 + 2e-12, 1 + 1e-12, 1, .1, -.7], [.1, .2, .3, .1, .2])];
+            table([5], [1 + 2e-12, 1 + 1e-12, 1, .1, -.7], [.1, .2, .3, .1, .2]),
+            table([5], [8, 7.9, 7, 3, 0], [0, 9, -9, 4, -4])];  // whose gold turns often, and ends where it begins
           const wrong = [], said = new Set();
           const check = (source, budget, divergence) => {
             const state = {budget, n: 1, divergence}, found = Explorer.compute(state, source);
@@ -135,6 +136,7 @@ def test_nothing_buys_nothing_and_the_picture_is_the_limit_at_every_budget(page:
               return [there.gain - (gain + from[1]) / 2, (there.gold ?? 0) - (gold + from[2]) / 2];
             }), off = middles.map(one => one[0]);
             if (!middles.every(one => Math.abs(one[1]) <= .02 * range)) wrong.push([divergence, budget, "gold"]);
+            if (curve.length > 1200) wrong.push([divergence, budget, curve.length]);
             if (!drawn.every(Number.isFinite) || /NaN|none|undefined/.test(text)) wrong.push([divergence, text]);
             if (!off.every(one => one > -1e-9 * height && one < .01 * height)) wrong.push([divergence, budget, off]);
             if (!budget && (bought.some(Boolean) || point.lam !== 0)) wrong.push([divergence, bought, point.lam]);
@@ -146,6 +148,11 @@ def test_nothing_buys_nothing_and_the_picture_is_the_limit_at_every_budget(page:
           for (const source of sources)
             for (const divergence of Explorer.offered(source))
               for (const budget of budgets) check(source, budget, divergence);
+          for (const divergence of ["kl", "chi2"]) {
+            const state = {budget: 0, n: 64, divergence}, table = sources.at(-1);
+            const text = Explorer.sentence(state, table, Explorer.compute(state, table));
+            if (text.includes("KL, which these samples do not support.") !== (divergence === "kl")) wrong.push(text);
+          }
           return [wrong, [...said].sort()];
         }""",
         [[[name.partition(",")[0], value] for name, (value, _) in LAWS.items()], [*NEAR, 1e-4, 0.7, 20.0, *FAR]],
@@ -388,7 +395,13 @@ def test_the_column_of_prompts_is_asked_for_and_the_address_keeps_the_rest(page:
 
 @pytest.mark.parametrize(
     ("slope", "start", "end"),
-    [(-1e-3, 0.0, 1 / 1.08), (-3.3e-7, 0.0, 1 / 1.08), (1e-3, 1.0, 1 - 1 / 1.08), (0.0, 1.0, 1.0)],
+    [
+        (-1e-3, 0.0, 1 / 1.08),
+        (-3.3e-7, 0.0, 1 / 1.08),
+        (-1.25e-101, 0.0, 1 / 1.08),
+        (1e-3, 1.0, 1 - 1 / 1.08),
+        (0.0, 1.0, 1.0),
+    ],
 )
 def test_gold_fills_its_panel_whichever_way_it_goes(
     page: Page, tmp_path: Path, slope: float, start: float, end: float
@@ -426,6 +439,22 @@ def test_a_hundred_thousand_rows_take_less_than_a_second(page: Page, tmp_path: P
     assert page.inner_text(".columns .note").startswith("100000 responses to 5000 prompts.")
     assert "the gold reward then changes by" in page.inner_text(".said")
     assert 0.0 < after - before < 1.0
+    # In the slowest divergence, where the best λ is farthest to find.
+    page.evaluate(
+        """() => {
+          const size = 100_000, places = Float64Array.from({length: size}, (_, i) => i % 20);
+          const reward = places.map((j, i) => -Math.log((j + 0.5) / 20) * (1 + i / size));
+          window.many = Explorer.tableSource(
+            Explorer.arrange(reward, places.map((_, i) => Math.sin(i)), new Int32Array(size / 20).fill(20)));
+        }"""
+    )
+    for budget in (1000, 40):
+        before = busy()
+        gain = page.evaluate(
+            "budget => Explorer.compute({budget, n: 16, divergence: 'reverse_kl'}, window.many).point.gain", budget
+        )
+        assert gain > 0
+        assert 0.0 < busy() - before < 1.0
 
 
 def choose(page: Page, folder: Path, text: str, encoding: str = "utf-8") -> str:

@@ -34,7 +34,9 @@
     const point = Explorer.frontierAt(source, state.budget, measured);
     const curve = Explorer.curveUpTo(source, top, measured, POINTS);
     const marks = [...new Set([...MARKED, state.n])].sort((a, b) => a - b).map((n) => ({ n, ...best(n) }));
-    const atBest = Explorer.frontierAt(source, chosenBest.kl, measured);
+    const kept = (source.atBest = source.atBest || new Map()), key = `${measured} ${state.n}`;  // of a large table slow
+    if (!kept.has(key)) kept.set(key, Explorer.frontierAt(source, chosenBest.kl, measured));
+    const atBest = kept.get(key);
     return { measured, top, end, point, curve, marks, best: chosenBest, atBest, supported: inKl ? source.supported ?? Infinity : Infinity };
   }
 
@@ -72,7 +74,7 @@
     else if (source.table && measured !== "kl")
       lines.push("How far these samples support it is marked in KL alone.");
     if (atBest.gain > 0)
-      lines.push(`Best-of-${state.n} spends ${text(best.kl)}${unit ? ` ${unit}` : ""} and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that ${measured === "kl" ? "KL" : "budget"}.`);
+      lines.push(`Best-of-${state.n} spends ${text(best.kl)}${unit ? ` ${unit}` : ""} and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that ${measured === "kl" ? "KL" : "budget"}${best.kl > found.supported ? ", which these samples do not support" : ""}.`);
     if (source.table && source.table.gold)
       lines.push(`Along the limit the gold reward then changes by ${text(point.gold)}.`);
     return lines.join(" ");

@@ -35,12 +35,17 @@
     if (target <= 0) return 0;
     const goal = Math.sqrt(target), g = (x) => Math.sqrt(f(x)) - goal;
     let low = 0, atLow = -goal, high = Math.min(first, most), atHigh = g(high);
-    while (atHigh < 0) {
+    for (let step = 0, factor = 2; atHigh < 0; step++) {
       if (high >= most) return high;
       if (high > farthest(first)) return Infinity;
       low = high; atLow = atHigh;
-      high = Math.min(high * 2, most);
+      high = Math.min(high * factor, most, 2 * farthest(first));
+      if (step > 8) factor *= factor;  // far ends lie hundreds of doublings away
       atHigh = g(high);
+    }
+    while (high > 8 * low && low > 0) {
+      const x = Math.sqrt(low) * Math.sqrt(high), y = g(x);
+      if (y < 0) { low = x; atLow = y; } else { high = x; atHigh = y; }
     }
     let side = 0;
     for (let step = 0; step < 200 && high - low > 1e-15 * high; step++) {
@@ -306,6 +311,7 @@
 
   // Near the base the ratio is 1 + slope·λ(r - mean): there a ratio less 1 would have lost its digits.
   const NEAR = 1e-8;
+  const MOST_TERMS = 4e6;  // responses × points of a curve, a fifth of a second
 
   function optimum(table, lam, divergence) {
     // Where the last λ left off is a good place to begin.
@@ -366,18 +372,34 @@
     const most = Math.asinh(Math.min(last.lam, farthest(source.firstLam)) / source.firstLam), first = points / 4;
     const here = (way) => { const { kl, gain, gold } = at(source.firstLam * Math.sinh(way)); return [kl, gain, gold ?? 0]; };
     const few = Array.from({ length: first }, (_, k) => [(most * (k + 1)) / first, here((most * (k + 1)) / first)]);
-    const golds = [0, ...few.map(([, one]) => one[2])], range = Math.max(...golds) - Math.min(...golds);
-    const fill = (low, from, high, to, halvings) => {
-      const long = Math.max((to[0] - from[0]) / top, (to[1] - from[1]) / last.gain) > 2 / points;
-      if ((!long && !range) || !halvings) return curve.push(to);
+    let range = 0;
+    const size = (from, to) => Math.max((to[0] - from[0]) / top, (to[1] - from[1]) / last.gain);
+    const split = ([low, from], [high, to]) => {
+      const long = size(from, to) > 2 / points;
+      if (!long && !range) return null;
       const middle = 0.5 * (low + high), between = here(middle);
       // Gold may turn between two points, however near they are.
       const straight = from[2] + (to[2] - from[2]) * ((between[0] - from[0]) / (to[0] - from[0]) || 0);
-      if (!long && Math.abs(between[2] - straight) < range / points) return curve.push(between, to);
-      fill(low, from, middle, between, halvings - 1);
-      fill(middle, between, high, to, halvings - 1);
+      return { knot: [middle, between], settled: !long && Math.abs(between[2] - straight) < range / points };
     };
-    few.forEach(([way, to], k) => fill(k ? few[k - 1][0] : 0, k ? few[k - 1][1] : curve[0], way, to, 12));
+    // Halved all at once, the longest where not all can be: of a large table each point takes its time.
+    let knots = [[0, curve[0], true], ...few.map(([way, one]) => [way, one, false])];
+    let left = Math.max((3 * points) / 4, Math.min(16 * points, MOST_TERMS / (source.table ? source.table.reward.length : 1)));
+    for (let halvings = 12; halvings && left > 0; halvings--) {
+      const finer = [knots[0]], golds = knots.map((knot) => knot[1][2]);
+      range = Math.max(...golds) - Math.min(...golds);  // of all that is known by then
+      const sizes = knots.slice(1).map((knot, k) => (knot[2] ? -1 : size(knots[k][1], knot[1]))).sort((one, other) => other - one);
+      const least = sizes[Math.min(Math.floor(left), sizes.length) - 1];
+      for (let k = 1; k < knots.length; k++) {
+        const [high, to, settled] = knots[k];
+        const found = settled || left <= 0 || size(knots[k - 1][1], to) < least ? null : split(knots[k - 1], knots[k]);
+        if (found) { left--; finer.push([...found.knot, found.settled]); }
+        finer.push([high, to, settled || (found ? found.settled : !range)]);
+      }
+      if (finer.length === knots.length) break;
+      knots = finer;
+    }
+    curve.push(...knots.slice(1).map(([, one]) => one));
     if (top >= end.kl) curve.push([end.kl, end.gain, end.gold ?? 0], [top, end.gain, end.gold ?? 0]);
     else if (last.lam === Infinity) curve.push([top, end.gain, end.gold ?? 0]);
     kept.set(key, curve);

@@ -24,7 +24,8 @@
   // Numbers beside the axis, where seven letters have room: as powers of ten if one is longer.
   function written(values) {
     const short = values.map((v) => +v.toPrecision(6)), plain = short.map(String);
-    return plain.some((one) => one.length > 7) ? short.map((v) => (v === 0 ? "0" : v.toExponential())) : plain;
+    const shown = plain.some((one) => one.length > 7) ? short.map((v) => (v === 0 ? "0" : v.toExponential())) : plain;
+    return shown.map((one) => one.replaceAll("-", "−"));
   }
 
   // Labels that would cover one another are moved down, in order of height.
@@ -60,7 +61,11 @@
     const marked = ticks(bottom, top, (below - above) / 40), shown = written(marked);
     for (const [i, v] of marked.entries()) {
       element(svg, "line", { x1: left, x2: right, y1: y(v), y2: y(v), class: "grid" });
-      element(svg, "text", { x: left - 5, y: y(v) + 4, class: "tick", "text-anchor": "end" }, shown[i]);
+      const text = element(svg, "text", { x: left - 5, y: y(v) + 4, class: "tick", "text-anchor": "end" }, shown[i]);
+      if (text.getComputedTextLength() > left - 6) {  // set narrower, lest its minus sign lies outside
+        text.setAttribute("textLength", left - 6);
+        text.setAttribute("lengthAdjust", "spacingAndGlyphs");
+      }
     }
     element(svg, "text", { x: (left + right) / 2, y: below + 38, class: "label", "text-anchor": "middle" }, xLabel);
     element(svg, "text", { x: left, y: above - 28, class: "label" }, yLabel);
