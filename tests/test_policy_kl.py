@@ -785,6 +785,7 @@ def test_an_exact_divergence_beside_a_given_one_is_said_not_to_be_used(tmp_path)
     path = tmp_path / "t.jsonl"
     path.write_text('{"kl": 9.0, "n_tokens": 4, "exact_kl": 1.0}\n' * 8)
     assert "'exact_kl' is not used: it is read beside log-prob" in run(path, "--kl-unit", "sequence").stdout
+    assert "is not used" not in run(path, "--kl-unit", "sequence", "--kl", "exact_kl").stdout
 
 
 def test_missing_columns_are_a_sentence(tmp_path) -> None:

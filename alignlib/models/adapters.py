@@ -185,8 +185,9 @@ def put_on(
             f"{role}={name} has its weights in {_PICKLED}, which may hold code and is not read; save it again where it "
             f"was trained, as {_WEIGHTS} (save_pretrained)."
         )
-    kinds = types_in(Path(name) / _WEIGHTS)
-    check_adapter(kinds, f"{role}={name}")
+    config = _config_path(name)
+    weights = (Path(name) if config is None else config.parent) / _WEIGHTS  # of the hub: where both are fetched to
+    check_adapter(types_in(weights), f"{role}={name}")
     own, tables = set(model.state_dict()), _embeddings(model)
     try:
         info = model.load_adapter(name, dtype=dtype)
@@ -201,6 +202,8 @@ def put_on(
             f"The adapter {role}={name} cannot be put on its base ({reason}); correct {_CONFIG}, or merge the adapter "
             "where it was trained (merge_and_unload) and give that."
         ) from error
+    kinds = types_in(weights)
+    check_adapter(kinds, f"{role}={name}")  # again, once those of the hub are here
     missing = sorted([*info.missing_keys, *(str(key) for key in info.mismatched_keys)])
     if any(_OF_ADALORA in one for one in missing):
         raise InputError(

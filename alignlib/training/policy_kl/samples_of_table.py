@@ -94,7 +94,8 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     if not (by_token or by_sequence):
         if names.kl not in have:
             return _refuse(file, names)
-        given, left = _given(file, names), [name for name in ("exact_kl", names.token_kl) if name in have]
+        given, others = _given(file, names), {"exact_kl", names.token_kl} - {names.kl}
+        left = sorted(name for name in others if name in have)
         said = [f"{left[0]!r} is not used: it is read beside log-probabilities of both models."] if left else []
         return replace(given, notes=(*given.notes, *said))
     wanted = [name for name in (names.n_tokens, *_SUMS) if name in have]
