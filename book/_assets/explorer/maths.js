@@ -311,7 +311,7 @@
 
   // Near the base the ratio is 1 + slope·λ(r - mean): there a ratio less 1 would have lost its digits.
   const NEAR = 1e-8;
-  const MOST_TERMS = 4e6;  // responses × points of a curve, a fifth of a second
+  const MOST_TERMS = 4e6;  // responses × points of a curve: each of a large table takes its time
 
   function optimum(table, lam, divergence) {
     // Where the last λ left off is a good place to begin.
