@@ -31,7 +31,7 @@ results = Results.read("lm_results")
 test = Standings(results, task, "test", resamples)
 train = Standings(results, task, "train", resamples)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "{{Task}}, {{n_test:d}} test prompts: share of the achievable gain, less that of best-of-N at the same KL, in percentage points, after training of different lengths (all of them for PPO, GRPO and RLOO only); each method at its middle penalty, {{n_seeds:d}} seeds, 95% intervals over prompts and seeds. Above the line: better than best-of-N.", "name": "fig-{{task}}-difference"}, "image": {"alt": "Difference to best-of-N against steps of training, one line for each method. After {{short_steps:d}} steps: {{early}} points."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "{{Task}}, {{n_test:d}} test prompts: share of the achievable gain, less that of best-of-N at the same KL, in percentage points, after training of different lengths ({{whole_lengths}}); each method at its middle penalty, {{n_seeds:d}} seeds, 95% intervals over prompts and seeds. Above the line: better than best-of-N.", "name": "fig-{{task}}-difference"}, "image": {"alt": "Difference to best-of-N against steps of training, one line for each method. After {{short_steps:d}} steps: {{early}} points."}}
 chapter.difference_figure(test)
 # %% [markdown]
 # P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Whether the two lie below best-of-$N$ is another question. GRPO is the published form.

@@ -10,6 +10,7 @@ import click
 
 from alignlib.lm.experiment.grid import PROXIES, SIZE_STUDY, Run, grid, tuning_runs
 from alignlib.lm.experiment.processor_time import ProcessorTime, Spent, Work, times_path, together
+from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.run_store import RunStore
 from alignlib.lm.experiment.runner import Place, run_all
 from alignlib.lm.experiment.tuning import Tuning, tuning_path, write_tuning
@@ -22,7 +23,9 @@ RESULTS = click.option(
 )
 STAGES = click.option("--stage", multiple=True, help="Only these stages; all by default.")
 WITHOUT_SIZE = click.option(
-    "--without-size", is_flag=True, help="Leave out the study of sizes (deeper models, pools of prompts)."
+    "--without-size",
+    is_flag=True,
+    help="Leave out the study of sizes (deeper models, pools of prompts, other lengths of training).",
 )
 PROCESSES = click.option("--processes", default=2, show_default=True, help="Worker processes of one thread each.")
 FLEET = click.option("--fleet", default=12, show_default=True, help="Most runs that train side by side.")
@@ -31,9 +34,12 @@ DEVICE = click.option(
 )
 
 
-def _chosen(results: Path, stage: tuple[str, ...], without_size: bool = False) -> tuple[Run, ...]:
+def _chosen(
+    results: Path, stage: tuple[str, ...], without_size: bool = False, lacking: bool = False
+) -> tuple[Run, ...]:
     wanted = (run for run in grid(Tuning.read(results).taken) if not stage or run.stage in stage)
-    return tuple(run for run in wanted if not (without_size and run.stage in SIZE_STUDY))
+    there = set(Results.read(results).known) if lacking else set()
+    return tuple(run for run in wanted if not (without_size and run.stage in SIZE_STUDY) and run.key not in there)
 
 
 @click.group()
@@ -86,6 +92,7 @@ def tune(output: Path, results: Path, processes: int, fleet: int, device: str) -
 @FLEET
 @DEVICE
 @WITHOUT_SIZE
+@click.option("--lacking", is_flag=True, help="Only what the table in RESULTS lacks, too; `table --keep` adds it.")
 def run(
     output: Path,
     results: Path,
@@ -94,9 +101,10 @@ def run(
     fleet: int,
     device: str,
     without_size: bool,
+    lacking: bool,
 ) -> None:
     """Train what is not trained yet. Kill it at any moment; the next call goes on."""
-    runs = _chosen(results, stage, without_size)
+    runs = _chosen(results, stage, without_size, lacking)
     done = run_all(runs, Place(results, output, device), processes=processes, fleet=fleet)
     click.echo(f"{done} runs trained; {output!s} holds all {len(runs)}.")
 
@@ -104,11 +112,13 @@ def run(
 @main.command()
 @OUTPUT
 @RESULTS
-def table(output: Path, results: Path) -> None:
+@click.option("--keep", is_flag=True, help="Keep what the table in RESULTS has of runs that do not lie in OUTPUT.")
+def table(output: Path, results: Path, keep: bool) -> None:
     """Write the table of all finished runs; `prepare` wrote the laws that it goes with."""
     from alignlib.lm.experiment.table import assemble
 
-    found = assemble(grid(Tuning.read(results).taken), Place(results, output))
+    kept = Results.read(results) if keep else None
+    found = assemble(grid(Tuning.read(results).taken), Place(results, output), kept)
     click.echo(f"{len(found.runs)} runs, {found.complete:.0%} of the grid.")
 
 
@@ -165,7 +175,6 @@ def _told(spent: Spent) -> str:
 def check(output: Path, results: Path) -> None:
     """Evaluate the committed policies exactly, train a short run per task anew, and compare with the table."""
     from alignlib.lm.experiment.check import reevaluate, retrain
-    from alignlib.lm.experiment.results import Results
 
     found = Results.read(results)
     place = Place(results, output)

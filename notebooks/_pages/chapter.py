@@ -237,6 +237,16 @@ def _trained(test: Standings) -> str:
     return "; ".join(parts)
 
 
+def _whole_lengths(test: Standings) -> str:
+    """Which methods the picture has after every length of training, in a clause."""
+    whole = [
+        find(name).label
+        for name in compared()
+        if all(test.compare(name, find(name).middle, n) is not None for n in test.lengths())
+    ]
+    return "all of them for every method" if len(whole) == len(compared()) else f"all of them for {listed(whole)} only"
+
+
 def _tuned(results: Results, task: str) -> str:
     parts = []
     for name in compared():
@@ -277,6 +287,7 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
         batch=RESPONSES,
         best_shares=claims.Markdown(", ".join(f"{share:.1%} ($N={n}$)" for n, share in _best_shares(test).items())),
         trained=_trained(test),
+        whole_lengths=_whole_lengths(test),
         machines=listed([{"cpu": "a processor", "cuda": "a GPU"}[one] for one in results.settings["devices"]]),
         trials=TRIALS,
         price=PRICE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 import torch  # where it is not installed, this module is left out
 from click.testing import CliRunner
 
-from alignlib.lm.__main__ import main
+from alignlib.lm.__main__ import _chosen, main
 from alignlib.lm.base_model import save_model
 from alignlib.lm.experiment import check
 from alignlib.lm.experiment.grid import LENGTHS, SEEDS, TRIALS, Run, compared, grid, trials, tuning_runs
@@ -81,7 +82,10 @@ def test_every_method_stands_in_the_grid() -> None:
             assert at[300] == at[1200] == (set(find(method).knobs) if studied else set())
             assert at[100] == (set(find(method).knobs) if studied else {find(method).middle})
             assert len(main) == len(SEEDS) * sum(map(len, at.values()))
-            assert all(run.n_prompts is None for run in main)
+            # With the study of sizes every method has all lengths at all penalties.
+            more = [run for run in runs if (run.stage, run.task, run.method) == ("lengths", task, method)]
+            assert len(main) + len(more) == len(LENGTHS) * len(find(method).knobs) * len(SEEDS)
+            assert all(run.n_prompts is None for run in main + more)
     assert [(run.task, run.method) for run in runs if run.kept] == list(check.CHECKED.items())
 
 
@@ -139,6 +143,31 @@ def test_the_table_holds_every_run_on_both_splits(done: Place) -> None:
     gain = rows.reward.to_numpy() - law.base_reward
     identity = rows.kl.to_numpy() - law.kl(1.0) - (gain - law.gain(1.0))
     assert rows.to_optimum.to_numpy() == pytest.approx(identity, abs=1e-5)
+
+
+def test_a_table_goes_on_from_an_earlier_one(done: Place, tmp_path: Path) -> None:
+    whole = Results.read(done.results)
+    shutil.copytree(done.results, tmp_path / "results")
+    ready, runs = RunStore(done.output).read(), tiny_grid()
+    later = RunStore(tmp_path / "runs")
+    for run in runs[3:12:4]:
+        later.append(ready[run.key])
+    place = Place(tmp_path / "results", tmp_path / "runs", task=done.task)
+    assert len(assemble(runs, place).runs) == 3 * 2
+    assemble(runs, place, whole)
+    for name in ("runs.csv", "prompts.npz", "settings.json"):
+        assert (place.results / name).read_bytes() == (done.results / name).read_bytes()
+    assert len(assemble(runs[:6], place, whole).runs) == 6 * 2  # of runs that nobody wants any more, nothing
+    another = replace(whole, settings=whole.settings | {"base_sha256": {"safety": "0" * 64}})
+    with pytest.raises(ValueError, match=f"must be of the same base; that of safety is {'0' * 16} there"):
+        assemble(runs, place, another)
+
+
+def test_what_a_table_lacks_is_the_rest_of_the_grid() -> None:
+    there = Results.read("notebooks/lm_results")
+    wanted = [run.key for run in grid(there.tuning.taken)]
+    lacking = [run.key for run in _chosen(there.folder, (), lacking=True)]
+    assert sorted(wanted) == sorted([*there.known, *lacking])
 
 
 def test_networks_are_compared_with_means_of_the_first_of_them(

@@ -42,8 +42,8 @@ CHECKED = dict(zip(TASKS, ("rloo", "grpo"), strict=True))
 FEW = 24
 POOLED = ("few", "pool")
 """Stages whose runs learn from a pool of prompts, one for each seed, and not from fresh ones."""
-SIZE_STUDY = ("depth", "pool")
-"""Stages of the study of sizes, which a GPU serves where one is at hand."""
+SIZE_STUDY = ("depth", "pool", "lengths")
+"""Stages of the study of sizes, of models, prompts and training, which a GPU serves where one is at hand."""
 _STUDIED = ("rloo", "ppo", "grpo")  # of the verdicts and the studies of prompts; the others stand beside them
 _POOLS = (72, 240, 2000, 20000)
 _DEPTHS = (4, 8)
@@ -278,13 +278,20 @@ def _all(tuned: Tuned) -> Iterator[Run]:
             for seed in (0, 1) if twice else (0,):
                 for knob in _PROXY_BETAS:
                     yield run("proxy", task, "rloo", knob, seed, _PROXY_STEPS, reward_name=name)
+    # What `_knobs` leaves out, the cheapest first: it is wanted last, and there may not be time for all of it.
+    for steps in reversed(LENGTHS):
+        for name in reversed(by_cost):
+            for task in TASKS:
+                for knob in find(name).knobs:
+                    for seed in SEEDS:
+                        yield run("lengths", task, name, knob, seed, steps)
 
 
 def _knobs(name: str, steps: int) -> tuple[float, ...]:
     """Penalties at which a method is trained for so many steps, for want of time not all.
 
     The methods of the verdicts at all of their own after every length; the others at all for `LONG` steps, and at the
-    middle one for the fewest.
+    middle one for the fewest. Their other penalties and lengths belong to the study of sizes.
     """
     if steps == LONG or name in _STUDIED:
         return find(name).knobs

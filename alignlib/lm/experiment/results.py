@@ -138,7 +138,8 @@ class Results(SameFields):
         return cls(place, runs, json.loads((place / "settings.json").read_text(encoding="utf-8")))
 
     @cached_property
-    def _prompts(self) -> Mapping[str, npt.NDArray[np.generic]]:
+    def prompts(self) -> Mapping[str, npt.NDArray[np.generic]]:
+        """KL and reward of the runs on gold prompt by prompt, as ``prompts.npz`` has them, and the keys of the runs."""
         with np.load(self.folder / "prompts.npz") as stored:
             return dict(stored)
 
@@ -158,9 +159,9 @@ class Results(SameFields):
         splits = set(rows.split)
         require(len(splits) == 1, f"rows must be of one split; got {', '.join(sorted(splits)) or 'no row'}.")
         split = splits.pop()
-        place = {run: number for number, run in enumerate(self._prompts["run"].tolist())}
+        place = {run: number for number, run in enumerate(self.prompts["run"].tolist())}
         index = [place[run] for run in rows.run]
-        kl, reward = (self._prompts[f"{split}_{name}"][index].astype(np.float64) for name in ("kl", "reward"))
+        kl, reward = (self.prompts[f"{split}_{name}"][index].astype(np.float64) for name in ("kl", "reward"))
         return PerPrompt(kl, reward)
 
     def select(self, task: str, split: str, **wanted: object) -> pd.DataFrame:
@@ -198,6 +199,11 @@ class Results(SameFields):
             Depth of the base.
         """
         return LevelLaw.read(law_path(self.folder, task, reward_name, split, layers))
+
+    @property
+    def known(self) -> list[str]:
+        """The keys of the runs that it tells of, those that diverged too."""
+        return [*dict.fromkeys(self.runs.run), *self.settings["diverged"]]
 
     @property
     def complete(self) -> float:

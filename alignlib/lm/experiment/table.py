@@ -19,6 +19,7 @@ from alignlib.lm.composed import COLUMNS, composed_rows
 from alignlib.lm.experiment import results as tables
 from alignlib.lm.experiment.fixed_points import fixed_point_rows
 from alignlib.lm.experiment.grid import PROXIES, Run, tuning_runs
+from alignlib.lm.experiment.kept import Tables, beside
 from alignlib.lm.experiment.laboratory import Laboratory, decode_weights
 from alignlib.lm.experiment.run_store import RunData, RunStore
 from alignlib.lm.experiment.runner import Place, laboratory
@@ -38,7 +39,7 @@ _COMPOSED_PROMPTS, _COMPOSED_KL = 12, 1.0  # the first test prompts, and the mea
 _MEMBER_LAMS = np.concatenate([[0.0], np.geomspace(0.02, 100.0, 60)])
 
 
-def assemble(runs: Sequence[Run], place: Place) -> tables.Results:
+def assemble(runs: Sequence[Run], place: Place, kept: tables.Results | None = None) -> tables.Results:
     """Write the table of all finished runs into the results folder, beside the laws, and read it back.
 
     Parameters
@@ -47,11 +48,13 @@ def assemble(runs: Sequence[Run], place: Place) -> tables.Results:
         The grid; those not finished are left out, and counted.
     place : Place
         Where runs and base models lie, and where the tables go.
+    kept : Results, optional
+        An earlier table: what it has of runs that are not finished here stays.
 
     Raises
     ------
     InputError
-        If no run is finished, or a run was trained from another base or reward than the one that lies there.
+        If no run is finished, or one was trained from another base or reward than the one that lies there.
     """
     ready = RunStore(place.output).read()
     done = [(run, ready[run.key]) for run in runs if run.key in ready]
@@ -83,7 +86,8 @@ def assemble(runs: Sequence[Run], place: Place) -> tables.Results:
             "grid": round(sum(data["seconds"] for _, data in done)),
         },
     }
-    tables.write(place.results, pd.DataFrame(rows), _per_prompt(done), settings)
+    found: Tables = (pd.DataFrame(rows), _per_prompt(done), settings)
+    tables.write(place.results, *(found if kept is None else beside(kept, found, [run.key for run in runs])))
     _publish(done, place.results)
     return tables.Results.read(place.results)
 
