@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable
@@ -236,6 +237,7 @@ def _load(
         with naming_the_base(name, role):
             model, missing = _weights(kind, base, dtype, BASE, remote_code)
         missing = put_on(model, name, role, dtype, missing)
+        _check_finite(model, f"{role}={name}", missing)
     if missing:
         raise InputError(
             f"{role}={name} has no weights for {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, "
@@ -275,9 +277,27 @@ def _weights(
         )
     if getattr(model, "hf_quantizer", None) is not None:  # as code that comes with a model may ask for
         raise InputError(f"{source} is packed by a method, and {FLOATS_ONLY}.")
-    check_places(stored, held, {key for key, _ in model.named_modules()}, unused, model.base_model_prefix, source)
+    check_places(stored, model, unused, source)
     check_stored(kinds or stored_in(_fetched(model, name)), plan, source, unused)
-    return model, tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
+    missing = tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
+    _check_finite(model, source, missing)
+    return model, missing
+
+
+def _check_finite(model: PreTrainedModel, source: str, missing: Collection[str]) -> None:
+    """Refuse weights that are no finite numbers as they were read: the format asked for may be too small for them."""
+    for key, one in model.state_dict().items():
+        if key in missing or not one.numel() or not one.is_floating_point():
+            continue
+        ends = [float(end) for end in one.aminmax()]  # takes a tenth of the time that reading did
+        wrong = next((end for end in ends if not math.isfinite(end)), None)
+        if wrong is not None:
+            kind = str(one.dtype).removeprefix("torch.")
+            wider = ", or give dtype='float32', which holds larger ones" if kind == "float16" else ""
+            raise InputError(
+                f"{source} has {wrong} among the weights {quoted(key)}, as read in {kind}; a model is made of finite "
+                f"numbers: save it again where it was trained{wider}."
+            )
 
 
 def _fetched(model: PreTrainedModel, name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,12 @@ _OF_LAYERS = ("weight", "bias")
 _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
 _NAMES = {"torch.float64": "F64", "torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16"}
 _MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|[._])position_ids$")  # of old models, ends of names
-_SCALES = re.compile(r"(weight_)?q?(scales?|absmax|SCB)(_weight|_inv|_\d)?")  # of a weight that was packed
+# What may be left in a layer that does not take it: no number of its law hangs on it.
+_LEFT_OVER = re.compile(
+    r"(input|[qkv]|kv)_(scale|amax|zero_point)"  # of activations or a cache, where these are kept in 8 bits
+    r"|(original_)?inv_freq|(cos|sin)_cached"  # of rotary positions, which every version makes anew from the config
+    r"|num_batches_tracked|_float_tensor|_extra_state"  # of training: a count, where it was, how it was set up
+)
 _COUNTS = ("indices", "ranknum")  # ends of names, in adapters, of what is counted
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
@@ -182,28 +187,19 @@ def _parts(folder: Path, index: str = _INDEX) -> set[str]:
     return set()
 
 
-def check_places(
-    kinds: Mapping[str, str],
-    held: Collection[str],
-    modules: Collection[str],
-    unused: Iterable[str],
-    prefix: str,
-    source: str,
-) -> None:
-    """Refuse two weights for one place of a model, and weights of its own layers for which there is none.
+def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str], source: str) -> None:
+    """Refuse two weights for one place of a model, and whatever lies in its own layers and is not taken there.
+
+    Such is a scale or an offset, by any name: the weights beside it stand for others.
 
     Parameters
     ----------
     kinds : mapping of str to str
         What the weights are called in the model's files, and as what each is stored.
-    held : collection of str
-        What they are called in the model.
-    modules : collection of str
-        What its parts are called.
+    model : Module
+        The model as it was loaded.
     unused : iterable of str
         Weights of the files that it does not take.
-    prefix : str
-        What may stand before a name, or be left out.
     source : str
         Whose files these are, as messages say it.
 
@@ -214,30 +210,71 @@ def check_places(
 
     Examples
     --------
-    >>> check_places({"h.0.weight": "F32"}, ["t.h.0.weight"], ["t.h.0"], ["score.bias"], "t", "model=m")
+    >>> from torch.nn import Linear
+    >>> check_places({"weight": "F32"}, Linear(1, 1), ["score.bias", "v_head.weight"], "model=m")
     """
     found: dict[str, str] = {}
+    held, prefix = model.state_dict(), str(getattr(model, "base_model_prefix", ""))
     for key in kinds:
         other = found.setdefault(_place(key, held, prefix), key)
         if other != key:
             raise InputError(
                 f"{source} holds two weights for one place, {quoted(other)} and {quoted(key)}; save the model again."
             )
+    layers, made = _layers(model), dict(model.named_buffers(remove_duplicate=False))
     for key in sorted(unused):
         if any(mark in key for mark in _OF_ADAPTERS):
             raise InputError(
                 f"{source} holds a weight of an adapter, {quoted(key)}, that was not merged into the model; merge it "
                 "(merge_and_unload) and save the model again, or give the adapter's own folder."
             )
-        if _MASKS.search(key) and kinds.get(key) not in _FLOATS:  # which later versions of the library make anew
+        head, _, last = key.rpartition(".")
+        layer = next((one for name in _written(key, prefix) for one in _outer(name) if one in layers), None)
+        if layer is None or _LEFT_OVER.fullmatch(last) or _place(key, made, prefix) in made:
             continue
-        layer, _, last = key.replace(".weight.", ".weight_").rpartition(".")
-        own = last in _OF_LAYERS or _SCALES.fullmatch(last)
-        if own and layer and {layer, f"{prefix}.{layer}", layer.removeprefix(f"{prefix}.")} & {*modules}:
+        if last in _OF_LAYERS and layer in _written(head, prefix):
             raise InputError(
                 f"{source} holds the weight {quoted(key)}, for which its config has no place in that layer; the model "
                 "would be another one: correct config.json."
             )
+        raise InputError(
+            f"{source} holds {quoted(key)}, for which the layer {quoted(layer)} has no place, as where its weights "
+            f"stand for others, and {FLOATS_ONLY}."
+        )
+
+
+def _layers(model: Module) -> set[str]:
+    """Return the innermost parts of a model, in which no other has numbers of its own.
+
+    >>> from torch.nn import Linear, Sequential
+    >>> sorted(_layers(Sequential(Linear(1, 1), Sequential(Linear(1, 1)))))
+    ['0', '1.0']
+    """
+    ends = (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
+    outer = {one for end in ends for key, _ in end for one in [*_shorter(key, ".")][2:]}
+    return {name for name, _ in model.named_modules(remove_duplicate=False)} - outer - {""}
+
+
+def _outer(name: str) -> Iterator[str]:
+    """Yield a name and whatever it may lie in, the innermost first: a layer's own may be called after it, too.
+
+    >>> list(_outer("h.attn.q_proj_scale"))
+    ['h.attn.q_proj_scale', 'h.attn.q_proj', 'h.attn.q', 'h.attn', 'h']
+    """
+    head, _, last = name.rpartition(".")
+    yield from (f"{head}.{one}".removeprefix(".") for one in _shorter(last, "_"))
+    yield from _shorter(head, ".") if head else ()
+
+
+def _shorter(name: str, mark: str) -> Iterator[str]:
+    while name:
+        yield name
+        name = name.rpartition(mark)[0]
+
+
+def _written(name: str, prefix: str) -> tuple[str, str, str]:
+    """Return what a name may be in the model: with or without what stands before all of its own."""
+    return name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")
 
 
 def _place(key: str, held: Collection[str], prefix: str) -> str:
@@ -250,7 +287,7 @@ def _place(key: str, held: Collection[str], prefix: str) -> str:
     """
     head, _, last = key.rpartition(".")
     for written in (key, *(f"{head}.{new}" for old, new in _OLD_NAMES if last == old)):
-        for one in (written, f"{prefix}.{written}", written.removeprefix(f"{prefix}.")):
+        for one in _written(written, prefix):
             if one in held:
                 return one
     wrapper = next((one for one in _WRAPPERS if key.startswith(one)), None)

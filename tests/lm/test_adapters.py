@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from alignlib._core.errors import InputError
 from alignlib.models import adapters, folder_checks
 from alignlib.models.adapters import base_of
+from tests.lm.test_hub_folder import as_on_the_hub
 
 ADAPTERS: list[tuple[dict[str, Any], str]] = [
     ({}, "has no base_model_name_or_path; write there the folder"),
@@ -134,6 +135,40 @@ def test_the_weights_of_an_adapter_are_those_that_it_names(
             put_on()
     else:
         assert put_on() == ("score.weight",)  # which is said where the model is loaded
+
+
+@pytest.mark.parametrize("fetched", ["before", "while loading"])
+@pytest.mark.parametrize("kind", [torch.float16, torch.int8, torch.float8_e4m3fn])
+def test_weights_of_an_adapter_of_the_hub_are_looked_at_where_they_are_fetched_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: torch.dtype, fetched: str
+) -> None:
+    """Its name is no folder; on a machine that has not had it, they come while it is loaded."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(adapters, "find_spec", lambda _: "peft")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    save_file({f"{B}{A}.weight": torch.ones(2).to(kind)}, folder / "adapter_model.safetensors")
+    as_on_the_hub(folder, tmp_path / "hub", "owner/adapter")
+    held = next((tmp_path / "hub").rglob("adapter_model.safetensors"))
+    late = held.rename(held.with_suffix(".late")) if fetched == "while loading" else held
+    nothing, seen = SimpleNamespace(missing_keys=[], mismatched_keys=[], unexpected_keys=[]), list[str]()
+
+    def load_adapter(_: Base, name: str, **__: object) -> SimpleNamespace:
+        seen.append(str(late.rename(held)))
+        return nothing
+
+    monkeypatch.setattr(Base, "load_adapter", load_adapter)
+    put_on = partial(adapters.put_on, Base(), "owner/adapter", "model", torch.float32, [])  # type: ignore
+    if kind.is_floating_point and kind.itemsize > 1:
+        assert put_on() == ()
+    else:
+        with pytest.raises(InputError, match=f"^model=owner/adapter holds '{B}{A}.weight' as (I8|F8_E4M3), numbers th"):
+            put_on()
+        assert len(seen) == (fetched == "while loading")  # as early as can be
 
 
 class Tied(Base):

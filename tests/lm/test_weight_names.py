@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from alignlib._core.errors import InputError
+from alignlib.models import loading
 from alignlib.models.loading import load_language_model, load_reward_model
 from alignlib.models.weight_names import check_adapter, check_places
 from tests.lm.test_hub_folder import as_on_the_hub
@@ -83,16 +84,16 @@ ATTENTION = "h.0.attn.c_attn"
             _write(lambda weights: {key: one.to(torch.int8) for key, one in weights.items()}),
             "holds 'transformer.h.0.attn.c_attn.(weight|bias)' as I8, numbers that stand for others, and models are",
         ),
-        (
-            _beside(f"{HEAD}{ATTENTION}.weight_scale_inv", f"{HEAD}ln_f.bias"),
-            f"the weight '{HEAD}{ATTENTION}.weight_scale_inv', for which its config has no place in that layer",
+        *(
+            (
+                _beside(f"{HEAD}{ATTENTION}{end}", f"{HEAD}ln_f.bias"),
+                f"holds '{HEAD}{ATTENTION}{end}', for which the layer .{HEAD}{ATTENTION}. has no place, as .*dequan",
+            )
+            for end in (".weight_scale_inv", ".weight.absmax", ".zeros", ".of.any_name", "_scale")
         ),
-        (
-            _beside(f"{HEAD}{ATTENTION}.weight.absmax", f"{HEAD}ln_f.bias"),
-            f"the weight '{HEAD}{ATTENTION}.weight.absmax', for which its config has no place in that layer",
-        ),
+        (_beside(f"{HEAD}{ATTENTION}.input_scale", f"{HEAD}ln_f.bias"), ""),  # of activations
     ],
-    ids=range(13),
+    ids=range(17),
 )
 def test_a_weight_is_there_once(
     zoo: dict[str, str], tmp_path: Path, change: Callable[[Path, Weights], None], said: str
@@ -269,11 +270,49 @@ def test_an_adapter_is_saved_in_floating_point() -> None:
         check_adapter({"h.0.lora_A.weight": "F32", "h.0.lora_B.weight": "F8_E4M3"}, "model=m")
 
 
-def test_a_mask_that_the_library_no_longer_keeps_is_no_weight() -> None:
-    """As in folders of GPT-Neo and GPT-J; in floating point it is a bias without a place."""
-    for stored in ("U8", "BOOL"):
-        check_places(
-            {"h.0.attn.attention.bias": stored}, [], ["h.0.attn.attention"], ["h.0.attn.attention.bias"], "", "m"
-        )
-    with pytest.raises(InputError, match=r"holds the weight 'h.0.attn.bias', for which its config has no place"):
-        check_places({"h.0.attn.bias": "F32"}, [], ["h.0.attn"], ["h.0.attn.bias"], "", "m")
+def test_what_a_model_makes_anew_is_no_weight() -> None:
+    """A mask beside layers, and a buffer that is not saved; of plain parameters any name counts."""
+    model = torch.nn.ModuleDict({"attn": torch.nn.ModuleDict({"c_attn": torch.nn.Linear(1, 1)})})
+    model["wpe"], model["experts"] = torch.nn.Embedding(1, 1), torch.nn.Module()
+    model["wpe"].register_buffer("weights", torch.ones(1), persistent=False)
+    model["experts"].act = torch.nn.ReLU()
+    model["experts"].down = torch.nn.Parameter(torch.ones(1))
+    check_places({}, model, ["attn.bias", "attn.masked_bias", "attn.k_scale", "wpe.weights"], "m")
+    with pytest.raises(InputError, match=r"^m holds 'experts.0.down.s', for which the layer 'experts' has no place"):
+        check_places({}, model, ["experts.0.down.s"], "m")
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype", "said"),
+    [
+        (
+            float("nan"),
+            torch.float32,
+            r"^model=.* has nan among the weights '.*c_attn.bias', as read in float32; .* trained\.$",
+        ),
+        (-float("inf"), torch.float32, r"has -inf among the weights '.*c_attn.bias', as read in float32"),
+        (1e300, torch.bfloat16, r"has inf among the weights '.*c_attn.bias', as read in bfloat16"),
+        (1e6, torch.float16, r"has inf among .* as read in float16; .* or give dtype='float32', which holds larger"),
+    ],
+)
+def test_weights_are_finite_numbers(folder: Path, number: float, dtype: torch.dtype, said: str) -> None:
+    """Also those that become infinite in the number format of a run."""
+    weights, bias = load_file(folder / WHOLE), f"{HEAD}{ATTENTION}.bias"
+    weights[bias] = weights[bias].double()
+    weights[bias][0] = number
+    save_file(weights, folder / WHOLE, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=said):
+        load_language_model(str(folder), device=torch.device("cpu"), dtype=dtype)
+
+
+def test_weights_of_an_adapter_are_finite_numbers(zoo: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at once it lies on its base."""
+
+    def put_on(model: torch.nn.Module, *_: object) -> tuple[str, ...]:
+        model.register_parameter("lora_A", torch.nn.Parameter(torch.tensor([1.0, float("inf")])))
+        return ()
+
+    monkeypatch.setattr(loading, "base_of", lambda *_: zoo["gpt2"])
+    monkeypatch.setattr(loading, "put_on", put_on)
+    with pytest.raises(InputError, match=r"^model=.* has inf among the weights 'lora_A', as read in float32"):
+        load_language_model(zoo["llama"], **LOAD)  # type: ignore[arg-type]
