@@ -582,7 +582,7 @@ def test_models_that_lack_something(zoo: dict[str, str], tmp_path: Path) -> None
     assert "has neither a pad token nor an end-of-sequence token" in refused(bare, tmp_path)
     model = gpt2(len(WORDS))
     with torch.no_grad():
-        model.transformer.wte.weight[5] = torch.nan
+        model.transformer.wte.weight[5] = 3e38  # finite, and what follows from it is not
     broken = save(tmp_path / "broken", model, word_tokenizer())
     assert "the log-probability nan" in refused(broken, tmp_path)
     # A remedy that changes a setting works, as nothing has been done yet.
@@ -605,7 +605,7 @@ def test_bases_that_cannot_be_compared(zoo: dict[str, str], tmp_path: Path) -> N
     assert f"has {len(WORDS) + 4} outputs" in refused(zoo["gpt2"], tmp_path, base=wide)
     with torch.no_grad():
         model = gpt2(len(WORDS))
-        model.transformer.wte.weight[5] = torch.nan
+        model.transformer.wte.weight[5] = 3e38  # finite, and what follows from it is not
     broken = save(tmp_path / "broken", model, word_tokenizer())
     assert "gave a probability of NaN" in refused(zoo["gpt2"], tmp_path, base=broken)
 
