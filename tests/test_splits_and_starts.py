@@ -304,6 +304,54 @@ def test_each_start_is_known_up_to_half_of_its_own_last_decimal(tmp_path: Path) 
     assert half_digit(log.pooled(3)).tolist() == pytest.approx([5e-5, 0.05, 0.05])
 
 
+@pytest.mark.parametrize(("decimals", "ending"), [(1, "csv"), (1, "jsonl"), (2, "jsonl")])
+def test_a_part_of_a_log_that_has_fewer_decimals_is_known_up_to_half_of_its_own_last(
+    tmp_path: Path, decimals: int, ending: str
+) -> None:
+    """Of six decimals, and then of few: a run's KL does not fall to 0, nor to round numbers, by itself."""
+    kl = 10.0 ** (1 - decimals) * np.linspace(0.0, 0.3, 24) ** 2
+    kl = np.append(kl[:12].round(6), kl[12:].round(decimals))
+    rows = pd.DataFrame({"step": np.arange(24), "kl": kl, "reward": np.arange(24.0)})
+    log = read(written(tmp_path, {f"a.{ending}": rows}) / f"a.{ending}")
+    half = 0.05 if decimals == 1 or not kl[12:].any() else 0.005
+    np.testing.assert_allclose(half_digit(log), [5e-7] * 12 + [half] * 12)
+    assert any("as at step 12, have fewer decimals than others" in note for note in log.notes)
+    rows = pd.DataFrame({"step": np.arange(24), "kl": np.maximum(np.arange(24) - 4, 0) / 300.0, "reward": 1.0})
+    exact = read(written(tmp_path, {f"b.{ending}": rows}) / f"b.{ending}")
+    assert not half_digit(exact).any()  # 0.01 and 0.02 among others, and zeros before
+
+
+@pytest.mark.parametrize("first", ["0.0000", "0.0"])
+def test_few_zeros_that_begin_a_run_keep_the_decimals_that_their_text_shows(tmp_path: Path, first: str) -> None:
+    (tmp_path / "1.csv").write_text(f"step,kl,reward\n0,{first},0\n1,{first},1\n")
+    (tmp_path / "2.csv").write_text("\n".join(["step,kl,reward", *(f"{i},0.{i // 4},{i}" for i in range(2, 9))]))
+    half = half_digit(read(tmp_path, files="starts")).tolist()
+    assert half == pytest.approx([5e-5 if first == "0.0000" else 0.05] * 2 + [0.05] * 7)
+
+
+def test_a_log_with_ends_beside_one_of_few_decimals_leaves_that_its_own(tmp_path: Path) -> None:
+    for name, kl in (("1", "0.00 0.00 0.01 0.01 0.02"), ("2", "0.0 0.0 0.0 0.0 0.0")):
+        rows = [f"{i + 5 * int(name)},{one},{i}" for i, one in enumerate(kl.split())]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["step,kl,reward", *rows]))
+    ends = [0.005, 0.005, 0.015, 0.015, 0.025, *[0.05] * 5]
+    logs = [read(tmp_path / f"{name}.csv") for name in "12"]
+    assert logs[0].kl_low is not None
+    assert within_digits(joined_logs(logs, ["a", "b"], "both")).ends[1].tolist() == pytest.approx(ends)
+    starts = read(tmp_path, files="starts")
+    assert within_digits(starts).ends[1].tolist() == pytest.approx(ends)
+    assert any(note.startswith("Every KL of '2.csv' is 0") for note in starts.notes)
+
+
+def test_ends_by_lengths_hold_half_of_the_last_decimal_of_each_start(tmp_path: Path) -> None:
+    for name, kl in (("1", "0.000000 0.000120 0.000231 0.000342"), ("2", "0.000 0.000 0.000 0.001")):
+        rows = [f"{i + 4 * int(name)},{one},{i},100,80,120" for i, one in enumerate(kl.split())]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["step,kl,reward,length,a,b", *rows]))
+    more = {"kl_unit": "token", "length": "length", "lengths": (80.0, 120.0), "estimator": "k3"}
+    log = read_training_log(tmp_path, files="starts", **more)  # type: ignore[arg-type]
+    assert log.ends[1][4:].tolist() == pytest.approx([0.06] * 3 + [0.18])
+    assert not half_digit(log).any()
+
+
 def test_few_checkpoints_with_few_decimals_have_no_ends_without_a_note(tmp_path: Path) -> None:
     """Three are too few to say so when they are read; and waste is counted from none below 0."""
     (tmp_path / "a.csv").write_text("step,kl,reward,length\n1,0.004,1,100\n2,0.008,1.5,100\n3,0.012,1.8,100\n")

@@ -410,7 +410,8 @@ def test_a_unit_is_said_of_those_logs_whose_unit_is_not_known(tmp_path: Path) ->
     both = ["overlay", str(tmp_path / "trl.jsonl"), "--also", str(tmp_path / "own.csv"), "--kl-unit", "sequence"]
     done = CliRunner().invoke(main, [*both, "--json"])
     point = json.loads(done.stdout)["points"]
-    assert [one["kl"] for one in point] == pytest.approx([*PER_TOKEN, *KL])
+    # As of each alone: the KL per token, of two decimals, is known between ends.
+    assert [(one["kl_low"] + one["kl_high"]) / 2.0 for one in point] == pytest.approx([*PER_TOKEN, *KL])
 
 
 def test_a_scale_said_with_the_unit_holds_among_several_logs(tmp_path: Path) -> None:
@@ -420,7 +421,8 @@ def test_a_scale_said_with_the_unit_holds_among_several_logs(tmp_path: Path) -> 
     )
     both = ["overlay", str(tmp_path / "ppo.jsonl"), "--also", str(tmp_path / "verl.jsonl"), "--kl-unit", "token"]
     done = CliRunner().invoke(main, [*both, "--json"])
-    assert [one["kl"] for one in json.loads(done.stdout)["points"]] == pytest.approx([*KL, *PER_TOKEN])
+    found = [(one["kl_low"] + one["kl_high"]) / 2.0 for one in json.loads(done.stdout)["points"]]
+    assert found == pytest.approx([*KL, *PER_TOKEN])
 
 
 SCHEMES = {  # how a log's KL per token is made of responses, a part of a batch to each

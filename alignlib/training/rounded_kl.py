@@ -26,9 +26,9 @@ def half_digit(log: TrainingLog) -> FloatArray:
         Runs; where no KL has many decimals, all are taken for rounded to these, and zeros alone to those that the log
         prints, or to as few as logs have.
     """
-    if log.kl_low is not None or log.per_prompt is not None:  # whose ends hold it, or exact ones
-        return np.zeros(log.kl.size)
     half = log.half
+    if log.per_prompt is not None or (log.kl_low is not None and half is None):  # exact ones, or ends that hold it
+        return np.zeros(log.kl.size)
     if half is None:
         half = np.full(log.kl.size, half_of(log.logged_kl, log.decimals, log.length is not None))
     return half if log.length is None else half * log.length
@@ -53,8 +53,8 @@ def within_digits(log: TrainingLog) -> TrainingLog:
     half = half_digit(log)
     if not half.any():
         return log
-    least = np.where(log.kl < 0.0, log.kl, np.maximum(log.kl - half, 0.0))
-    return replace(log, kl_low=least, kl_high=log.kl + half)
+    low, high = log.ends
+    return replace(log, kl_low=np.where(low < 0.0, low, np.maximum(low - half, 0.0)), kl_high=high + half)
 
 
 def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | None = None) -> TrainingLog:
@@ -71,13 +71,14 @@ def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | No
     moved : array of bool (k,), optional
         Which have more reward than the base, or less, by more than chance.
     """
-    if points.kl_low is not None or within.kl_low is None:
+    if within.kl_low is None:
         return points
-    kl, (low, high) = points.kl, within.ends
+    kl, own, (low, high) = points.kl, points.ends, within.ends
     coarse = (kl >= 0.0) & (high - kl > np.maximum(_COARSE * kl, _NOTHING * float(kl.max())))
     if not kl.any():
         coarse[:] = False  # the base itself, where rewards are its, too
     coarse |= (kl == 0.0) & (False if moved is None else moved)
+    coarse &= (high > own[1]) | (low < own[0])  # of others the ends that they have hold it
     if not coarse.any():
         return points
     notes = points.notes
@@ -91,8 +92,8 @@ def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | No
         notes = (*notes, said)
     return replace(
         points,
-        kl_low=np.where(coarse, low, kl),
-        kl_high=np.where(coarse, high, kl),
+        kl_low=np.where(coarse, low, own[0]),
+        kl_high=np.where(coarse, high, own[1]),
         remedy=points.remedy or _REMEDY,
         notes=notes,
     )

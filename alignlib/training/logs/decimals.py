@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ from alignlib.training.logs.columns import text_of
 from alignlib.training.logs.log_format import LogRows
 
 __all__ = [
-    "decimals_of", "decimals_of_rows", "decimals_of_zeros", "half_of", "halves_of_starts", "of_decimals",
-    "shared_decimals", "with_decimals",
+    "decimals_of", "decimals_of_rows", "decimals_of_zeros", "half_of", "of_decimals", "printed_decimals",
+    "shared_decimals",
 ]  # fmt: skip
 
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,](\d*))?(?:[eE]([-+]?\d{1,3}))?")
@@ -69,7 +68,7 @@ def decimals_of_rows(rows: LogRows) -> int | None:
         Checkpoints as they were logged.
     """
     kl, per_token = rows.kl, rows.length is not None
-    if rows.per_prompt is not None:  # means of responses, which nobody has rounded
+    if rows.per_prompt is not None or rows.half is not None:  # means of responses are not rounded; of each on its own
         return None
     if per_token and rows.decimals is not None:
         return rows.decimals if 1 <= rows.decimals <= _DECIMALS else None
@@ -78,23 +77,6 @@ def decimals_of_rows(rows: LogRows) -> int | None:
     if rows.decimals is not None:
         return rows.decimals if rows.decimals <= _DECIMALS else None
     return decimals_of(kl, range(int(per_token), _DECIMALS + 1))
-
-
-def with_decimals(rows: LogRows, path: Path) -> LogRows:
-    """Return rows with the decimals that a text prints of their KL, where as numbers they have few.
-
-    Parameters
-    ----------
-    rows : LogRows
-        Checkpoints as they were logged.
-    path : Path
-        Their log.
-    """
-    if rows.decimals is not None or rows.per_prompt is not None:
-        return rows
-    zeros = not rows.kl.any()
-    few = rows.kl.size >= _SEVERAL and decimals_of(rows.kl[np.isfinite(rows.kl)], range(_DECIMALS + 1)) is not None
-    return replace(rows, decimals=printed_decimals(path, rows.kl_name, zeros)) if zeros or few else rows
 
 
 def shared_decimals(parts: Sequence[tuple[FloatArray, int | None]]) -> int | None:
@@ -142,25 +124,6 @@ def half_of(kl: FloatArray, printed: int | None, per_token: bool) -> float:
     elif logged.size > 1:  # as numbers they do not tell how many were printed
         digits = decimals_of_zeros(printed, per_token)[0]
     return 0.0 if digits is None else 0.5 * 10.0**-digits
-
-
-def halves_of_starts(parts: Sequence[LogRows]) -> FloatArray | None:
-    """Return half of the last decimal of each KL where starts of a run print unlike ones; None where all print alike.
-
-    A few zeros before the first KL are those of the base, and have the decimals of what follows.
-
-    Parameters
-    ----------
-    parts : sequence of LogRows
-        Starts in order.
-    """
-    held = [one for one in parts if one.kl.size]
-    halves = [half_of(one.kl, one.decimals, one.length is not None) for one in held]
-    if len(held) > 1 and not held[0].kl.any() and held[0].kl.size < _SEVERAL:
-        halves[0] = halves[1]
-    if len(set(halves)) < 2:
-        return None
-    return np.concatenate([np.full(one.kl.size, half) for one, half in zip(held, halves, strict=True)])
 
 
 def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
@@ -218,7 +181,7 @@ def decimals_of_zeros(printed: int | None, per_token: bool) -> tuple[int, bool]:
     return (_OF_TOKENS if per_token else _OF_ZEROS), False
 
 
-def printed_decimals(path: Path, name: str, zeros: bool) -> int | None:
+def printed_decimals(path: Path, name: str, zeros: bool, some: bool = False) -> int | None:
     """Return with how many decimals a text prints the numbers of a column; None where it is no text.
 
     Parameters
@@ -229,13 +192,16 @@ def printed_decimals(path: Path, name: str, zeros: bool) -> int | None:
         The column or key.
     zeros : bool
         Whether all are 0: then the least of them is meant, else how many none exceeds.
+    some : bool
+        Whether those that are 0 alone are meant, of others.
     """
     text = text_of(path)
     if text is None or "\0" in text:
         return None
     cells = [cell.strip() for cell in _cells(text, name)]
     found = [_NUMBER.fullmatch(cell) for cell in cells if cell and cell.lower() not in _NO_NUMBER]
-    sizes = [len(one[1] or "") - int(one[2] or 0) for one in found if one and not (zeros and one[2])]
+    meant = [one for one in found if one and not (zeros and one[2]) and not (some and float(one[0].replace(",", ".")))]
+    sizes = [len(one[1] or "") - int(one[2] or 0) for one in meant]
     sizes = [size for size in sizes if size < _OF_NOISE]
     if not sizes or not all(found):
         return None

@@ -13,7 +13,8 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted, listed
 from alignlib.tables import is_table_name
-from alignlib.training.logs.decimals import halves_of_starts, shared_decimals, with_decimals
+from alignlib.training.logs.decimals import shared_decimals
+from alignlib.training.logs.halves import assumed_of_starts, halves_of_starts, with_decimals
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.rollouts import read_tables, tables_of
 from alignlib.training.logs.table import has_column, named_by
@@ -152,7 +153,7 @@ def read_starts(path: Path, starts: Sequence[Start], query: LogQuery) -> LogRows
     kept = kept[::-1]
     lost = [rows.step.size - left.step.size for rows, left in zip(read, kept, strict=True)]
     said = of_starts([one.name for one in starts], [rows.step.size for rows in read], lost, "checkpoint")
-    return _joined(kept, said)
+    return _joined(kept, [*said, *assumed_of_starts([one.name for one in starts], kept)])
 
 
 def _column_of_runs(starts: Sequence[Start]) -> str | None:

@@ -23,7 +23,8 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.tables import check_range, is_table_name, open_table_file
 from alignlib.training.logs.columns import LARGEST
-from alignlib.training.logs.decimals import half_of, of_decimals, shared_decimals, with_decimals
+from alignlib.training.logs.decimals import half_of, of_decimals, shared_decimals
+from alignlib.training.logs.halves import with_decimals
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.splits import SPLIT
@@ -330,15 +331,17 @@ def _ends_of_lengths(given: tuple[float, float]) -> tuple[float, float]:
 
 
 def _halves(logs: Sequence[TrainingLog], as_logged: bool) -> FloatArray | None:
-    """Return half of the last decimal of the KLs of several logs, where it is unlike within one of them."""
-    if all(log.half is None for log in logs):
-        return None
+    """Return half of the last decimal of the KLs of several logs, 0 of those whose ends hold it, where it is unlike."""
     halves = []
     for log in logs:
-        alike = np.full(log.kl.size, half_of(log.logged_kl, log.decimals, log.length is not None))
-        half = alike if log.half is None else log.half
+        half = np.zeros(log.kl.size) if log.half is None else log.half.copy()
+        if log.half is None and log.kl_low is None and log.per_prompt is None:
+            for name in log.runs:
+                mine = log.run == name
+                half[mine] = half_of(log.logged_kl[mine], log.decimals, log.length is not None)
         halves.append(half if as_logged or log.length is None else half * log.length)
-    return np.concatenate(halves)
+    whole = np.concatenate(halves)
+    return whole if np.unique(whole).size > 1 else None
 
 
 def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) -> TrainingLog:
@@ -469,5 +472,5 @@ def _finish(
         kl_high=converted.high,
         remedy=converted.remedy,
         decimals=rows.decimals,
-        half=rows.half,
+        half=rows.half if converted.low is None else None,  # else these hold it
     )

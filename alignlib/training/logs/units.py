@@ -95,7 +95,8 @@ def per_sequence(
         if alike.all():
             return PerSequence(product, None, None, (f"{said} All responses of a batch are equally long.",))
         wider = largest / least if rows.mean_over == "parts" else np.ones(rows.kl.size)
-        half = 0.5 * 10.0 ** -(decimals_of_rows(rows) or math.inf)  # what rounding may have taken
+        half = rows.half  # what rounding may have taken
+        half = np.full(rows.kl.size, 0.5 * 10.0 ** -(decimals_of_rows(rows) or math.inf)) if half is None else half
         least_kl, most_kl = np.where(rows.kl > 0.0, np.maximum(rows.kl - half, 0.0), rows.kl), rows.kl + half
         with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity
             low, high = least_kl * least / wider, np.where(most_kl == 0.0, 0.0, most_kl * largest * wider)
