@@ -96,11 +96,12 @@ lm-setup: setup ## add what training language models needs (torch and others; mi
 # One thread each, and nothing fetched: everything that these programs read was made here.
 LM := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m alignlib.lm
 
-# The study of sizes (deeper models, pools of prompts, other lengths of training) where a GPU is, or with SIZE=1.
+# The study of sizes (deeper models, pools of prompts, other lengths of training, more ensembles) where a GPU is, or with
+# SIZE=1.
 SIZE ?= $(filter cuda,$(DEVICE))
 
 lm: WITHOUT := $(if $(SIZE),,--without-size)
-lm: lm-setup ## tune and train every method on the small language models (about 4 hours; 2 hours more with SIZE=1, the study of sizes; DEVICE=cuda: minutes; resumes), write the table
+lm: lm-setup ## tune and train every method on the small language models (about 4 hours; 2.5 hours more with SIZE=1, the study of sizes; DEVICE=cuda: minutes; resumes), write the table
 	@$(LM) prepare --device $(DEVICE) $(WITHOUT)
 	@$(LM) tune --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
 	@$(LM) run --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE) $(WITHOUT)

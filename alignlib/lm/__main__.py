@@ -25,7 +25,7 @@ STAGES = click.option("--stage", multiple=True, help="Only these stages; all by 
 WITHOUT_SIZE = click.option(
     "--without-size",
     is_flag=True,
-    help="Leave out the study of sizes (deeper models, pools of prompts, other lengths of training).",
+    help="Leave out the study of sizes (deeper models, pools of prompts, other lengths of training, more ensembles).",
 )
 PROCESSES = click.option("--processes", default=2, show_default=True, help="Worker processes of one thread each.")
 FLEET = click.option("--fleet", default=12, show_default=True, help="Most runs that train side by side.")
@@ -53,7 +53,10 @@ def main() -> None:
 @DEVICE
 @WITHOUT_SIZE
 @click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="Only this one; both by default.")
-def prepare(output: Path, results: Path, device: str, without_size: bool, tasks: tuple[str, ...]) -> None:
+@click.option("--lacking", is_flag=True, help="Only laws of proxies that RESULTS lacks; what is there stays.")
+def prepare(
+    output: Path, results: Path, device: str, without_size: bool, tasks: tuple[str, ...], lacking: bool
+) -> None:
     """Pretrain bases and train reward models that are missing; write the laws by reward level and the fixed points."""
     from alignlib.lm.experiment.runner import laboratory
     from alignlib.lm.experiment.table import write_laws
@@ -61,11 +64,11 @@ def prepare(output: Path, results: Path, device: str, without_size: bool, tasks:
     runs = [run for run in grid(lambda task, method: Settings(1)) if not (without_size and run.stage in SIZE_STUDY)]
     for task in tasks or TASKS:
         lab = laboratory(task, Place(results, output, device))
-        for layers in sorted({one.layers for one in runs}):
+        for layers in (2,) if lacking else sorted({one.layers for one in runs}):
             lab.base(layers)
         for n_pairs in sorted({proxy.n_pairs for proxy in PROXIES.values()}):
             lab.members(n_pairs)
-        write_laws(lab, results, runs=runs)
+        write_laws(lab, results, runs=runs, lacking=lacking)
         click.echo(
             f"{task}: base {lab.base_hash[:16]}, {', '.join(f'{len(lab.task.of_split(s))} {s}' for s in SPLITS)}"
         )

@@ -104,7 +104,7 @@ def gold_curves(results: Results, n_largest: int) -> list[ProxyCurve]:
         require(bool(names), f"folder must hold laws of proxies for {task!r}; it holds none. Run make lm.")
         for name in names:
             law = results.law(task, name)
-            rows = results.select(task, "test", stage="proxy", reward_name=name)
+            rows = results.select(task, "test", reward_name=name)
             policies = rows[["knob", "seed", "kl", "reward"]].assign(gold_gain=rows.gold - law.base_gold)
             best = law.along(BestOfN.along(ns)) if name in _DRAWN else law.along(BestOfN.along([1.0]))
             found.append(ProxyCurve(task, name, law, law.optimum(_LAMS), best, policies))

@@ -22,10 +22,10 @@ from click.testing import CliRunner
 from alignlib.lm.__main__ import _chosen, main
 from alignlib.lm.base_model import save_model
 from alignlib.lm.experiment import check
-from alignlib.lm.experiment.grid import LENGTHS, SEEDS, TRIALS, Run, compared, grid, trials, tuning_runs
+from alignlib.lm.experiment.grid import LENGTHS, PROXIES, SEEDS, TRIALS, Run, compared, grid, trials, tuning_runs
 from alignlib.lm.experiment.laboratory import decode_weights
 from alignlib.lm.experiment.processor_time import ProcessorTime
-from alignlib.lm.experiment.results import Results, members_path
+from alignlib.lm.experiment.results import Results, law_path, members_path
 from alignlib.lm.experiment.run_store import RunStore
 from alignlib.lm.experiment.runner import Place, execute, fleets, laboratory, run_all
 from alignlib.lm.experiment.table import assemble, write_laws, write_members
@@ -170,6 +170,29 @@ def test_what_a_table_lacks_is_the_rest_of_the_grid() -> None:
     assert sorted(wanted) == sorted([*there.known, *lacking])
 
 
+def test_only_laws_that_are_not_there_are_written(done: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = laboratory("safety", done)
+    asked: list[str] = []
+    gold = lab.law("gold", "test")
+    monkeypatch.setattr(lab, "law", lambda name, split: [asked.append(name), gold][1])
+    law_path(tmp_path, "safety", "gold", "test").write_text("there")
+    law_path(tmp_path, "safety", "5000x4", "test").write_text("there")
+    write_laws(lab, tmp_path, lacking=True)
+    assert sorted(asked) == sorted(set(PROXIES) - {"5000x4"})
+    assert law_path(tmp_path, "safety", "5000x4", "test").read_text() == "there"
+    assert len([*tmp_path.iterdir()]) == 1 + len(PROXIES)
+
+
+def test_every_proxy_has_policies_at_every_penalty() -> None:
+    runs = [run for run in grid(tuned) if run.reward_name != "gold"]
+    assert {run.stage for run in runs} == {"proxy", "members"}
+    for task in TASKS:
+        for name in PROXIES:
+            there = [run for run in runs if (run.task, run.reward_name) == (task, name)]
+            assert len({run.knob for run in there}) == 6
+            assert len({run.stage for run in there}) == 1
+
+
 def test_networks_are_compared_with_means_of_the_first_of_them(
     done: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,7 +324,7 @@ def test_the_time_of_a_run_is_that_of_its_steps_and_its_law(tmp_path: Path) -> N
     assert both.seconds == pytest.approx(seconds(run) + seconds(trial))
     assert both.error == pytest.approx(np.hypot(0.01 * (100 + 40), 0.05 * (10 + 4)))
     once = times.of_work(times.once("safety", (run,)))
-    assert once.seconds == pytest.approx(3.0 + 10 * 0.5 * (8 + 8 + 1 + 1 + 1))
+    assert once.seconds == pytest.approx(3.0 + 10 * 0.5 * (4 * 8 + 1))
     with pytest.raises(ValueError, match="must hold step dpo of safety"):
         times.of_work(times.of_run(replace(run, method="dpo"), lambda task, method: Settings(1)))
     with pytest.raises(ValueError, match=r"must hold processor_time\.csv"):

@@ -12,6 +12,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -42,8 +43,8 @@ CHECKED = dict(zip(TASKS, ("rloo", "grpo"), strict=True))
 FEW = 24
 POOLED = ("few", "pool")
 """Stages whose runs learn from a pool of prompts, one for each seed, and not from fresh ones."""
-SIZE_STUDY = ("depth", "pool", "lengths")
-"""Stages of the study of sizes, of models, prompts and training, which a GPU serves where one is at hand."""
+SIZE_STUDY = ("depth", "pool", "lengths", "members")
+"""Stages of the study of sizes (of models, prompts, training and ensembles), which a GPU serves where one is."""
 _STUDIED = ("rloo", "ppo", "grpo")  # of the verdicts and the studies of prompts; the others stand beside them
 _POOLS = (72, 240, 2000, 20000)
 _DEPTHS = (4, 8)
@@ -77,14 +78,7 @@ class Proxy:
         return f"{self.n_pairs}x{self.members}"
 
 
-PROXIES = {
-    proxy.name: proxy
-    for proxy in (
-        *(Proxy(300, k) for k in (1, 2, 4, 8)),
-        *(Proxy(1000, k) for k in (1, 8)),
-        *(Proxy(n) for n in (5000, 20000)),
-    )
-}
+PROXIES = {proxy.name: proxy for n in (300, 1000, 5000, 20000) for proxy in (Proxy(n, k) for k in (1, 2, 4, 8))}
 
 
 @dataclass(frozen=True)
@@ -247,8 +241,10 @@ def grid(tuned: Tuned) -> tuple[Run, ...]:
 
 
 def _all(tuned: Tuned) -> Iterator[Run]:
+    found = cache(tuned)  # a table of trials is searched for each; thousands of runs share sixteen answers
+
     def run(stage: str, task: str, method: str, knob: float, seed: int, steps: int, **more: object) -> Run:
-        settings = replace(tuned(task, method), steps=steps)
+        settings = replace(found(task, method), steps=steps)
         return Run(stage, task, method, knob, settings, seed, **more)  # type: ignore[arg-type]
 
     # The dearest first, for they take longest.
@@ -273,11 +269,12 @@ def _all(tuned: Tuned) -> Iterator[Run]:
                 yield run("pool", task, "rloo", find("rloo").middle, seed, LONG, n_prompts=n_prompts)
     yield from _controls()
     for name in sorted(PROXIES, key=lambda name: -PROXIES[name].members):
-        for task in TASKS:
-            twice = PROXIES[name].members == 1 and PROXIES[name].n_pairs <= _WEAK
-            for seed in (0, 1) if twice else (0,):
-                for knob in _PROXY_BETAS:
-                    yield run("proxy", task, "rloo", knob, seed, _PROXY_STEPS, reward_name=name)
+        if _first(PROXIES[name]):
+            for task in TASKS:
+                twice = PROXIES[name].members == 1 and PROXIES[name].n_pairs <= _WEAK
+                for seed in (0, 1) if twice else (0,):
+                    for knob in _PROXY_BETAS:
+                        yield run("proxy", task, "rloo", knob, seed, _PROXY_STEPS, reward_name=name)
     # What `_knobs` leaves out, the cheapest first: it is wanted last, and there may not be time for all of it.
     for steps in reversed(LENGTHS):
         for name in reversed(by_cost):
@@ -285,6 +282,16 @@ def _all(tuned: Tuned) -> Iterator[Run]:
                 for knob in find(name).knobs:
                     for seed in SEEDS:
                         yield run("lengths", task, name, knob, seed, steps)
+    for name, proxy in PROXIES.items():
+        if not _first(proxy):
+            for task in TASKS:
+                for knob in _PROXY_BETAS:
+                    yield run("members", task, "rloo", knob, 0, _PROXY_STEPS, reward_name=name)
+
+
+def _first(proxy: Proxy) -> bool:
+    """Whether policies are trained on a proxy before there is time for all: one network, or few pairs for each."""
+    return proxy.members == 1 or proxy.n_pairs == _WEAK or proxy.name == "1000x8"
 
 
 def _knobs(name: str, steps: int) -> tuple[float, ...]:

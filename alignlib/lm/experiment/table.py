@@ -132,7 +132,11 @@ def _per_prompt(done: Sequence[tuple[Run, RunData]]) -> dict[str, npt.NDArray[np
 
 
 def write_laws(
-    lab: Laboratory, folder: Path, proxies: Sequence[str] = tuple(PROXIES), runs: Sequence[Run] = ()
+    lab: Laboratory,
+    folder: Path,
+    proxies: Sequence[str] = tuple(PROXIES),
+    runs: Sequence[Run] = (),
+    lacking: bool = False,
 ) -> None:
     """Write the base's laws by reward level, for gold and for proxies, reward models alone, and the fixed points.
 
@@ -146,10 +150,16 @@ def write_laws(
         Which proxies.
     runs : sequence of Run
         The grid: laws are written on the prompts that its runs see, and for bases as deep as they have.
+    lacking : bool
+        Only the proxies' laws that are not there yet.
     """
     task = lab.task.name
     for name in ("gold", *proxies):
-        lab.law(name, "test").write(tables.law_path(folder, task, name, "test"))
+        path = tables.law_path(folder, task, name, "test")
+        if not (lacking and path.is_file()):
+            lab.law(name, "test").write(path)
+    if lacking:
+        return
     pools = [run.own_pool for run in runs if run.task == task and run.own_pool]
     for split in dict.fromkeys(["train", *pools]):
         lab.law("gold", split).write(tables.law_path(folder, task, "gold", split))
