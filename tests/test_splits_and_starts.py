@@ -362,10 +362,33 @@ def test_few_checkpoints_with_few_decimals_have_no_ends_without_a_note(tmp_path:
     assert Floor(points, achieved_envelope(points.ends[1], points.reward)).wasted.min() == 0.0
 
 
-def test_a_kl_beside_the_reward_of_a_later_row_is_said(tmp_path: Path) -> None:
-    rows = [f"{i},{0.1 * i},{i}" for i in range(5)] + ["4,,9", "5,0.5,5", "6,0.6,6"]
+@pytest.mark.parametrize(("row", "lacking"), [("4,,9", "KL"), ("4,0.7,", "reward")])
+def test_a_row_of_a_step_that_lacks_a_value_is_not_mixed_with_the_one_before(
+    tmp_path: Path, row: str, lacking: str
+) -> None:
+    """KL and reward of one policy: of a run that was resumed at the step that it had logged last."""
+    rows = [f"{i},{0.1 * i},{i}" for i in range(5)] + [row, "5,0.5,5", "6,0.6,6"]
     (tmp_path / "a.csv").write_text("\n".join(["step,kl,reward", *rows]))
-    assert any("The later row of step 4 lacks the KL" in note for note in read(tmp_path / "a.csv").notes)
+    log = read(tmp_path / "a.csv")
+    assert (log.kl[4], log.reward[4], log.step.size) == (0.4, 4.0, 7)
+    assert any(f"The later row of step 4 lacks the {lacking}, and is left out" in note for note in log.notes)
+    assert not any("the later one was taken" in note for note in log.notes)
+
+
+@pytest.mark.parametrize("order", ["training first", "evaluations first"])
+@pytest.mark.parametrize("late", [[25, 50, 75, 100] * 2, [20, 80] * 2])
+def test_a_counter_that_begins_anew_does_so_in_splits_that_stand_one_after_the_other(
+    tmp_path: Path, order: str, late: list[int]
+) -> None:
+    """The evaluations are counted on by the last step of training, not by their own."""
+    train = frame([*range(5, 205, 5)], 0.01, 0.02, split="train")
+    at = [step + (100 if i >= len(late) // 2 else 0) for i, step in enumerate(late)]
+    parts = [train.assign(step=[*range(5, 105, 5)] * 2), frame(at, 0.011, 0.01, split="val").assign(step=late)]
+    rows = pd.concat(parts if order == "training first" else parts[::-1], ignore_index=True)
+    log = read(written(tmp_path, {"a.csv": rows}) / "a.csv", splits=True)
+    val = next(run for run in log.runs if "val" in run)
+    assert log.step[log.run == val].tolist() == at
+    assert log.step[log.run != val].tolist() == train.step.tolist()
 
 
 @pytest.mark.parametrize(("first", "said"), [(0.0, False), (2.0, True)])

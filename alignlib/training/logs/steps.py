@@ -12,6 +12,7 @@ from alignlib._core.names import by_name
 from alignlib._core.names import counted as count
 from alignlib.training.logs.new_counters import count_on
 from alignlib.training.logs.resumes import resolved
+from alignlib.training.logs.whole_rows import whole_rows
 
 __all__ = ["backwards", "in_order", "latest", "means_of", "no_order", "one_a_step", "ran_back"]
 
@@ -90,18 +91,22 @@ def in_order(
     step = step.copy()
     names = list(dict.fromkeys(run[rows].tolist()))
     leads = {name: lead for name, lead in (leads or {}).items() if lead in names}
+    complete = [~np.isnan(values[name][rows]) for name in ("kl", "reward")]
+    wide = bool((complete[0] & complete[1]).sum() > 0.5 * (complete[0] | complete[1]).sum())
     logged, places = step.copy(), dict[object, npt.NDArray[np.intp]]()
     for name in sorted(names, key=lambda one: one in leads):
         mine = rows[run[rows] == name]
+        led = False
         if name in leads:
-            _count_with(step, mine, logged, rows[run[rows] == leads[name]])
+            led = _count_with(step, mine, logged, rows[run[rows] == leads[name]])
         apart = _later_between(step, np.flatnonzero((run == name) & np.isfinite(step)), mine)
         mine, part, more, said = one_a_step(
-            step, mine, held, sparse=elsewhere, weights=weights, apart=apart, anew=name not in leads
+            step, mine, held, sparse=elsewhere, weights=weights, apart=apart, anew=not led
         )
         said = [f"Of {name!r}: {one}" if len(names) > 1 and one.startswith("The steps") else one for one in said]
         joined += more
-        notes += said
+        mine, part, apart_from = whole_rows(step, mine, part, held, wide)
+        notes += [*said, *apart_from]
         falls = np.flatnonzero((np.diff(part) != 0) | (np.diff(step[mine]) < 0.0)) + 1
         if no_order(step[mine]):
             places[name] = mine[np.argsort(step[mine], kind="stable")]
@@ -109,7 +114,6 @@ def in_order(
             continue
         alive = latest(step[mine])
         again = np.append(_same(step[mine], part), False)  # written twice, which is no way back
-        notes += _of_two_rows(step, mine, again, held)
         _complete(mine, again, held)
         replaced += int((~alive & ~again).sum())
         twice += int(again.sum())
@@ -187,10 +191,11 @@ def one_a_step(
     return kept, part[np.isin(mine, kept)], joined, [*notes, *averaged, *counters]
 
 
-def _count_with(step: FloatArray, mine: npt.NDArray[np.intp], logged: FloatArray, lead: npt.NDArray[np.intp]) -> None:
+def _count_with(step: FloatArray, mine: npt.NDArray[np.intp], logged: FloatArray, lead: npt.NDArray[np.intp]) -> bool:
     """Add to the steps of a split, in place, what was added to those of training where its counter began anew.
 
-    An evaluation just before the first row of the new counter is of it where its step is one of long before.
+    An evaluation just before the first row of the new counter is of it where its step is one of long before. Where the
+    split's rows stand all before those of training, or all after, its own counter has to fall as often.
 
     Parameters
     ----------
@@ -198,13 +203,27 @@ def _count_with(step: FloatArray, mine: npt.NDArray[np.intp], logged: FloatArray
         Step of each row, and as it was logged.
     mine, lead : array of int
         Rows of the split, and of training.
+
+    Returns
+    -------
+    bool
+        Whether it is known which rows are of which counter; else the split's own steps have to tell.
     """
     added = step[lead] - logged[lead]
-    for place in (np.flatnonzero(np.diff(added) != 0.0) + 1).tolist():
+    places = (np.flatnonzero(np.diff(added) != 0.0) + 1).tolist()
+    if mine[0] > lead[-1] or mine[-1] < lead[0]:
+        falls = (np.flatnonzero(np.diff(logged[mine]) < 0.0) + 1).tolist()
+        if len(falls) != len(places):
+            return False
+        for fall, place in zip(falls, places, strict=True):
+            step[mine[fall:]] = logged[mine[fall:]] + added[place]
+        return True
+    for place in places:
         before = lead[place - 1]
         early = (mine > before) & (logged[mine] < logged[before])
         here = mine[(mine > lead[place]) | early]
         step[here] = logged[here] + added[place]
+    return True
 
 
 def no_order(step: FloatArray) -> bool:
@@ -379,23 +398,6 @@ def _starts(
 def _same(step: FloatArray, part: IntArray) -> BoolArray:
     """Tell which rows have the step of the next, in one start of training."""
     return np.asarray((np.diff(step) == 0.0) & (np.diff(part) == 0))
-
-
-def _of_two_rows(
-    step: FloatArray, mine: npt.NDArray[np.intp], again: BoolArray, held: Mapping[str, FloatArray]
-) -> list[str]:
-    """Say where the KL of a row is put beside another reward that a later row of its step has without a KL."""
-    row, later = mine[again], mine[np.flatnonzero(again) + 1]
-    kl, reward = held["kl"], held["reward"]
-    both = np.isnan(kl[later]) & ~np.isnan(kl[row]) & (np.abs(reward[later] - reward[row]) > 0.0)
-    if not both.any():
-        return []
-    at = f"step {step[row[both]][0]:g}" + (f" and {int(both.sum()) - 1} more" if both.sum() > 1 else "")
-    said = (
-        f"The later row of {at} lacks the KL: that of the row before is put beside the later reward, as of a reward "
-        "that was corrected. If training was resumed there instead, it is the KL of another policy: remove both rows."
-    )
-    return [said]
 
 
 def _complete(mine: npt.NDArray[np.intp], again: BoolArray, held: dict[str, FloatArray]) -> None:
