@@ -781,6 +781,42 @@ def test_an_exact_divergence_of_0_leaves_no_difference(tmp_path, name) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["exact_kl", "token_kl"])
+def test_an_exact_divergence_that_was_rounded_to_0_may_leave_a_difference(tmp_path, name) -> None:
+    """Of one decimal, 0.04 is 0, and log-ratios scatter by 0.3; beyond what rounding may do it is refused."""
+    path, rng = tmp_path / "t.jsonl", np.random.default_rng(5)
+    kl = np.round(rng.uniform(0.0, 0.07, 60), 1)
+
+    def answer(scatter):
+        ratios = np.where(kl == 0.0, scatter, 0.3) * rng.standard_normal(60)
+        both = zip((ratios - 20.0).tolist(), kl.tolist(), strict=True)
+        rows = [{"log_prob": x, "base_log_prob": -20.0, "n_tokens": 1, "exact_kl": d} for x, d in both]
+        if name == "token_kl":
+            rows = [
+                {"token_log_prob": [row["log_prob"]], "base_token_log_prob": [-20.0], name: [row["exact_kl"]]}
+                for row in rows
+            ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return run(path)
+
+    found = answer(0.3)
+    assert found.exit_code == 0
+    said = " ".join(found.stdout.split())
+    assert f"No number of {name!r} has more than 1 decimal. If they were rounded, each is known up to 0.05 nats" in said
+    assert f"column {name!r} of {path} holds 0, and the log-probabilities there differ by " in answer(2.0).stderr
+
+
+def test_of_a_given_kl_and_log_probabilities_it_is_said_which_is_used(tmp_path) -> None:
+    path, row = tmp_path / "t.jsonl", {"log_prob": -1.0, "n_tokens": 4, "k": 0.5}
+    path.write_text((json.dumps({**row, "base_log_prob": -1.5}) + "\n") * 8)
+    unused = " is not used: the KL is that of the log-probabilities of both models."
+    assert f"'k'{unused}" in run(path, "--kl", "k", "--kl-unit", "token").stdout
+    assert f"--kl-unit{unused}" in run(path, "--kl-unit", "token").stdout
+    assert "not used" not in run(path).stdout
+    path.write_text((json.dumps(row) + "\n") * 8)
+    assert "'log_prob' is not used: it is read beside" in run(path, "--kl", "k", "--kl-unit", "token").stdout
+
+
 def test_an_exact_divergence_beside_a_given_one_is_said_not_to_be_used(tmp_path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"kl": 9.0, "n_tokens": 4, "exact_kl": 1.0}\n' * 8)

@@ -842,6 +842,11 @@ def test_an_address_is_asked_for_as_it_was_typed(tmp_path: Path, monkeypatch: py
     assert f"Error: {address}?a=1 is an address, and a" in found.stderr
     for name, *more in (("kl",), ("capacity",), ("overlay",)):
         assert f"Error: {address} is an address, and a" in CliRunner().invoke(main, [name, address, *more]).stderr
+    one_slash = re.sub(":/+", ":/", address, count=1)
+    for name, *typed in (("kl", one_slash), ("compare", f"g={one_slash}", "h=b.csv"), ("passk", one_slash)):
+        said = CliRunner().invoke(main, [name, *typed]).stderr
+        assert f"{one_slash} is neither an address nor in a folder" in said
+        assert "two slashes after its kind" in said
     monkeypatch.chdir(tmp_path)
     (tmp_path / address.partition("/")[0]).mkdir()  # a folder called like its kind
     assert str(as_path(address)) == str(Path(address))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from alignlib._core.errors import InputError
 
 __all__ = [
     "Address",
@@ -207,13 +210,25 @@ def as_path(typed: Path | str) -> Path:
     typed : Path or str
         As typed.
 
+    Raises
+    ------
+    InputError
+        For an address that was typed with one slash: a path that lost the other is a path already.
+
     Examples
     --------
     >>> as_path("s3://b//t.csv"), str(as_path("a//t.csv"))
     (Address('s3://b//t.csv'), 'a/t.csv')
     """
     text = str(typed)
-    if as_address(text) != text or Path(text.partition("/")[0]).is_dir():  # a folder's name may end in a colon
+    address, head = as_address(text), text.partition("/")[0]
+    kind = head.lower().removesuffix(":")  # of this machine one slash is enough
+    if isinstance(typed, str) and address not in ("", text) and kind not in _HERE and not os.path.lexists(head):
+        raise InputError(
+            f"{text} is neither an address nor in a folder {head} here; an address has two slashes after its kind "
+            f"({address[:100]})."
+        )
+    if address != text or Path(head).is_dir():  # a folder's name may end in a colon
         return Path(text)
     return typed if isinstance(typed, Address) else Address(text)
 

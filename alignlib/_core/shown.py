@@ -1,13 +1,18 @@
-"""How a result with long arrays shows itself: its class, its sizes and the numbers one asks it for first."""
+"""How a result with long arrays shows itself: its sizes and first numbers; with how many decimals numbers are."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["between", "level_shown", "span"]
+from alignlib._core.checks import FloatArray
+
+__all__ = ["between", "decimals_of", "level_shown", "span"]
 
 _NOISE = 1e-12  # of the largest: what rounding leaves of a 0
+_OF_FLOATS = 1e-6  # of a number, by which one in float32 misses what was written
 
 
 def between(low: float, high: float, digits: str = ".3g") -> str:
@@ -84,3 +89,31 @@ def span(values: npt.ArrayLike) -> str:
     array = np.where(np.abs(array) < _NOISE * np.abs(array).max(), 0.0, array)
     low, high = f"{array.min():.3g}", f"{array.max():.3g}"
     return low if low == high else f"{low} to {high}"
+
+
+def decimals_of(values: FloatArray, tried: Iterable[int]) -> int | None:
+    """Return the decimals to which numbers were rounded, as those show: the fewest tried that none exceeds.
+
+    None where all of those tried are exceeded. So they are by a number other than 0 that would be rounded to 0, and
+    numbers that are all 0 do not show any.
+
+    Parameters
+    ----------
+    values : array (k,)
+        Numbers as they were logged.
+    tried : iterable of int
+        Decimals, increasing.
+
+    Examples
+    --------
+    >>> decimals_of(np.array([0.0, 0.25, 0.5]), range(7)), decimals_of(np.array([1.0 / 3.0]), range(7))
+    (2, None)
+    >>> decimals_of(np.array([0.0, 1.6e-4]), range(4)), decimals_of(np.zeros(2), range(4))
+    (None, None)
+    """
+    near = _OF_FLOATS * np.abs(values)
+    return (
+        next((d for d in tried if (np.abs(values - values.round(d)) <= np.minimum(near, 1e-3 * 10.0**-d)).all()), None)
+        if values.any()
+        else None
+    )

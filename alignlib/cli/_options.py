@@ -91,7 +91,12 @@ class File(click.Path):
             if error.errno == errno.ELOOP:
                 self.fail(f"{os.fsdecode(value)} is a link that leads back to itself; correct the link.", param, ctx)
         typed = os.fsdecode(value)  # click makes a path of it, which loses slashes of an address
-        return as_path(typed) if as_address(typed) else super().convert(value, param, ctx)
+        if not as_address(typed):
+            return super().convert(value, param, ctx)
+        try:
+            return as_path(typed)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
 
 FILE = File(path_type=Path)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
+from alignlib._core.names import as_address
 from alignlib.tables import short
 
 __all__ = [
@@ -114,7 +115,7 @@ def check_name(name: str, role: str) -> None:
             )
     elif folder.exists():
         raise InputError(f"{role}={name} is a file; name the folder that save_pretrained wrote.")
-    elif "://" in name:
+    elif as_address(name):
         raise InputError(f"{role}={name} is an address; give a folder, or the name on the hub alone, as owner/model.")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{role}={name}: there is no such folder; check the path.")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted
+from alignlib._core.shown import decimals_of
 from alignlib.training.logs.columns import text_of
 from alignlib.training.logs.log_format import LogRows
 
 __all__ = [
-    "decimals_of", "decimals_of_rows", "decimals_of_zeros", "half_of", "of_decimals", "printed_decimals",
+    "decimals_of_rows", "decimals_of_zeros", "half_of", "of_decimals", "printed_decimals",
     "shared_decimals",
 ]  # fmt: skip
 
@@ -24,7 +25,6 @@ _NO_NUMBER = {"nan", "null", "none", "na"}
 _OF_ZEROS, _OF_TOKENS = 1, 3  # decimals that a log of zeros may have been rounded to, per sequence and per token
 _FORMATTED = 2  # decimals: what writes numbers whole prints a 0 as 0 or 0.0
 _OF_NOISE = 15  # decimals: three times 0.1 is 0.30000000000000004
-_OF_FLOATS = 1e-6  # of a number, by which one in float32 misses what was written
 _MOST = 6  # decimals of a KL that was rounded
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 
@@ -124,34 +124,6 @@ def half_of(kl: FloatArray, printed: int | None, per_token: bool) -> float:
     elif logged.size > 1:  # as numbers they do not tell how many were printed
         digits = decimals_of_zeros(printed, per_token)[0]
     return 0.0 if digits is None else 0.5 * 10.0**-digits
-
-
-def decimals_of(kl: FloatArray, tried: Iterable[int]) -> int | None:
-    """Return the decimals to which numbers were rounded, as those show: the fewest tried that none exceeds.
-
-    None where all of those tried are exceeded. So they are by a number other than 0 that would be rounded to 0, and
-    numbers that are all 0 do not show any.
-
-    Parameters
-    ----------
-    kl : array (k,)
-        Numbers as they were logged.
-    tried : iterable of int
-        Decimals, increasing.
-
-    Examples
-    --------
-    >>> decimals_of(np.array([0.0, 0.25, 0.5]), range(7)), decimals_of(np.array([1.0 / 3.0]), range(7))
-    (2, None)
-    >>> decimals_of(np.array([0.0, 1.6e-4]), range(4)), decimals_of(np.zeros(2), range(4))
-    (None, None)
-    """
-    near = _OF_FLOATS * np.abs(kl)
-    return (
-        next((d for d in tried if (np.abs(kl - kl.round(d)) <= np.minimum(near, 1e-3 * 10.0**-d)).all()), None)
-        if kl.any()
-        else None
-    )
 
 
 def decimals_of_zeros(printed: int | None, per_token: bool) -> tuple[int, bool]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.names import counted
-from alignlib.training.logs.decimals import decimals_of, decimals_of_zeros, half_of, printed_decimals
+from alignlib._core.shown import decimals_of
+from alignlib.training.logs.decimals import decimals_of_zeros, half_of, printed_decimals
 from alignlib.training.logs.log_format import LogRows
 
 __all__ = ["assumed_of_starts", "halves_of_starts", "with_decimals"]

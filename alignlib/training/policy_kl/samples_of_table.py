@@ -9,6 +9,9 @@ import pyarrow as pa
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib._core.shown import decimals_of
+from alignlib._core.special import exp_excess
 from alignlib.tables import TableFile, holds_lists, load, require_column
 from alignlib.training.policy_kl.padding import tokens_of_responses
 from alignlib.training.policy_kl.response_columns import (
@@ -34,6 +37,11 @@ _APART, _HALF = 1e-3, 0.02  # of two sums of divergences, nats a token and a sha
 # By how much log-probabilities may differ at an exact 0, in all and a token: one of two decimals was up to 0.005, where
 # log-ratios scatter by 0.1, and those of half precision are off by a hundredth a token.
 _UNLIKE, _UNLIKE_TOKEN = 0.5, 0.01
+_FEW, _MATTERS = 4, 0.02  # decimals, which numbers have by rounding alone, and a part of the largest: as of logs
+_PART, _SURE = (
+    0.05,
+    np.log(1e6),
+)  # weight of the other hypothesis in each row, and of all rows the evidence that refuses
 _SURE_SHARE, _SURE_TOKENS, _DOUBT = 0.02, 20, 0.05
 
 
@@ -94,10 +102,13 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     if not (by_token or by_sequence):
         if names.kl not in have:
             return _refuse(file, names)
-        given, others = _given(file, names), {"exact_kl", names.token_kl} - {names.kl}
-        left = sorted(name for name in others if name in have)
+        given, pairs = _given(file, names), {names.log_prob, names.base_log_prob}
+        pairs |= {"exact_kl", names.token_kl, names.token_log_prob, names.base_token_log_prob}
+        left = sorted((pairs - {names.kl}) & have)
         said = [f"{left[0]!r} is not used: it is read beside log-probabilities of both models."] if left else []
         return replace(given, notes=(*given.notes, *said))
+    left_out = repr(names.kl) if names.kl in have else "kl_unit" if names.kl_unit else ""
+    kl_too = [f"{left_out} is not used: the KL is that of the log-probabilities of both models."] if left_out else []
     wanted = [name for name in (names.n_tokens, *_SUMS) if name in have]
     wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
     kl = names.token_kl if by_token and names.token_kl in have else None
@@ -113,8 +124,10 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
         sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count)
         of_sums, surprise, rounded = _sums(file, table, ours, count)
         if of_sums is not None:
-            _check_zeros(file, "exact_kl", of_sums, sequence.log_ratio, np.ones(ours.size) if count is None else count)
-        sequence = replace(sequence, notes=(*stored_in(ours), *rounded), exact_kl=of_sums, surprise=surprise)
+            n_tokens = np.ones(ours.size) if count is None else count
+            rounded += _rounded(file, "exact_kl", of_sums, sequence.log_ratio, n_tokens)
+        notes = (*kl_too, *stored_in(ours), *rounded)
+        sequence = replace(sequence, notes=notes, exact_kl=of_sums, surprise=surprise)
     if not by_token:
         assert sequence is not None
         return sequence
@@ -144,12 +157,12 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     if exact is not None and of_sums is not None:
         _check_exact(file, str(kl), of_sums, np.add.reduceat(exact, offsets[:-1]), np.diff(offsets))
     if exact is not None:
-        _check_zeros(file, str(kl), exact, ours - theirs, np.ones(ours.size), offsets)
+        rounded += _rounded(file, str(kl), exact, ours - theirs, np.ones(ours.size), offsets)
     elif of_sums is not None:
-        _check_zeros(file, "exact_kl", of_sums, samples.log_ratio, np.diff(offsets))
+        rounded += _rounded(file, "exact_kl", of_sums, samples.log_ratio, np.diff(offsets))
     samples = replace(
         samples,
-        notes=(*said, *rounded, *stored_in(ours), *sure_tokens(ours, theirs)),
+        notes=(*kl_too, *said, *rounded, *stored_in(ours), *sure_tokens(ours, theirs)),
         surprise=surprise,
         exact_kl=of_sums if exact is None else None,  # which token by token says more
     )
@@ -184,25 +197,47 @@ def _check_exact(file: TableFile, kl: str, of_sums: FloatArray, added: FloatArra
         )
 
 
-def _check_zeros(
+def _rounded(
     file: TableFile,
     name: str,
     exact: FloatArray,
     log_ratio: FloatArray,
     n_tokens: FloatArray | IntArray,
     offsets: IntArray | None = None,
-) -> None:
-    """Refuse exact divergences of 0 where the two models differ: at 0 both give every token the same probability."""
-    bad = np.flatnonzero((exact == 0.0) & (np.abs(log_ratio) > _UNLIKE + _UNLIKE_TOKEN * n_tokens))
+) -> list[str]:
+    """Say so where exact divergences have few decimals, and refuse a 0 where the two models differ by more.
+
+    At an exact 0 both give every token the same probability. Where d was rounded to 0 it was at most half of the last
+    decimal, h a token. Of a log-ratio x, exp(-x) - 1 + x is never negative, and d on average: over h it is at most 1,
+    so that by Markov's inequality the product over rows is as large as what is refused once in a million tables.
+    """
+    least = _UNLIKE + _UNLIKE_TOKEN * n_tokens
+    zero, apart = exact == 0.0, np.abs(log_ratio) > least
+    shown = decimals_of(np.abs(exact), range(_FEW + 1))
+    bad = np.flatnonzero(zero & apart)
+    if shown is not None:
+        half = 0.5 * 10.0**-shown
+        with np.errstate(over="ignore"):
+            size = np.where(apart, exp_excess(-log_ratio), 0.0) / (half * n_tokens)
+        evidence = float(np.log1p(_PART * (size[zero] - 1.0)).sum())
+        bad = bad if evidence > _SURE else bad[:0]
     if bad.size:
         rows = bad if offsets is None else np.unique(np.searchsorted(offsets, bad, "right") - 1)
         raise InputError(
             f"column {name!r} of {file.path} holds 0, and the log-probabilities there differ by "
             f"{abs(log_ratio[bad[0]]):.3g} nats, in {file.where(rows[:5].tolist(), rows.size)}; at an exact divergence "
-            "of 0 they are the same: compute it anew, or leave that column out, the log-probabilities are enough.",
+            "of 0 they are the same, and what was all rounded to 0 tells nothing: compute it anew, or leave that "
+            "column out, the log-probabilities are enough.",
             column=name,
             rows=rows.tolist(),
         )
+    if shown is None or half < _MATTERS * np.abs(exact).max():
+        return []
+    said = (
+        f"No number of {name!r} has more than {counted(shown, 'decimal')}. If they were rounded, each is known up to "
+        f"{half:g} nats, and a 0 may be a little; without that column the log-probabilities are enough."
+    )
+    return [said]
 
 
 def _given(file: TableFile, names: KLColumns) -> KLSamples:
