@@ -202,8 +202,25 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 #   gold and with each other.
 # - *What combines them*, their mean, median and minimum, is of members on one scale (mean 0, standard deviation 1 within prompts), which is known when all samples were read once. So parts are read again, and combinations are put into bins row by row.
 #
-# What bins leave open of both is in the intervals, but for prompts with up to {{exact_up_to:,d}} samples, which are in bins where `--exact-up-to` says so or a statement made them: they are put back from their bins, and count as samples. `--summary` with `--gold` and `--ensemble` keeps both: asked of all these members, it answers with the numbers of its folder. Several such summaries (with one `--bin-width`) answer of the members as all their parts together would. Of prompts in bins their combinations do not
+# What bins leave open of both is in the intervals. `--summary` with `--gold` and `--ensemble` keeps both: asked of all these members, it answers with the numbers of its folder. Several such summaries (with one `--bin-width`) answer of the members as all their parts together would. Of prompts in bins their combinations do not
 # add up, since each part has a scale of its own: the answer says so, and leaves them out, as it does for fewer members than were kept. Where summaries hold all samples, both are answered. Summaries by the statement below, and those written without `--ensemble`, hold no members.
+#
+# However few samples a prompt has: where its bins hold up to two samples each, or equal ones, they tell every sample (of two, the products with gold say which is whose), and the answer is that of the samples. Otherwise every number that the answer gives of a prompt in bins has a
+# bound that is computed from them, or is withheld:
+#
+# | Number | What bins leave open of it |
+# |---|---|
+# | mean reward, least, largest, counts | a step of $2^{-24}$ widths |
+# | limit at a KL, in the reward and in gold; its $\lambda$, and `limit_gain` at a rule's KL | the two laws above, in the interval of the limit and of the share; the bias that is taken off is half the sum of squared weights, up to smaller terms, and is known to within $\Lambda(2\lambda)-2\Lambda(\lambda)$ |
+# | best-of-$N$: gain and gold, with gold of ensembles' members and of their mean, median and minimum | the two deviations of each bin, in the interval |
+# | best-of-$N$: KL, win rate; proxy along $N$ | `spent_off`, `win_rate_off`, `proxy_off` beside them in JSON and CSV, and in a line of the text where they are seen; in the interval of the share |
+# | gold along $\lambda$, where to stop, what is left unclaimed | the chord of each bin, in the interval |
+# | KL and proxy along $\lambda$ | `spent_off`, `proxy_off` |
+# | error that members share, and their own | second moments, in the interval |
+# | which prompts carry the limit (`assumed`) | told where bins leave less than a hundredth of it open, else withheld |
+# | first terms of the limit, from few samples | withheld |
+# | other rules than best-of-$N$, other divergences than KL, win rates as what counts, the same KL on every prompt, single responses | withheld: the command refuses in a sentence, and says to read the parts with a larger `--exact-up-to` |
+# | how far the samples support (`largest_supported`, `supported`), how many samples are wanted (`wanted`) | a judgement of tails, not a number of the samples: no bound |
 #
 # Other questions that take all samples at once are answered while these fit into memory, and refused in a sentence beyond.
 #

@@ -1453,13 +1453,13 @@ def test_gold_is_not_guessed_from_bins_of_another_reward(tmp_path: Path) -> None
     table = with_golds([24] * 20, 6)
     with duckdb.connect() as connection:
         connection.register("scored", table)
-        made = connection.sql(sql("scored", reward="a", gold="gold", width=2.0**-7)).to_arrow_table()
+        made = connection.sql(sql("scored", reward="a", gold="gold", width=0.5)).to_arrow_table()
     (tmp_path / "sums").mkdir()
     pq.write_table(made, tmp_path / "sums" / "sql.parquet")
     refused = command(tmp_path / "sums" / "sql.parquet", *GOLD).stderr
     assert "takes every sample of 'gold', and 20 prompts have theirs in bins" in refused
     plain = ("--reward", "a", "--kl", "0.1", "--json")
-    more = "--bin-width", "0.0078125", "--checkpoint", tmp_path / "cp", "--summary", tmp_path / "sums" / "ours.parquet"
+    more = "--bin-width", "0.5", "--checkpoint", tmp_path / "cp", "--summary", tmp_path / "sums" / "ours.parquet"
     told(in_parts(tmp_path / "parts", with_golds([24] * 20, 7, "q")), *more)
     both = command(tmp_path / "sums", *plain)  # of the statement nobody knows what --exact-up-to would be
     assert both.exit_code == 0, both.stderr

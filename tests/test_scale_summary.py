@@ -20,17 +20,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib import InputError
+from alignlib.divergences import KL
 from alignlib.estimation import fit_frontier
-from alignlib.estimation.best_of_n_in_bins import counted_rules, lost_to_ties
+from alignlib.estimation.best_of_n_in_bins import counted_rules
 from alignlib.estimation.curve_in_bins import curve_in_bins
 from alignlib.estimation.draws_among import all_among
-from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds
+from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds, tilted_gold_of_counts
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
+from alignlib.estimation.tabulation import _of_counted
+from alignlib.estimation.tilted_mean import jackknife_tilted_means
 from alignlib.laws import FiniteLaw
-from alignlib.rules import BestOfN, prepare
+from alignlib.rules import BestOfN, ThresholdStopping, prepare
 from alignlib.scale import (
-    EXACT_UP_TO,
     Bins,
     Head,
     Kept,
@@ -46,7 +48,7 @@ from alignlib.scale import (
 )
 from alignlib.scale.bounds import Atoms, counted_samples
 from alignlib.scale.counting import bins_of_one
-from alignlib.scale.expand import expanded
+from alignlib.scale.expand import expanded, not_told
 from alignlib.scale.kept_members import KINDS, KeptMembers, columns_apart, combination
 from alignlib.scale.summary_file import from_arrow, to_arrow
 from alignlib.tables import CountedBins, CountedSamples, RewardTable
@@ -771,27 +773,89 @@ def test_gold_lies_within_the_bounds_of_bins(gold: str, width: float, samples: i
     assert (best <= rows[0] + rows[4] + rounding).all()
 
 
-@pytest.mark.parametrize("decimals", [16, 2])
-def test_samples_put_back_from_bins_tie_no_more_than_the_bins_leave_open(decimals: int) -> None:
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((24, 600)).round(decimals)
-    columns, names = {"r": rows.reshape(-1), "g": rng.standard_normal(rows.size)}, np.repeat(np.arange(24), 600)
-    rules = BestOfN.along([2, 8, 356, 600])
-    held, binned = (fit_frontier(as_table(summarised(names, columns, one)), "r", n_boot=100) for one in (600, 0))
-    most = np.array([math.log(rule.n) - (rule.n - 1.0) / rule.n for rule in rules])
-    open_ = np.sum([lost_to_ties(rules, *one) for one in binned.table.unknown_ties("r")], axis=0) / 24
-    assert not [*held.table.unknown_ties("r")]
-    for alone, with_gold in ((fit.share(rules).spent, fit.gold("g", rules).spent) for fit in (held, binned)):
-        assert (alone <= most).all()
-        assert with_gold == pytest.approx(alone, abs=1e-9)
-    of_held, of_bins = (fit.share(rules).spent for fit in (held, binned))
-    assert (np.abs(of_bins - of_held) <= open_ + 1e-9).all()
-    assert binned.gold("g", rules).tied_prompts == (0 if decimals == 16 else 24)
+FEW: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
+    "normal": lambda rng, n: rng.standard_normal(n),
+    "two modes in a bin": lambda rng, n: np.where(rng.random(n) < 0.9, 0.02, 0.8) + 0.1 * rng.random(n),
+    "grid": lambda rng, n: np.round(4.0 * rng.standard_normal(n)) / 4.0,
+    "ties": lambda rng, n: np.where(rng.random(n) < 0.5, 0.3, rng.random(n)),
+    "lognormal": lambda rng, n: rng.lognormal(size=n),
+}
+
+
+@pytest.mark.parametrize("law", FEW)
+def test_every_number_of_few_samples_in_bins_lies_within_its_bound(law: str) -> None:
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        n, width = int(rng.choice([5, 8, 20, 100, 500])), 2.0 ** int(rng.integers(-6, 2))
+        reward = np.sort(FEW[law](rng, n))[::-1]
+        gold = (reward > np.median(reward)) + 0.1 * rng.standard_normal(n)
+        bins = Bins.of(np.zeros(n, dtype=np.int64), [reward, gold], [width, 2.0**-6])
+        samples = counted_samples(bins, width, {"g": 2.0**-6})
+        lam = np.geomspace(0.05, 2.0, 12) / reward.std()
+        held = jackknife_log_partition(reward[None] - reward.mean(), lam)
+        lam = lam[held.ess[:, 0] > max(4.0, 0.03 * n)]
+        held = jackknife_log_partition(reward[None] - reward.mean(), lam)
+        curve = _of_counted(samples, samples.mean, 1.0, lam=lam)
+        apart = (held.second_order - curve.found.second_order)[:, 0]
+        assert (-curve.open_below[:, 0] - 1e-9 <= apart).all()
+        assert (apart <= curve.open_above[:, 0] + 1e-9).all()
+        gold_gain, proxy, kl, below, above, step, _, proxy_off, kl_off = tilted_gold_of_counts(samples, lam, "g")
+        both = np.stack([gold, reward])[:, None]
+        tilted = jackknife_tilted_means(both[1], both, lam)
+        of_gold = tilted.second_order[0, :, 0] - gold.mean() - gold_gain
+        assert (-below - np.abs(step) - 1e-9 <= of_gold).all()
+        assert (of_gold <= above + np.abs(step) + 1e-9).all()
+        of_proxy = tilted.second_order[1, :, 0]
+        assert (np.abs(of_proxy - reward.mean() - proxy) <= proxy_off + 1e-9).all()
+        assert (np.abs(lam * of_proxy - tilted.log_partition[:, 0] - kl) <= kl_off + 1e-9).all()
+        rules = [BestOfN(k) for k in (2, 5, n)]
+        found, of_gold_rules = counted_rules(samples, rules), gold_of_counted_rules(samples, rules, "g")
+        plain, with_gold = prepare(reward[None]), prepare(reward[None], gold[None])
+        for j, rule in enumerate(rules):
+            exact, most = rule.evaluate(plain), float(rule.spent_formula(KL))
+            gain, best = float(exact.mean[0]) - reward.mean(), float(rule.evaluate(with_gold).mean[0]) - gold.mean()
+            assert found.gain[j] - found.gain_below[j] <= gain + 1e-12 <= found.gain[j] + found.gain_above[j] + 2e-12
+            assert of_gold_rules[0, j] - of_gold_rules[3, j] <= best <= of_gold_rules[0, j] + of_gold_rules[4, j]
+            assert abs(min(float(exact.spent[0]), most) - min(found.spent[j], most)) <= found.spent_open[j] + 1e-9
+            win = min(float(exact.win_rate[0]), rule.win_rate_formula())
+            assert found.win[j] - found.win_below[j] - 1e-12 <= win <= found.win[j] + 1e-12
+
+
+def test_what_the_file_says_of_few_samples_lies_in_the_intervals_of_their_bins() -> None:
+    rng = np.random.default_rng(7)
+    rows = np.where(
+        rng.random((24, 300)) < 0.9, 0.02 + 0.06 * rng.random((24, 300)), 0.8 + 0.19 * rng.random((24, 300))
+    )
+    rows[:, 0] = -130.0  # one far below: most samples of a prompt are in one bin
+    columns = {"r": rows.reshape(-1), "g": (rows + 0.1 * rng.standard_normal(rows.shape)).reshape(-1)}
+    names = np.repeat(np.arange(24), 300)
+    held = fit_frontier(as_table(summarised(names, columns, 300)), "r", n_boot=100)
+    table = as_table(Summary.of(pa.array(np.arange(24)), np.full(24, 300), columns, widths=[1.0, 0.5], exact_up_to=0))
+    binned = fit_frontier(table, "r", n_boot=100)
+    assert not table.all_held
+    kl, rules = [0.05, 0.1], BestOfN.along([2, 8])
+    one, other = held.at(kl, strict=False), binned.at(kl, strict=False)
+    best, its = held.share(rules), binned.share(rules)
+    gold, of_gold = held.gold("g", rules), binned.gold("g", rules)
+    for truth, low, high in (
+        (one.gain, other.gain_low, other.gain_high),
+        (best.gain, its.gain_low, its.gain_high),
+        (best.spent, its.spent - its.spent_off, its.spent + its.spent_off + 1e-12),
+        (best.win_rate, its.win_rate - its.win_rate_off, its.win_rate + 1e-12),
+        (gold.gold_gain, of_gold.gold_low, of_gold.gold_high),
+        (gold.proxy_gain, of_gold.proxy_gain - of_gold.proxy_off, of_gold.proxy_gain + of_gold.proxy_off),
+    ):
+        assert (low <= truth).all()
+        assert (truth <= high).all()
+    assert binned.sensitivity(0.05) is None  # bins leave too much of it open
+    for asked in (lambda: binned.share(ThresholdStopping(4.0)), lambda: binned.per_prompt.at(0.1)):
+        with pytest.raises(InputError, match="exact_up_to"):
+            asked()
 
 
 def test_gold_of_a_table_in_bins_is_that_of_its_samples() -> None:
     rng = np.random.default_rng(0)
-    size = EXACT_UP_TO + 1  # fewer are put back
+    size = 2_000
     rows = rng.standard_normal((24, size)) * (1.0 + np.arange(24)[:, None] % 3 / 3.0)
     columns = {"r": rows.reshape(-1), "g": (0.6 * rows - 0.05 * rows**3 + rng.standard_normal(rows.shape)).reshape(-1)}
     names = np.repeat(np.arange(24), size)
@@ -838,15 +902,20 @@ def test_the_fit_of_bins_lies_within_its_bound() -> None:
     assert mine.supported_end == pytest.approx(plain.supported_end, rel=1e-2)
 
 
-def test_few_samples_in_bins_are_put_back() -> None:
+def test_samples_that_bins_tell_are_taken_as_they_are() -> None:
     rng = np.random.default_rng(8)
-    names, rewards = np.repeat(np.arange(50), 16), rng.standard_normal(800)
-    exact, binned = (summarised(names, {"r": rewards}, exact=e) for e in (100, 0))
-    back = expanded(binned, 100)
-    assert not back.binned.any()
-    assert np.abs(back.values[0] - exact.values[0]).max() < WIDTH
+    names, rewards = np.repeat(np.arange(50), 32), rng.standard_normal(1600)
+    golds = np.round(rng.standard_normal(1600) - rewards, 1)
+    columns = {"r": rewards, "g": golds}
+    exact, binned = (summarised(names, columns, exact=e) for e in (100, 0))
+    told = ~not_told(binned)
+    assert 10 < told.sum() < 50  # of others a bin has three samples, or two whose gold is in one bin
+    back = expanded(binned)
+    assert (back.binned == ~told).all()
+    for mine, plain in zip(back.values, exact.values, strict=True):
+        assert np.array_equal(mine, plain[np.repeat(told, exact.sizes)])
     kl = np.array([0.05, 0.2])
-    gains = [fit_frontier(as_table(one), n_boot=100).at(kl, strict=False).gain for one in (exact, binned)]
+    gains = [fit_frontier(as_table(one), "r", n_boot=100).at(kl, strict=False).gain for one in (exact, binned)]
     assert gains[0] == pytest.approx(gains[1], abs=1e-6)
 
 

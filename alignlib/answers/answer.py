@@ -159,7 +159,7 @@ def answer(
     best = fit.share(BestOfN.along(_default_draws(fit)) if rules is None else rules, picked_by)
     spent = np.clip(best.spent, 0.0, fit.divergence.largest)  # an unbiased estimate may lie beyond either end
     few = fit.supported_end == 0.0 or int(table.n_samples.min()) <= _FEW
-    terms = first_terms(fit) if plain and few and fit.bounded is None else None
+    terms = first_terms(fit) if plain and few and fit.bounded is None and table.all_held else None
     if terms is not None and 0.0 < terms.trusted_end <= fit.supported_end:
         terms = None
     try:

@@ -9,14 +9,14 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence
 from alignlib.estimation.draws_among import FEWEST, NOTHING, SERIES, all_among, by_series, stirling
 from alignlib.rules import BestOfN, Rule, SampleLevels
 from alignlib.tables import CountedSamples
 
-__all__ = ["CountedRules", "chances_in_bins", "counted_rules", "lost_to_ties"]
+__all__ = ["CountedRules", "chances_in_bins", "counted_rules"]
 
 _FAR = 45.0  # ranks that are kept with a chance of e^-45 or less are left out
 _ONE_BY_ONE = 16  # draws
@@ -369,35 +369,6 @@ def _jackknifed(
 
 def _levels(below: FloatArray, upto: FloatArray, n: int) -> SampleLevels:
     return SampleLevels(np.zeros(len(below), dtype=np.int64), below, upto, 1, n)
-
-
-def lost_to_ties(
-    rules: Sequence[Rule], below: FloatArray, upto: FloatArray, row: IntArray, size: IntArray
-) -> FloatArray:
-    """Return how much less best-of-N may spend where samples of bins tie, added up over prompts: as for `CountedRules`.
-
-    Parameters
-    ----------
-    rules : sequence of Rule
-        What picks; of others than best-of-N nothing is said, 0.
-    below, upto : array (bins,)
-        Samples of a prompt that lie below a bin, and up to its end.
-    row, size : array of int (bins,)
-        The prompt, and its number of samples.
-
-    Examples
-    --------
-    >>> one = np.array([0]), np.array([1000])
-    >>> lost_to_ties([BestOfN(2)], np.array([0.0]), np.array([1000.0]), *one).round(3).tolist()
-    [0.386]
-    """
-    found = np.zeros(len(rules))
-    _, first = np.unique(row, return_index=True)
-    for j, rule in enumerate(rules):
-        if isinstance(rule, BestOfN) and rule.n != 1.0:
-            few = np.minimum(np.square(rule.n / size[first]), _formula(rule.n))
-            found[j] = 2.0 * _lost(rule.n, below / size, upto / size).sum() + few.sum()
-    return found
 
 
 def _win(kept: _Chances) -> tuple[FloatArray, FloatArray]:

@@ -45,8 +45,10 @@ class GoldEstimate(SameFields):
         Its values.
     spent : array (k,)
         KL to the base in nats, on average over prompts.
-    proxy_gain : array (k,)
-        What the proxy reports.
+    spent_off : array (k,)
+        How far from it that of the samples may be, where these are in bins; 0 where they are held.
+    proxy_gain, proxy_off : array (k,)
+        What the proxy reports, and the same of it.
     gold_gain, gold_low, gold_high : array (k,)
         What is gained in truth, with its interval.
     gold_error : array (k,)
@@ -84,7 +86,9 @@ class GoldEstimate(SameFields):
     symbol: str
     parameter: FloatArray
     spent: FloatArray
+    spent_off: FloatArray
     proxy_gain: FloatArray
+    proxy_off: FloatArray
     gold_gain: FloatArray
     gold_low: FloatArray
     gold_high: FloatArray
@@ -289,7 +293,9 @@ def _result(
         symbol=path[2],
         parameter=parameter,
         spent=spent,
+        spent_off=curves.kl_off,
         proxy_gain=whole @ curves.proxy,
+        proxy_off=curves.proxy_off,
         gold_gain=whole @ curves.gold,
         gold_low=low,
         gold_high=high,

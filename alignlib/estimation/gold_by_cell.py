@@ -41,6 +41,8 @@ class GoldCurves(SameFields):
         KL in nats.
     ess : array (k,)
         Effective sample size.
+    proxy_off, kl_off : array (k,)
+        How far from their mean bins leave those of the samples, to either side.
     """
 
     gold: FloatArray
@@ -49,6 +51,8 @@ class GoldCurves(SameFields):
     proxy: FloatArray
     kl: FloatArray
     ess: FloatArray
+    proxy_off: FloatArray
+    kl_off: FloatArray
 
 
 def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells) -> GoldCurves:
@@ -73,13 +77,14 @@ def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, c
     rank = _rank(table, reward)
     some = _enough(lam)
     aheads, lasts = np.zeros((2, len(of_cells[0]), some.size))
-    open_ = np.zeros((2, *of_cells[0].shape))
+    open_, off = np.zeros((2, *of_cells[0].shape)), np.zeros((2, lam.size))
     for one, its in table.each_counted(partial(tilted_gold_of_counts, lam=lam, gold=gold), reward):
         for total, row in zip((*of_cells, *open_), its[[0, 1, 2, 3, 4]], strict=True):
             total[index[one]] += row
         aheads[index[one]] += its[5, some]
         lasts[index[one]] += its[5, some]
         ess += its[6]
+        off += its[7:] / table.n_prompts
     for where, both in _sorted_blocks(table, reward, gold):
         n = both.shape[2]
         found = jackknife_tilted_means(both[1], both, lam)
@@ -105,12 +110,12 @@ def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, c
         ahead, last = (np.broadcast_to(part.mean(axis=0), parts[0].shape) for part in (ahead, last))
         down, up = either_way(ahead, last, cells.whole[0])
         below, above = open_.mean(axis=1)
-        return GoldCurves(parts[0], down - below, up + above, parts[1], parts[2], ess)
+        return GoldCurves(parts[0], down - below, up + above, parts[1], parts[2], ess, *off)
     gold_gain, proxy, kl = of_cells / cells.size[:, None]
     ahead, last = ahead / cells.size[:, None], last / cells.size[:, None]
     down, up = either_way(ahead, last, cells.whole[0])
     below, above = open_ / cells.size[:, None]
-    return GoldCurves(gold_gain, down - below, up + above, proxy, kl, ess)
+    return GoldCurves(gold_gain, down - below, up + above, proxy, kl, ess, *off)
 
 
 def _enough(lam: FloatArray) -> IntArray:
@@ -220,10 +225,11 @@ def rule_curves(
     of_cells = np.zeros((3, cells.n_fixed or cells.size.size, len(rules)))
     index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
     tied = 0
-    open_ = np.zeros((2, *of_cells[0].shape))
+    open_, off = np.zeros((2, *of_cells[0].shape)), np.zeros((2, len(rules)))
     for one, its in table.each_counted(partial(gold_of_counted_rules, rules=rules, gold=gold), reward):
         for total, row in zip((*of_cells, *open_), its[:5], strict=True):
             total[index[one]] += row
+        off += its[7:] / table.n_prompts
     for where, (golds, proxies) in _sorted_blocks(table, reward, gold):
         for total, values in zip(of_cells, _rules(proxies, golds, rules), strict=True):
             _add(total, index[where], values)
@@ -250,7 +256,7 @@ def rule_curves(
     if cells.fixed_prompts:
         open_ = np.broadcast_to(open_.mean(axis=1, keepdims=True), (2, *of_cells[0].shape))
     ess = table.n_samples.mean() / np.array([rule.draws for rule in rules])
-    return GoldCurves(of_cells[0], -open_[0], open_[1], of_cells[1], of_cells[2], ess), tied
+    return GoldCurves(of_cells[0], -open_[0], open_[1], of_cells[1], of_cells[2], ess, *off), tied
 
 
 def _rules(proxies: FloatArray, golds: FloatArray, rules: Sequence[Rule]) -> FloatArray:

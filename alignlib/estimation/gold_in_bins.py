@@ -22,9 +22,16 @@ from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import CountedBins, CountedFurther, CountedSamples
 
-__all__ = ["GoldInBins", "gold_of_counted_rules", "tilted_gold_bounds", "tilted_gold_of_counts"]
+__all__ = [
+    "GoldInBins",
+    "gold_of_counted_rules",
+    "tilted_bounds_of_itself",
+    "tilted_gold_bounds",
+    "tilted_gold_of_counts",
+]
 
 _ROUNDED = 1e-13  # of sums, in the range of gold
+_WIDE = 50.0  # in logarithms of weights: nothing is known beyond
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +48,8 @@ class GoldInBins(SameFields):
         Bias that may be left.
     ess : array (k,)
         Effective sample size.
+    proxy_off, kl_off : array (k,)
+        How far from what is said the samples' proxy and KL may be, to either side.
     """
 
     gold: FloatArray
@@ -50,9 +59,11 @@ class GoldInBins(SameFields):
     above: FloatArray
     step: FloatArray
     ess: FloatArray
+    proxy_off: FloatArray
+    kl_off: FloatArray
 
     def rows(self) -> FloatArray:
-        """Return all of it, shape (7, k)."""
+        """Return all of it, shape (9, k)."""
         return np.array([getattr(self, one.name) for one in fields(self)])
 
 
@@ -88,14 +99,36 @@ def tilted_gold_of_counts(samples: CountedSamples, lam: FloatArray, gold: str) -
     found, low, high = tilted_gold_bounds(samples, lam, gold)
     share = 0.5 * sum(_weights(samples.bins, lam))
     share /= (share @ number)[:, None]
-    squares = np.square(share) @ number
     # What leaving out each sample in turn says of the bias.
     apart = its.mean - found[:, None]
     correction = (n - 1.0) / n * ((apart * np.square(share) / np.maximum(1.0 - share, 1e-3)) @ number)
-    of_proxy, kl = _proxy(samples, lam)
+    own, step = _of_correction(samples, its, lam, share, found, correction)
+    of_proxy, kl, *off = _proxy(samples, lam, share)
     base = float(number @ its.mean) / n
-    gain = found + correction - base
-    return GoldInBins(gain, of_proxy, kl, found - low, high - found, correction * squares, 1.0 / squares).rows()
+    below, above = found - low + own, high - found + own
+    ess = 1.0 / (np.square(share) @ number)
+    return GoldInBins(found + correction - base, of_proxy, kl, below, above, step, ess, *off).rows()
+
+
+def _of_correction(
+    samples: CountedSamples,
+    its: CountedFurther,
+    lam: FloatArray,
+    share: FloatArray,
+    found: FloatArray,
+    correction: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return how far bins leave the bias that is taken off open, and what may be left of it.
+
+    By Cauchy and Schwarz it is at most the deviation of the tilted reward over the effective sample size, and no weight
+    is off by more than a bin is wide. What comes next is smaller by the largest weight.
+    """
+    number = samples.bins.count
+    spread = np.square(its.mean - found[:, None]) + np.square(its.deviation)
+    most = np.minimum(share.max(axis=1), 0.5)
+    own = np.sqrt((share * spread) @ number) * (np.square(share) @ number)
+    own *= (np.expm1(np.minimum(2.0 * lam * samples.widest, _WIDE)) + most) / (1.0 - most)
+    return np.minimum(own, float(its.most.max()) - float(its.least.min())), 2.0 * correction * most
 
 
 def tilted_gold_bounds(
@@ -122,7 +155,39 @@ def tilted_gold_bounds(
     InputError
         Where no more than sums of gold are known.
     """
-    bins, its = samples.bins, _known(samples, gold)
+    return _tilted_bounds(samples.bins, _known(samples, gold), lam)
+
+
+def tilted_bounds_of_itself(samples: CountedSamples, lam: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the same of the reward that tilts.
+
+    Parameters
+    ----------
+    samples : CountedSamples
+        The samples of one prompt.
+    lam : array (k,)
+        λ > 0.
+
+    Returns
+    -------
+    value, low, high : array (k,)
+        In the unit of the reward.
+
+    Examples
+    --------
+    >>> ends = np.array([1.0, 0.0])
+    >>> bins = CountedBins(np.ones(2), ends, ends, ends, np.zeros(2))
+    >>> found, low, high = tilted_bounds_of_itself(CountedSamples(ends, np.ones(2), bins, lambda lam: (lam, lam)), ends)
+    >>> bool(abs(found[0] - np.e / (1.0 + np.e)) < 1e-12), bool(high[0] - low[0] < 1e-12)
+    (True, True)
+    """
+    return _tilted_bounds(samples.bins, _itself(samples.bins), lam)
+
+
+def _tilted_bounds(
+    bins: CountedBins, its: CountedFurther, lam: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the same of any reward of which so much is known."""
     low, high = _weights(bins, lam)
     middle = 0.5 * (low + high)
     slope, rest = _chords(bins, lam)
@@ -137,18 +202,42 @@ def tilted_gold_bounds(
     return found, found - below, found + above
 
 
-def _proxy(samples: CountedSamples, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return what the proxy gains, and the KL."""
+def _proxy(
+    samples: CountedSamples, lam: FloatArray, share: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return what the proxy gains, and the KL, and how far each may be off; ``share`` is of a sample of each bin."""
     value, count, n = samples.value, samples.count, samples.size
     below = value - value[0]
-    share = np.exp(lam[:, None] * below)
-    share /= (share @ count)[:, None]
-    mean = share @ (count * below)
+    weight = np.exp(lam[:, None] * below)
+    weight /= (weight @ count)[:, None]
+    mean = weight @ (count * below)
     apart = below - mean[:, None]
-    mean += (n - 1.0) / n * ((apart * np.square(share) / np.maximum(1.0 - share, 1e-3)) @ count)
-    mean += value[0]
-    kl = lam * mean - jackknife_of_counts(value, count, lam).second_order[:, 0]
-    return mean - samples.mean, kl
+    correction = (n - 1.0) / n * ((apart * np.square(weight) / np.maximum(1.0 - weight, 1e-3)) @ count)
+    its = _itself(samples.bins)
+    found, low, high = _tilted_bounds(samples.bins, its, lam)
+    own, step = _of_correction(samples, its, lam, share, found, correction)
+    plain = mean + value[0]
+    off = np.maximum(np.maximum(high - plain, plain - low), 0.0) + own + np.abs(step)
+    estimate = jackknife_of_counts(value, count, lam)
+    least, most = samples.log_partition_bounds(lam)
+    at = estimate.plug_in[:, 0]
+    squares = (np.square(share) @ samples.bins.count) * np.expm1(np.minimum(2.0 * lam * samples.widest, _WIDE))
+    kl_off = lam * off + np.maximum(most - at, at - least) + np.minimum(squares, 1.0)
+    return plain + correction - samples.mean, lam * (plain + correction) - estimate.second_order[:, 0], off, kl_off
+
+
+def _itself(bins: CountedBins) -> CountedFurther:
+    """Return what is known of the reward that bins are by, as of another: with itself it varies as it deviates."""
+    n, others = bins.count, np.maximum(bins.count - 2.0, 0.0)
+    several = n > 1.0
+    mean = (bins.most + several * bins.least + others * bins.mean) / n
+    squares = others * (np.square(bins.deviation) + np.square(bins.mean - mean))
+    squares += np.square(bins.most - mean) + several * np.square(bins.least - mean)
+    spread = np.sqrt(squares / n)
+    slack = bins.slack * (bins.most > bins.least)
+    return CountedFurther(
+        mean, bins.least, bins.most, spread + slack, np.square(spread), slack * (2.0 * spread + slack), bins.slack
+    )
 
 
 def _weights(bins: CountedBins, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -203,8 +292,9 @@ def gold_of_counted_rules(samples: CountedSamples, rules: Sequence[Rule], gold: 
     )
     its, n = _known(samples, gold), samples.size
     of_proxy = counted_rules(samples, rules)
-    found = np.zeros((7, len(rules)))
+    found = np.zeros((9, len(rules)))
     found[1], found[2], found[6] = of_proxy.gain, of_proxy.spent, [n / rule.draws for rule in rules]
+    found[7:] = np.maximum(of_proxy.gain_below, of_proxy.gain_above), of_proxy.spent_open
     base = float(samples.bins.count @ its.mean) / n
     rounding = its.slack + _ROUNDED * (float(its.most.max()) - float(its.least.min()))
     for j, rule in enumerate(rules):

@@ -16,7 +16,7 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence, Renyi
-from alignlib.estimation.best_of_n_in_bins import counted_rules, lost_to_ties
+from alignlib.estimation.best_of_n_in_bins import counted_rules
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.gold_in_bins import gold_of_counted_rules
 from alignlib.estimation.in_groups import in_groups
@@ -101,9 +101,6 @@ def cell_values(
     other = None if counted == picking else counted
     of_counted = partial(_of_counted, rules=rules, divergence=divergence, bounds=bounds, gold=other)
     off = np.abs(values[3:].sum(axis=1)) / table.n_prompts
-    if divergence == KL:
-        for ties in table.unknown_ties(picking):
-            off[0] += lost_to_ties(rules, *ties) / table.n_prompts
     values = values[:3]
     for where, found in table.each_counted(of_counted, picking):
         values[:, index[where]] += found[:3]

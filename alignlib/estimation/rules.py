@@ -41,6 +41,8 @@ class RuleEstimate(SameFields):
         Mean number of draws of each.
     spent : array (k,)
         What it spends in nats; where not ``spent_told``, the most that a rule of its draws can.
+    spent_off : array (k,)
+        How far from it that of the samples may be, where these are in bins; 0 where they are held.
     spent_told : array of bool (k,)
         Whether samples tell what it spends. Where rewards tie, few samples do not tell Rényi divergences of large
         orders, nor the KL of a rule with a sharp edge; then the share is not supported.
@@ -50,6 +52,8 @@ class RuleEstimate(SameFields):
         Its mean reward above ``base_reward``, with its interval.
     win_rate : array (k,)
         Its chance to beat one base draw, ties counted half.
+    win_rate_off : array (k,)
+        How much less it may be, where samples are in bins.
     base_reward : float
         Mean reward of the base.
     level : float
@@ -78,12 +82,14 @@ class RuleEstimate(SameFields):
     rules: Rules
     n: FloatArray
     spent: FloatArray
+    spent_off: FloatArray
     spent_told: BoolArray
     spent_formula: FloatArray | None
     gain: FloatArray
     gain_low: FloatArray
     gain_high: FloatArray
     win_rate: FloatArray
+    win_rate_off: FloatArray
     base_reward: float
     level: float
     limit_gain: FloatArray | None
@@ -222,12 +228,14 @@ def evaluate_rules(
         rules=Rules(rules),
         n=np.array([rule.draws for rule in rules]),
         spent=np.minimum(divergence.of_mean(whole @ kl), most),
+        spent_off=open_.spent,
         spent_told=told,
         spent_formula=None if None in formula else np.array(formula, dtype=np.float64),
         gain=whole @ gain,
         gain_low=low,
         gain_high=high,
-        win_rate=whole @ win,
+        win_rate=np.minimum(whole @ win, [_most_wins(rule) for rule in rules]),
+        win_rate_off=open_.win_below,
         base_reward=0.5 if win_rate else float(table.prompt_means(counted).mean()),
         level=level,
         limit_gain=limit[0],
@@ -239,6 +247,11 @@ def evaluate_rules(
         reward_high=whole_high,
         fixed_prompts=cells.fixed_prompts,
     )
+
+
+def _most_wins(rule: Rule) -> float:
+    """Return how often a rule wins at most: best-of-N without ties, which few samples that tie may exceed."""
+    return rule.win_rate_formula() if isinstance(rule, BestOfN) else 1.0
 
 
 def _opened(

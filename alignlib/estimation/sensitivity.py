@@ -10,6 +10,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import FEWEST_PROMPTS
+from alignlib.estimation.gold_in_bins import tilted_bounds_of_itself
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.tables import CountedSamples, RewardTable
 
@@ -17,6 +18,7 @@ __all__ = ["Sensitivity", "sensitivity"]
 
 _BLOCK = 1 << 17  # samples in work at a time
 _NAMED = 3
+_OPEN = 1e-2
 _TELL_A_TAIL = 100  # samples of one prompt; with 48 three in ten intervals of exponential rewards miss, by simulation
 
 
@@ -65,8 +67,10 @@ class Sensitivity:
 
 def sensitivity(
     table: RewardTable, column: str, kl: float, lam: float, *, fixed_prompts: bool = False, discrete: bool = False
-) -> Sensitivity:
+) -> Sensitivity | None:
     """Tell what the limit of a reward at a budget owes to single prompts and samples.
+
+    None where bins leave open more than a hundredth of the KL that prompts spend, or of that rise.
 
     By the envelope theorem a change of the averaged log-partition function changes the limit by that over λ.
 
@@ -97,9 +101,12 @@ def sensitivity(
     spent, best = np.empty(table.n_prompts), (-math.inf, 0.0)
     for where, (some, largest) in table.each(partial(_of_block, lam=lam), [column], _BLOCK):
         spent[where], best = some, max(best, largest)
-    for one, (kl_of_one, largest) in table.each_counted(partial(_of_counted, lam=lam), column):
-        spent[one], best = kl_of_one, max(best, largest)
+    off, off_raised = 0.0, 0.0
+    for one, (kl_of_one, its_off, largest, raised_off) in table.each_counted(partial(_of_counted, lam=lam), column):
+        spent[one], best, off, off_raised = kl_of_one, max(best, largest), off + its_off, max(off_raised, raised_off)
     total = float(spent.sum())
+    if off > _OPEN * total or off_raised > _OPEN * best[1]:
+        return None
     order = np.argsort(-spent, kind="stable")[:_NAMED]
     return Sensitivity(
         kl=kl,
@@ -121,14 +128,20 @@ def _of_block(rewards: FloatArray, *, lam: float) -> tuple[FloatArray, tuple[flo
     return found.kl, _raised(float(rows[i, 0]), float(found.plug_in[i]), rows.shape[1], lam)
 
 
-def _of_counted(samples: CountedSamples, *, lam: float) -> tuple[float, tuple[float, float]]:
-    """Return the same of one prompt whose samples are in bins."""
+def _of_counted(samples: CountedSamples, *, lam: float) -> tuple[float, float, tuple[float, float], float]:
+    """Return the same of one prompt whose samples are in bins, and how far its KL, and that rise, may be off."""
     below, gain = samples.value - samples.value[0], float(samples.value[0]) - samples.mean
     weight = samples.count * np.exp(lam * below)
     total = float(weight.sum())
     log_mean = math.log(total / float(samples.count.sum()))
-    kl = max(lam * float(weight @ below) / total - log_mean, 0.0)
-    return kl, _raised(gain, log_mean + lam * gain, samples.size, lam)
+    mean = float(weight @ below) / total
+    kl, at = max(lam * mean - log_mean, 0.0), np.array([lam])
+    low, high = (float(one[0]) - lam * float(samples.value[0]) for one in samples.log_partition_bounds(at))
+    off = max(high - log_mean, log_mean - low, 0.0)
+    _, least, most = tilted_bounds_of_itself(samples, at)
+    reward = mean + float(samples.value[0])
+    off_mean = max(float(most[0]) - reward, reward - float(least[0]), 0.0)
+    return kl, lam * off_mean + off, _raised(gain, log_mean + lam * gain, samples.size, lam), off
 
 
 def _raised(gain: float, before: float, n: int, lam: float) -> tuple[float, float]:

@@ -24,6 +24,8 @@ from alignlib.tables import CountedSamples, RewardTable
 __all__ = ["EVERY", "tabulate"]
 
 _BLOCK = 1 << 17  # samples in work at a time
+_WIDE, _NARROW = 50.0, 0.1  # in logarithms of weights: nothing is known beyond, and nothing more is asked before
+_LEAST_LEFT = 1e-3  # beside the largest weight
 EVERY = 3  # parts are evaluated at every third λ
 
 
@@ -197,11 +199,31 @@ class _Counted(SameFields):
 def _of_counted(samples: CountedSamples, base: float, unit: float, *, lam: FloatArray) -> _Counted:
     """Estimate what `_Tabulation.add_counted` adds."""
     its = curve_in_bins(samples, lam, base, unit)
-    # The jackknife's step is made of sums of the same kind, which bins leave open in the same proportion.
-    own = np.abs(its.found.second_order - its.found.plug_in)
-    own *= np.minimum(np.square(2.0 * lam * samples.widest / unit), 1.0)[:, None]
+    own = _of_second_order(samples, its.found, lam / unit, its.open_below + its.open_above)[:, None]
     below, above = its.open_below[:, None] + own, its.open_above[:, None] + own
     return _Counted(its.found, below, above, samples.size, its.square, float(samples.bins.most[0] - base) / unit)
+
+
+def _of_second_order(
+    samples: CountedSamples, found: LogPartitionEstimate, lam: FloatArray, off: FloatArray
+) -> FloatArray:
+    """Return how far bins leave the jackknife's step open.
+
+    It is, but for what is smaller, half the sum of squared weights, whose logarithm is ``Λ(2λ) - 2Λ(λ) - log n``; no
+    weight is off by more than a bin is wide, and the largest is known.
+    """
+    squares = 1.0 / found.ess[:, 0]
+    wide = 2.0 * (lam * samples.widest + off)
+    open_ = squares * np.expm1(np.minimum(wide, _WIDE))
+    far = np.flatnonzero(wide > _NARROW)
+    if far.size:
+        (low, high), (low_2, high_2) = (samples.log_partition_bounds(k * lam[far]) for k in (1.0, 2.0))
+        least, most = (
+            np.exp(one) / samples.size for one in (low_2 - 2.0 * high, np.minimum(high_2 - 2.0 * low, _WIDE))
+        )
+        apart = np.maximum(np.minimum(most, 1.0) - squares[far], squares[far] - least)
+        open_[far] = np.minimum(np.minimum(open_[far], apart), 1.0)
+    return np.asarray(open_ / np.maximum(1.0 - found.largest_weight[:, 0], _LEAST_LEFT) ** 3)
 
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:

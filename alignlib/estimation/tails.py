@@ -177,7 +177,9 @@ def _of_block(rewards: FloatArray) -> _OfSome:
 def _of_counted(samples: CountedSamples) -> _OfSome:
     """Return the same for a prompt whose samples are in bins; the usual spread is about the median."""
     n = samples.size
-    k = n // 4
+    k = max(_LEAST_EXCEEDANCES, n // 4)
+    if n <= k:
+        return np.empty(0), float(k), np.zeros(4)
     before = np.cumsum(samples.count) - samples.count
     taken = np.clip(k - before, 0.0, samples.count)
     start = np.cumsum(samples.bins.count) - samples.bins.count

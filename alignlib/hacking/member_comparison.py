@@ -9,6 +9,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
+from alignlib.divergences import KL
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.gold import check_pair
 from alignlib.estimation.gold_by_cell import rule_curves
@@ -36,6 +37,8 @@ class MemberComparison(SameFields):
         What picks.
     spent : array (members + kinds,)
         KL to the base in nats, of each member and then of each combination.
+    spent_off : array (members + kinds,)
+        How far from it that of the samples may be, where these are in bins.
     gold_gain, gold_low, gold_high : array (members + kinds,)
         Gold gain, with its interval.
     best : int
@@ -66,6 +69,7 @@ class MemberComparison(SameFields):
     kinds: tuple[str, ...]
     rule: Rule
     spent: FloatArray
+    spent_off: FloatArray
     gold_gain: FloatArray
     gold_low: FloatArray
     gold_high: FloatArray
@@ -152,6 +156,7 @@ def compare_members(
         low, high = studentised_interval(means, cells.standard_error(weights, values), at, len(cells.size))
         return means[0], low - below, high + above
 
+    without_ties = rule.spent_formula(KL)  # ties spend less; an estimate may not
     k = len(members)
     gain, low, high = interval(range(len(sources)), level)
     best = int(np.argmax(gain[:k]))
@@ -164,7 +169,8 @@ def compare_members(
         members=tuple(members),
         kinds=tuple(kinds),
         rule=rule,
-        spent=weights[0] @ spent,
+        spent=np.minimum(weights[0] @ spent, np.inf if without_ties is None else without_ties),
+        spent_off=np.concatenate([one.kl_off for one in curves]),
         gold_gain=gain,
         gold_low=low,
         gold_high=high,

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.same import SameFields
+from alignlib.scale.expand import not_told
 from alignlib.scale.summary import Summary
 
 __all__ = ["Head", "measured", "once", "together"]
@@ -31,6 +32,8 @@ class Head(SameFields):
         Their numbers of samples, one where all are the same.
     binned : array of bool (prompts,) or (1,)
         Which of them are in bins, one where all are, or none.
+    apart : array of bool (prompts,) or (1,)
+        Which of them are in bins that do not tell every sample.
     means : array (columns, prompts)
         Mean rewards.
     ends : array (columns, 2)
@@ -53,6 +56,7 @@ class Head(SameFields):
     kind: pa.DataType
     sizes: IntArray
     binned: BoolArray
+    apart: BoolArray
     means: FloatArray
     ends: FloatArray
     alike: IntArray
@@ -75,6 +79,7 @@ class Head(SameFields):
             summary.names.type,
             once(summary.sizes),
             once(summary.binned),
+            once(not_told(summary)),
             of_columns[:, 0].copy(),
             ends,
             (least == most).sum(axis=1),

@@ -197,16 +197,15 @@ def _by_gold(plain: Joined, reading: Joining, aside: dict[str, SummaryTable | De
 
 
 def _coarse(heads: Sequence[Head], width: float) -> list[str]:
-    """Say where bins are too wide for what is computed by their places."""
+    """Say where bins are so wide that intervals are, too."""
     found = spans(heads)
     found = found[found > 0.0]
     if not found.size or width <= float(np.median(found)) / _FEW_BINS:
         return []
     number = max(1, round(float(np.median(found)) / width))
     said = (
-        f"Bins of width {width:g} cut the rewards of a prompt into {counted(number, 'part')}, too few: intervals do "
-        f"not hold all that these leave open, those of best-of-N nothing of it. Take a bin width of "
-        f"{width_for(0.0, float(np.median(found))):g} or less."
+        f"Bins of width {width:g} cut the rewards of a prompt into {counted(number, 'part')}: intervals are wide by "
+        f"what these leave open. Take a bin width of {width_for(0.0, float(np.median(found))):g} or less."
     )
     return [said]
 

@@ -13,7 +13,7 @@ from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.scale.bounds import counted_samples, of_prompt
 from alignlib.scale.expand import expanded
-from alignlib.scale.summary import EXACT_UP_TO, Summary
+from alignlib.scale.summary import Summary
 from alignlib.tables import CountedSamples
 
 __all__ = ["Held", "PassOverBins", "PassOverBlocks", "Piece", "blocks_of"]
@@ -137,7 +137,7 @@ def blocks_of(summary: Summary, places: Sequence[int], most: int | None) -> Iter
     most : int, optional
         Samples of a block, at most.
     """
-    summary = expanded(summary, EXACT_UP_TO)
+    summary = expanded(summary)
     here = np.flatnonzero(~summary.binned)
     sizes = summary.sizes[here]
     starts = np.cumsum(sizes) - sizes

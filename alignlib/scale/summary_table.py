@@ -17,13 +17,12 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.scale.dealt import Dealt
 from alignlib.scale.engine import Engine, Here
-from alignlib.scale.expand import unknown_ties
-from alignlib.scale.heads import Head, measured, once, together
+from alignlib.scale.heads import Head, measured, together
 from alignlib.scale.joining import MOST_GATHERED
 from alignlib.scale.kept import Kept
 from alignlib.scale.kept_members import KeptMembers
 from alignlib.scale.passes import PassOverBins, PassOverBlocks, Piece, blocks_of
-from alignlib.scale.summary import EXACT_UP_TO, Summary
+from alignlib.scale.summary import Summary
 from alignlib.tables import MemberTables, RewardTable
 
 __all__ = ["SummaryTable"]
@@ -148,10 +147,9 @@ class SummaryTable(RewardTable):
         put("_means", np.concatenate([head.means for head in heads], axis=1))
         put("_ends", np.array([head.ends for head in heads]))
         put("_alike", sum(head.alike for head in heads))
-        apart = together([once(head.binned & (head.sizes > EXACT_UP_TO)) for head in heads], numbers)
+        apart = together([head.apart for head in heads], numbers)
         dealt = any(isinstance(one, Dealt) for one in (aside or {}).values())
         put("_apart", np.broadcast_to(np.array([True]), sum(numbers)) if dealt else apart)
-        put("_binned", together([once(head.binned) for head in heads], numbers))
         put("_engine", Here() if engine is None else engine)
         put("_kept", {})
         put("_aside", dict(aside or {}))
@@ -165,7 +163,6 @@ class SummaryTable(RewardTable):
     _ends: FloatArray
     _alike: IntArray
     _apart: BoolArray
-    _binned: BoolArray
     _engine: Engine
     _kept: dict[str, FloatArray]
     _aside: dict[str, SummaryTable | Dealt]
@@ -290,14 +287,13 @@ class SummaryTable(RewardTable):
 
     @property
     def all_held(self) -> bool:
-        """Whether every sample is held, none in bins; few are put back from them, of one reward."""
-        return not (self._binned | self._apart if len(self.columns) > 1 else self._apart).any()
+        """Whether every sample is known: held, or told by bins."""
+        return not self._apart.any()
 
     def _check_held(self, name: str) -> None:
-        lost = self._binned | self._apart if self._place(name) > 0 else self._apart
-        if lost.any():
+        if self._apart.any():
             raise InputError(
-                f"What is asked takes every sample of {name!r}, and {counted(int(lost.sum()), 'prompt')} have "
+                f"What is asked takes every sample of {name!r}, and {counted(int(self._apart.sum()), 'prompt')} have "
                 "theirs in bins; ask for the limit and best-of-N in the reward that picks, or in one gold reward with "
                 "which parts were read, or pass a larger exact_up_to.",
                 argument="exact_up_to",
@@ -305,7 +301,7 @@ class SummaryTable(RewardTable):
 
     def _by_another(self, column: str) -> SummaryTable | None:
         """Return the same samples in bins by the column, where those by the first reward do not tell its law."""
-        if self._place(column) == 0 or not self._binned.any():
+        if self._place(column) == 0 or not self._apart.any():
             return None
         aside = self._aside.get(column)
         if aside is None:
@@ -344,17 +340,6 @@ class SummaryTable(RewardTable):
         for k, found in self._in_order(PassOverBlocks.__call__, tasks):
             for where, result in found:
                 yield where + starts[k], result
-
-    def unknown_ties(self, column: str) -> Iterator[tuple[FloatArray, FloatArray, IntArray, IntArray]]:
-        """Yield where samples that were put back from bins may tie; see `RewardTable.unknown_ties`."""
-        turned = self._by_another(column)
-        if turned is not None:
-            yield from turned.unknown_ties(column)
-            return
-        for piece, (low, high) in zip(self._pieces, self._bounds, strict=True):
-            if (self._binned[low:high] & ~self._apart[low:high]).any():
-                below, upto, row, size = unknown_ties(piece(), EXACT_UP_TO)
-                yield below, upto, row + low, size
 
     def _in_order(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield what the engine does in the order of the tasks: sums then are the same to the last bit."""

@@ -241,24 +241,6 @@ class RewardTable(SameFields):
         self.check_column(column)
         yield from ()
 
-    def unknown_ties(self, column: str) -> Iterator[tuple[FloatArray, FloatArray, IntArray, IntArray]]:
-        """Yield where samples of `blocks` were put back from bins, in which they may tie.
-
-        Parameters
-        ----------
-        column : str
-            A reward of the table.
-
-        Yields
-        ------
-        below, upto : array (bins,)
-            Samples of a prompt that lie below a bin, and up to its end.
-        row, size : array of int (bins,)
-            The prompt, and its number of samples.
-        """
-        self.check_column(column)
-        yield from ()
-
     @property
     def all_held(self) -> bool:
         """Whether every sample is held, none in bins."""

@@ -39,17 +39,19 @@ __all__ = ["COLUMNS", "lines", "points", "record"]
 
 _LIMIT = ("spent", "gain", "gain_low", "gain_high", "reward", "lam")
 _RULE = (
-    "n", "spent", "spent_told", "spent_formula", "gain", "gain_low", "gain_high", "reward", "reward_low", "reward_high",
-    "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
+    "n", "spent", "spent_off", "spent_told", "spent_formula", "gain", "gain_low", "gain_high",
+    "reward", "reward_low", "reward_high", "win_rate", "win_rate_off",
+    "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 COLUMNS = (
     "what", "picked_by", "measured_in", "measure", "divergence", "rule", "n",
-    "spent", "spent_told", "spent_formula", "gain", "gain_low", "gain_high",
+    "spent", "spent_off", "spent_told", "spent_formula", "gain", "gain_low", "gain_high",
     "reward", "reward_low", "reward_high", "lam", "without_ties",
-    "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
+    "win_rate", "win_rate_off", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 _WANTED = ("kl", "samples", "prompts")
 _POINT = ("spent", "gain", "gain_low", "gain_high")
+_SHOWN = 5e-5  # nats: less is not seen in four digits
 _TELLING = 16  # samples of a prompt: fewer do not tell a rare large reward from one that the prompt has often
 
 
@@ -218,6 +220,18 @@ def lines(found: Findings) -> list[str]:
     return [*said, "", *(headline(answer) for answer in found.answers)]
 
 
+def _of_bins(answer: Answer) -> list[str]:
+    """Say what bins leave open of numbers without an interval, and what is not told where they leave too much."""
+    off = float(answer.rules.spent_off.max())
+    said = [f"Bins leave open up to {off:.1g} nats of what rules spend."] if off > _SHOWN else []
+    if answer.limit is not None and answer.limit.budget == "average" and answer.assumed is None:
+        said.append(
+            "Which prompts carry the limit is not told: bins leave more than a hundredth of it open. Read the parts "
+            "with a larger --exact-up-to or a smaller --bin-width."
+        )
+    return said
+
+
 def _block(table: RewardTable, answer: Answer) -> list[str]:
     if not answer.plain:
         return beyond_kl.block(table, answer)
@@ -229,6 +243,8 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
     said += [f"unknown: {_why(answer)}"] if answer.limit is None else limit_lines(answer.limit)
     said += [] if answer.assumed is None else [_assumption(table, answer.assumed)]
+    if not table.all_held:
+        said += _of_bins(answer)
     if answer.limit is None:
         like = "" if best.fixed_prompts else f", and that other prompts are like these {table.n_prompts}"
         said.append(f"Assumed of what {best.rules.name} gains: no reward far above all that were seen{like}.")

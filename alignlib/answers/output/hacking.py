@@ -20,9 +20,15 @@ __all__ = [
     "stop_sentence", "unclaimed_sentence",
 ]  # fmt: skip
 
-_CURVE = {"spent": "spent", "gain": "gold_gain", "gain_low": "gold_low", "gain_high": "gold_high"}
+_CURVE = {
+    "spent": "spent",
+    "spent_off": "spent_off",
+    "gain": "gold_gain",
+    "gain_low": "gold_low",
+    "gain_high": "gold_high",
+}
 _HEDGE = ("parameter", "low", "high", "spent", "gold_gain", "gold_low", "gold_high", "turns_down")
-_PICKED = ("spent", "gold_gain", "gold_low", "gold_high")
+_PICKED = ("spent", "spent_off", "gold_gain", "gold_low", "gold_high")
 _DIFFERENCE = ("difference", "difference_low", "difference_high", "verdict")
 _SPLIT = ("shared", "shared_low", "shared_high", "own", "own_low", "own_high", "slope", "worth_having")
 
@@ -67,7 +73,7 @@ def points(found: HackingAnswer) -> list[dict[str, Any]]:
         columns = {name: getattr(curve, field) for name, field in _CURVE.items()}
         rows = by_point({path: curve.parameter, **columns, "supported": curve.supported}, len(curve.parameter))
         out += [{"what": f"along_{path}", **names, **row} for row in rows]
-        stop = {name: getattr(at, field) for name, field in _CURVE.items()}
+        stop = {name: getattr(at, field) for name, field in _CURVE.items() if hasattr(at, field)}
         out.append({"what": f"stop_{path}", **names, path: at.parameter, **stop})
     return out
 
@@ -90,7 +96,17 @@ def _ensemble(found: MemberComparison) -> dict[str, Any]:
 
 def _curve(found: GoldEstimate) -> dict[str, Any]:
     hedge = listed(found.hedge, _HEDGE)
-    names = ("parameter", "spent", "proxy_gain", "gold_gain", "gold_low", "gold_high", "supported")
+    names = (
+        "parameter",
+        "spent",
+        "spent_off",
+        "proxy_gain",
+        "proxy_off",
+        "gold_gain",
+        "gold_low",
+        "gold_high",
+        "supported",
+    )
     return {**listed(found, names), "tied_prompts": found.tied_prompts, "hedge": hedge}
 
 
