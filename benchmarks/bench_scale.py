@@ -69,7 +69,7 @@ BESIDE = [
     ("four", 8e6, "memory"),
 ]
 CLUSTERS = {"cluster_1": 1, "cluster_2": 2}  # workers
-_MEMORY = {"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": "536870912"}  # as the book says that workers are started
+_MEMORY = {"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": "65536"}  # as Dask's nanny starts workers
 LONG = 120.0  # seconds, after which no further round begins
 # In memory: not beyond these rows.
 MOST = {"held": 10_000_000, "pandas": 10_000_000, "polars": 30_000_000}

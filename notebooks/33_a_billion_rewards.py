@@ -168,8 +168,8 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # $ alignlib frontier s3://bucket/scored --reward score --scheduler tcp://host:8786 --checkpoint /shared/kept
 # ```
 #
-# The workers are those of Dask (`pip install '.[scale]'`). A worker that is killed changes nothing: another does its part again. Workers of your own should be started with `MALLOC_TRIM_THRESHOLD_=536870912`
-# in their environment: the small value that Dask sets has arrays given back to the system and asked for again, at the cost of a part of the time. Addresses that begin
+# The workers are those of Dask (`pip install '.[scale]'`). A worker that is killed changes nothing: another does its part again. Workers of your own are started as Dask starts them; on Linux, one that has done a part goes on to keep what arrays free, up to 64 MB:
+# Dask sets less, which has every array given back to the system and asked for again, at the cost of up to half the time. Addresses that begin
 # with `http` are read too; one in a cloud needs the package that `fsspec` names.
 #
 # Summaries add up: a folder that holds nothing else is read as one, and `--summary` writes it. They must have been made with one `--bin-width`, and with one `--exact-up-to` where that was given.

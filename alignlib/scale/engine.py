@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from multiprocessing import resource_tracker
 from typing import Any, Protocol
 
@@ -28,6 +31,7 @@ _MEMORY = {
     "OPENBLAS_NUM_THREADS": 1,
     "MKL_NUM_THREADS": 1,
 }
+_KEEPING = ((-3, 1 << 25), (-1, 1 << 26))  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of mallopt, and bytes
 _FILES, _FILES_OF_ONE = 48, 16  # that are open at once, and more for each worker
 _SECONDS = 10.0  # to wait for an answer of a scheduler: the first one, and another where the connection is lost
 
@@ -175,7 +179,21 @@ class Dask:
 
 
 def _each_of(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    _keep_freed_memory()
     return [work(item) for item in items]
+
+
+@cache  # once in each process
+def _keep_freed_memory() -> None:
+    """Have glibc keep what arrays free, as much as it comes to by itself where nobody sets one of its thresholds.
+
+    Dask's nanny sets one, which ends that: each array is then asked of the system and given back, a third of the time.
+    """
+    if "MALLOC_MMAP_THRESHOLD_" in os.environ:  # whoever starts workers has chosen, as for those of `_MEMORY`
+        return
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        for setting in _KEEPING:
+            library.mallopt(*setting)
 
 
 def _shares(number: int, workers: int, at_once: int) -> list[range]:
