@@ -321,6 +321,17 @@ def test_a_part_of_a_log_that_has_fewer_decimals_is_known_up_to_half_of_its_own_
     assert not half_digit(exact).any()  # 0.01 and 0.02 among others, and zeros before
 
 
+@pytest.mark.parametrize(("coarse", "half"), [("0.0", 0.05), ("0.00", 0.005), ("0.10", 0.005)])
+def test_each_run_of_a_table_is_known_up_to_half_of_its_own_last_decimal(
+    tmp_path: Path, coarse: str, half: float
+) -> None:
+    rows = [f"{i},{coarse},{i},a" for i in range(6)] + [f"{i},{0.0123 * i:.4f},{i},b" for i in range(6)]
+    (tmp_path / "a.csv").write_text("\n".join(["step,kl,reward,run", *rows]))
+    log = read(tmp_path / "a.csv")
+    np.testing.assert_allclose(half_digit(log), [half] * 6 + [5e-5] * 6)
+    assert any(note.startswith("Every KL of 'a' is 0") for note in log.notes) == (coarse == "0.0")
+
+
 @pytest.mark.parametrize("first", ["0.0000", "0.0"])
 def test_few_zeros_that_begin_a_run_keep_the_decimals_that_their_text_shows(tmp_path: Path, first: str) -> None:
     (tmp_path / "1.csv").write_text(f"step,kl,reward\n0,{first},0\n1,{first},1\n")

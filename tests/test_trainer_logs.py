@@ -787,6 +787,10 @@ def test_mlflow_keeps_runs_in_folders_or_in_a_database(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="where MLflow writes timestamp, value and step"):
         read_training_log(store)
     (store / "0" / "bb" / "metrics" / "kl").write_text("".join(f"1 {r['kl']} {r['step']}\n" for r in TRL) + "1 0.01 1")
+    (store / "0" / "aa" / "meta.yaml").write_text("end_time: 1\nlifecycle_stage: deleted\n")
+    assert any("Left out: 1 run that MLflow holds as deleted" in note for note in read_training_log(store).notes)
+    with pytest.raises(InputError, match="Left out: 1 run that MLflow"):
+        read_training_log(store, kl="no such")
     log = read_training_log(store, only="other")  # while 0.01 is written at step 100
     assert (log.step.tolist(), log.kl.tolist()) == (STEPS, pytest.approx(PER_TOKEN))
     assert any("not written whole yet" in note for note in log.notes)
@@ -834,6 +838,13 @@ def test_jobs_of_one_console_are_told_apart_by_the_process_before_their_lines(tm
         assert {run: int((log.run == run).sum()) for run in log.runs} == runs
         assert log.reward[log.run != "pid 11"].tolist() == [0.22, 0.33, 0.33]
         assert any("told apart by the process" in note for note in log.notes) == (len(runs) > 1)
+    both = [*turns[:4], (44, 2), (33, 3), (44, 3), (33, 4)]  # the two had ended before these began
+    text = "".join(line(*one) for one in both)
+    (tmp_path / "log.log").write_text(text + line(55, 4).partition(") ")[2])
+    log = read_training_log(tmp_path / "log.log", estimator="k3")
+    assert log.runs == ["pid 11", "pid 22", "pid 44", "pid 33"]
+    assert any("pid 44 may go on with pid 11 or pid 22" in note for note in log.notes)
+    assert any("Left out: 1 line without a process in front" in note for note in log.notes)
 
 
 def test_a_line_that_was_cut_is_no_further_update_and_a_database_without_rows_is_empty(tmp_path: Path) -> None:

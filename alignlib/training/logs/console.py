@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from alignlib._core.names import counted, listed
 from alignlib.tables import LEFT_OUT
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import columns_of_rows, text_of
@@ -64,54 +65,80 @@ def read_console(path: Path, query: LogQuery) -> LogRows:
         What is asked of it.
     """
     rows, text = _rows(path), text_of(path) or ""
-    jobs = jobs_of([(row.pop(_PID, None), row.get("step")) for row in rows])
-    columns = columns_of_rows(path, "console lines", rows, jobs)
     notes = [LEFT_OUT] if _is_cut(text) else []
-    if jobs is not None:
-        told = ", ".join(repr(job) for job in dict.fromkeys(jobs))
-        notes.append(f"Lines of several jobs by turns, told apart by the process in front of them ({told}).")
-    found = choose(replace(columns, notes=tuple(notes)), query)
-    return replace(found, decimals=_decimals(text, found.kl_name))
+    of_drivers = [(row.pop(_PID, None), row) for row in rows]
+    known = [(pid, row) for pid, row in of_drivers if pid is not None]
+    found = jobs_of([(pid, row.get("step")) for pid, row in known])
+    if found is not None:
+        rows, jobs = [row for _, row in known], found[0]
+        notes.append(found[1])
+        if len(known) < len(of_drivers):
+            left = counted(len(of_drivers) - len(known), "line")
+            notes.append(f"Left out: {left} without a process in front, of which job is not known.")
+    columns = columns_of_rows(path, "console lines", rows, None if found is None else jobs)
+    chosen = choose(replace(columns, notes=tuple(notes)), query)
+    return replace(chosen, decimals=_decimals(text, chosen.kl_name))
 
 
-def jobs_of(rows: Sequence[tuple[object, object]]) -> list[str] | None:
-    """Return the job of each row, where processes write by turns; None where at most one is at work at a time.
+def jobs_of(rows: Sequence[tuple[object, object]]) -> tuple[list[str], str] | None:
+    """Return the job of each row, where processes write by turns, and what was done; None where one is at work at once.
 
     A process that begins when another has written its last line, at a step that this one knew or at its next, is the
-    same job that was resumed.
+    same job that was resumed. If several have, it may be any of these, and is a job of its own.
 
     Parameters
     ----------
     rows : sequence of (pid, step)
-        None where it is not in front of the line.
+        What stands in front of each line, and its step.
+
+    Returns
+    -------
+    jobs : list of str
+        One for each row.
+    said : str
+        How they were told apart.
 
     Examples
     --------
-    >>> jobs_of([(11, 1), (22, 1), (11, 2), (22, 2), (33, 2), (11, 3)])
+    >>> jobs_of([(11, 1), (22, 1), (11, 2), (22, 2), (33, 2), (11, 3)])[0]
     ['pid 11', 'pid 22', 'pid 11', 'pid 22', 'pid 22', 'pid 11']
     >>> jobs_of([(11, 1), (11, 2), (33, 2)]) is None
     True
+    >>> jobs_of([(11, 1), (22, 1), (11, 2), (22, 2), (33, 2)])[0][-1]
+    'pid 33'
     """
     pids = [pid for pid, _ in rows]
-    if None in pids:
-        return None
     first = {pid: pids.index(pid) for pid in pids}
-    last = {pid: place for place, pid in enumerate(pids)}
+    if not any(first[one] < first[other] < _last(pids, one) for one in first for other in first):
+        return None
     job: dict[object, object] = {}
     free: dict[object, object] = {}  # the process that wrote last, by its job
+    resumed, unknown = list[str](), list[str]()
     for pid, start in first.items():
         step = rows[start][1]
-        ended = {
-            one: reached for one, process in free.items() if last[process] < start
-            if isinstance(reached := rows[last[process]][1], float | int)
-        }  # fmt: skip
-        known = {
-            one: reached for one, reached in ended.items() if isinstance(step, float | int) and step <= reached + 1
-        }
-        job[pid] = max(known, key=lambda one: last[free[one]]) if known else pid
+        ended = [
+            one for one, process in free.items() if _last(pids, process) < start
+            if isinstance(reached := rows[_last(pids, process)][1], float | int)
+            and isinstance(step, float | int) and step <= reached + 1
+        ]  # fmt: skip
+        job[pid] = ended[0] if len(ended) == 1 else pid
         free[job[pid]] = pid
-    by_turns = any(first[one] < first[other] < last[one] for one in first for other in first)
-    return [f"pid {job[pid]}" for pid in pids] if by_turns and len(set(job.values())) > 1 else None
+        if len(ended) == 1:
+            resumed.append(f"pid {pid} goes on with pid {ended[0]}")
+        elif ended:
+            unknown.append(f"pid {pid} may go on with {' or '.join(f'pid {one}' for one in ended)}")
+    jobs = [f"pid {job[pid]}" for pid in pids]
+    if len(set(jobs)) < 2:
+        return None
+    told = ", ".join(repr(one) for one in dict.fromkeys(jobs))
+    said = f"Lines of several jobs by turns, told apart by the process in front of them ({told})"
+    said += f"; {listed(resumed)}, which had ended, as after a resume" if resumed else ""
+    said += f". {listed(unknown)}: which is not known, so each is a job of its own" if unknown else ""
+    return jobs, f"{said}."
+
+
+def _last(pids: Sequence[object], pid: object) -> int:
+    return len(pids) - 1 - pids[::-1].index(pid)
 
 
 def _decimals(text: str, key: str) -> int | None:

@@ -16,7 +16,7 @@ from alignlib.training.logs.columns import text_of
 from alignlib.training.logs.log_format import LogRows
 
 __all__ = [
-    "decimals_of_rows", "decimals_of_zeros", "half_of", "of_decimals", "printed_decimals",
+    "decimals_by_value", "decimals_of_rows", "decimals_of_zeros", "half_of", "of_decimals", "printed_decimals",
     "shared_decimals",
 ]  # fmt: skip
 
@@ -153,7 +153,7 @@ def decimals_of_zeros(printed: int | None, per_token: bool) -> tuple[int, bool]:
     return (_OF_TOKENS if per_token else _OF_ZEROS), False
 
 
-def printed_decimals(path: Path, name: str, zeros: bool, some: bool = False) -> int | None:
+def printed_decimals(path: Path, name: str, zeros: bool) -> int | None:
     """Return with how many decimals a text prints the numbers of a column; None where it is no text.
 
     Parameters
@@ -164,22 +164,39 @@ def printed_decimals(path: Path, name: str, zeros: bool, some: bool = False) -> 
         The column or key.
     zeros : bool
         Whether all are 0: then the least of them is meant, else how many none exceeds.
-    some : bool
-        Whether those that are 0 alone are meant, of others.
     """
     text = text_of(path)
     if text is None or "\0" in text:
         return None
     cells = [cell.strip() for cell in _cells(text, name)]
     found = [_NUMBER.fullmatch(cell) for cell in cells if cell and cell.lower() not in _NO_NUMBER]
-    meant = [one for one in found if one and not (zeros and one[2]) and not (some and float(one[0].replace(",", ".")))]
-    sizes = [len(one[1] or "") - int(one[2] or 0) for one in meant]
+    sizes = [len(one[1] or "") - int(one[2] or 0) for one in found if one and not (zeros and one[2])]
     sizes = [size for size in sizes if size < _OF_NOISE]
     if not sizes or not all(found):
         return None
     if not zeros and max(sizes) == 1 and all(one[1] == "0" for one in found if one):
         return 0  # as floats print whole numbers
     return max(min(sizes) if zeros else max(sizes), 0)
+
+
+def decimals_by_value(path: Path, name: str) -> dict[float, int]:
+    """Return with how many decimals a text prints each number of a column, the fewest where it prints one variously.
+
+    Parameters
+    ----------
+    path : Path
+        A table as text, or JSON lines; of others none is known.
+    name : str
+        The column or key.
+    """
+    text = text_of(path)
+    known: dict[float, int] = {}
+    for cell in _cells(text, name) if text is not None and "\0" not in text else ():
+        found = _NUMBER.fullmatch(cell.strip())
+        if found and not found[2]:
+            value, size = abs(float(found[0].replace(",", "."))), len(found[1] or "")
+            known[value] = min(size, known.get(value, size))
+    return known
 
 
 def _cells(text: str, name: str) -> Iterator[str]:

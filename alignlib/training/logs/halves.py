@@ -11,7 +11,7 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.names import counted
 from alignlib._core.shown import decimals_of
-from alignlib.training.logs.decimals import decimals_of_zeros, half_of, printed_decimals
+from alignlib.training.logs.decimals import decimals_by_value, decimals_of_zeros, half_of, printed_decimals
 from alignlib.training.logs.log_format import LogRows
 
 __all__ = ["assumed_of_starts", "halves_of_starts", "with_decimals"]
@@ -38,15 +38,17 @@ def with_decimals(rows: LogRows, path: Path) -> LogRows:
     zeros = not rows.kl.any()
     few = rows.kl.size >= _SEVERAL and decimals_of(rows.kl[np.isfinite(rows.kl)], range(_DECIMALS + 1)) is not None
     rows = replace(rows, decimals=printed_decimals(path, rows.kl_name, zeros)) if zeros or few else rows
-    half = None if zeros else _halves(rows, path)
-    if half is None:
+    if zeros:
         return rows
-    at = int(np.argmax(half))
+    half, alike, notes = _halves(rows, path)
+    if not (half > alike).any():
+        return replace(rows, half=half, notes=(*rows.notes, *notes)) if np.unique(half).size > 1 else rows
+    at = int(np.argmax(half - alike))
     said = (
         f"Some KLs in a row, as at step {rows.step[at]:g}, have fewer decimals than others of the log: if these were "
         f"rounded, each of them is known up to {half[at]:g} nats per {rows.kl_unit}."
     )
-    return replace(rows, half=half, notes=(*rows.notes, said))
+    return replace(rows, half=half, notes=(*rows.notes, *notes, said))
 
 
 def halves_of_starts(parts: Sequence[LogRows]) -> FloatArray | None:
@@ -105,26 +107,35 @@ def _of_all(rows: LogRows) -> FloatArray:
     return half
 
 
-def _halves(rows: LogRows, path: Path) -> FloatArray | None:
-    """Return half of the last decimal of each KL where a stretch of a run has fewer decimals; None where none has.
+def _halves(rows: LogRows, path: Path) -> tuple[FloatArray, FloatArray, list[str]]:
+    """Return half of the last decimal of each KL, that of its run without stretches, and what is to be said of zeros.
 
     A single KL of few decimals tells nothing, for 0.1 is 0.1 in full precision, too; several in a row that differ do.
     Zeros in a row do after a KL that is not small, but not before the first: these are the base, or before an update.
     """
-    half = _of_all(rows)
-    alike = half.copy()
-    for name in dict.fromkeys(rows.run.tolist()):
+    half, notes = _of_all(rows), list[str]()
+    names, alike = list(dict.fromkeys(rows.run.tolist())), half.copy()
+    printed = decimals_by_value(path, rows.kl_name)
+    for name in names:
         mine = np.flatnonzero((rows.run == name) & np.isfinite(rows.kl))
         kl = np.abs(rows.kl[mine])
+        if len(names) > 1:
+            own = [printed.get(one) for one in np.unique(kl[kl > 0.0] if kl.any() else kl).tolist()]
+            shown = [one for one in own if one is not None]
+            text = max(shown) if shown and len(shown) == len(own) else None
+            half[mine] = alike[mine] = half_of(kl, text, rows.length is not None)
+            few, known = decimals_of_zeros(text, rows.length is not None)
+            if kl.size > 1 and not kl.any() and not known:
+                notes.append(_assumed(f"Every KL of {name!r} is 0", few, rows.kl_unit))
         digits = _digits(kl)
         within = np.full(kl.size, _MANY)  # the decimals of the stretch that a row is known to be in
         for few in range(_DECIMALS, -1, -1):  # the coarsest last
             for start, end in _stretches(digits <= few):
-                found = _decimals_in(kl, digits, start, end, int(within[start]), rows, path)
+                found = _decimals_in(kl, digits, start, end, int(within[start]), rows, printed)
                 if found is not None:
                     within[start:end] = found
                     half[mine[start:end]] = np.maximum(half[mine[start:end]], 0.5 * 10.0**-found)
-    return half if (half > alike).any() else None
+    return half, alike, notes
 
 
 def _digits(kl: FloatArray) -> IntArray:
@@ -140,7 +151,7 @@ def _stretches(within: BoolArray) -> list[tuple[int, int]]:
 
 
 def _decimals_in(
-    kl: FloatArray, digits: IntArray, start: int, end: int, within: int, rows: LogRows, path: Path
+    kl: FloatArray, digits: IntArray, start: int, end: int, within: int, rows: LogRows, printed: dict[float, int]
 ) -> int | None:
     """Return the decimals to which a stretch of KLs was rounded, where those outside have more; else None."""
     finest = min(max(digits[:start].max(initial=-1), digits[end:].max(initial=-1)), within)
@@ -152,6 +163,5 @@ def _decimals_in(
         return few if differ > 1 and differ * (finest - few) >= _EVIDENCE else None
     if not sudden:
         return None
-    printed = printed_decimals(path, rows.kl_name, zeros=True, some=True)
-    few, _ = decimals_of_zeros(printed, rows.length is not None)
+    few, _ = decimals_of_zeros(printed.get(0.0), rows.length is not None)
     return few if few < finest else None

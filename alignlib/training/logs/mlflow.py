@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,8 @@ _HEADS = (("key", "value", "step"), ("metric", "value", "step"))
 _RUNS = ("run_id", "run", "Run", "Run ID")
 _METRICS = ("metrics", "*/metrics", "*/*/metrics")  # of a run, of an experiment, of the store
 _DATABASE = b"SQLite format 3\0"
+_STAGE = re.compile(r"^lifecycle_stage:\s*['\"]?deleted\b", re.MULTILINE)  # in the meta.yaml of a run
+_DELETED = "that MLflow holds as deleted (mlflow runs restore)."
 
 
 def find_mlflow(path: Path) -> Path | None:
@@ -61,6 +64,11 @@ def read_mlflow(path: Path, query: LogQuery) -> LogRows:
         The log.
     query : LogQuery
         What is asked of it.
+
+    Raises
+    ------
+    InputError
+        Where the log lacks what is asked for, with the runs that were deleted.
     """
     notes = list[str]()
     if path.is_dir():
@@ -69,7 +77,14 @@ def read_mlflow(path: Path, query: LogQuery) -> LogRows:
         columns = _columns(path, "MLflow's CSV", _of_lines(path))
     else:
         columns = _columns(path, "MLflow's database", _of_database(path, notes))
-    return choose(replace(columns, notes=tuple(dict.fromkeys([*columns.notes, *notes]))), query)
+    columns = replace(columns, notes=tuple(dict.fromkeys([*columns.notes, *notes])))
+    try:
+        return choose(columns, query)
+    except InputError as error:
+        gone = [note for note in columns.notes if note.endswith(_DELETED)]
+        if type(error) is not InputError or not gone:
+            raise
+        raise InputError(f"{error} {gone[0]}", argument=error.argument) from error
 
 
 def _columns(path: Path, kind: str, lines: Iterable[Line]) -> Columns:
@@ -110,6 +125,9 @@ def _folders(path: Path) -> Iterator[Path]:
 def _of_folders(path: Path, notes: list[str]) -> Iterator[Line]:
     """Give the lines of every metric; one without its end, which may be cut within the step, is left for later."""
     folders = list(_folders(path))
+    deleted = [folder for folder in folders if _STAGE.search(text_of(folder.parent / "meta.yaml") or "")]
+    _say_deleted(path, len(deleted), len(folders), notes)
+    folders = [folder for folder in folders if folder not in deleted]
     names = [(text_of(folder.parent / "tags" / "mlflow.runName") or "").strip() for folder in folders]
     called = _told_apart({folder.parent.name: name for folder, name in zip(folders, names, strict=True)})
     for folder in folders:
@@ -125,6 +143,14 @@ def _of_folders(path: Path, notes: list[str]) -> Iterator[Line]:
                         f"{file} holds {line[:60]!r}, where MLflow writes timestamp, value and step; correct that line."
                     )
                 yield name, file.relative_to(folder).as_posix(), parts[2], parts[1], parts[0]
+
+
+def _say_deleted(path: Path, deleted: int, runs: int, notes: list[str]) -> None:
+    """Say how many runs were deleted: MLflow marks these, and shows them no more; refuse where all were."""
+    if 0 < deleted == runs:
+        raise InputError(f"{path}: every run with a metric was deleted in MLflow; restore one (mlflow runs restore).")
+    if deleted:
+        notes.append(f"Left out: {counted(deleted, 'run')} {_DELETED}")
 
 
 def _is_database(path: Path) -> bool:
@@ -143,7 +169,7 @@ def _told_apart(names: dict[str, str]) -> dict[str, str]:
 
 
 def _of_database(path: Path, notes: list[str]) -> Iterator[Line]:
-    """Give the lines of every metric, but of runs that were deleted: MLflow marks these, and shows them no more."""
+    """Give the lines of every metric, but of runs that were deleted."""
     try:
         with reading(path) as base:
             marked = "lifecycle_stage" in {name for _, name, *_ in base.execute("PRAGMA table_info(runs)")}
@@ -157,10 +183,7 @@ def _of_database(path: Path, notes: list[str]) -> Iterator[Line]:
         raise InputError(f"{path} cannot be read as MLflow's database; export the run as CSV.") from error
     own = {str(run) for run, *_ in found}
     deleted = own & {str(run) for run, _, stage in runs if stage == "deleted"}
-    if deleted == own and own:
-        raise InputError(f"{path}: every run with a metric was deleted in MLflow; restore one (mlflow runs restore).")
-    if deleted:
-        notes.append(f"Left out: {counted(len(deleted), 'run')} that MLflow holds as deleted (mlflow runs restore).")
+    _say_deleted(path, len(deleted), len(own), notes)
     names = {str(run): str(name or "").strip() for run, name, _ in runs}
     called = _told_apart({run: names.get(run, "") for run in sorted(own - deleted)})
     for run, key, step, value, time in found:

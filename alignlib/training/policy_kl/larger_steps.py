@@ -43,7 +43,7 @@ def of_larger_steps(parts: Sequence[Responses], taken: FloatArray | None = None)
 
 
 def _largest(step: FloatArray, size: IntArray) -> list[tuple[float, str]]:
-    """Name both readings of the one step that holds far more than any other, where batches are of unlike size.
+    """Name both readings of the few steps that hold far more than any other, where batches are of unlike size.
 
     Parameters
     ----------
@@ -52,21 +52,27 @@ def _largest(step: FloatArray, size: IntArray) -> list[tuple[float, str]]:
 
     Examples
     --------
-    >>> [step for step, _ in _largest(np.arange(5.0), np.array([6, 9, 6, 9, 18]))]
-    [4.0]
+    >>> [step for step, _ in _largest(np.arange(6.0), np.array([6, 9, 18, 6, 9, 18]))]
+    [2.0, 5.0]
     >>> _largest(np.arange(5.0), np.array([6, 9, 6, 9, 12]))
     []
     """
-    top = int(np.argmax(size))
-    others = np.delete(size, top)
-    if others.size < _FEW or size[top] < _FAR_MORE * others.max():
+    order = np.argsort(-size, kind="stable")
+    for many in range(1, min(_FEW, step.size - _FEW) + 1):
+        top, others = np.sort(order[:many]), size[order[many:]]
+        if size[top].min() >= _FAR_MORE * others.max():
+            break
+    else:
         return []
-    sentence = (
-        f"Step {step[top]:g} holds {counted(int(size[top]), 'response')} where others hold {others.min()} to "
-        f"{others.max()}. All of them count here, as of a larger batch; if the step was run again after a resume, "
-        "remove those of its first time."
-    )
-    return [(float(step[top]), sentence)]
+    said = list[tuple[float, str]]()
+    for one in top.tolist():
+        sentence = (
+            f"Step {step[one]:g} holds {counted(int(size[one]), 'response')} where others hold {others.min()} to "
+            f"{others.max()}. All of them count here, as of a larger batch; if the step was run again after a resume, "
+            "remove those of its first time."
+        )
+        said.append((float(step[one]), sentence))
+    return said
 
 
 def _larger(step: FloatArray, prompt: Sequence[str] | None) -> list[tuple[float, str]]:
