@@ -321,6 +321,18 @@ def test_a_part_of_a_log_that_has_fewer_decimals_is_known_up_to_half_of_its_own_
     assert not half_digit(exact).any()  # 0.01 and 0.02 among others, and zeros before
 
 
+def test_a_trainers_own_evaluations_are_said_to_be_counted_on_by_themselves(tmp_path: Path) -> None:
+    keys = {"kl": "objective/kl", "reward": "objective/scores"}
+    rows = []
+    for at in range(5, 125, 5):
+        step = (at - 1) % 60 + 1
+        for late in ("", "eval_") if step % 25 == 0 else ("",):
+            rows.append({"step": step, f"{late}objective/kl": 0.011 * at, f"{late}objective/scores": 0.01 * at})
+    pd.DataFrame(rows).to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    notes = read_training_log(tmp_path / "a.jsonl", splits=True, **keys).notes  # type: ignore[arg-type]
+    assert any("an evaluation may stand at another step than training does" in note for note in notes)
+
+
 @pytest.mark.parametrize(("coarse", "half"), [("0.0", 0.05), ("0.00", 0.005), ("0.10", 0.005)])
 def test_each_run_of_a_table_is_known_up_to_half_of_its_own_last_decimal(
     tmp_path: Path, coarse: str, half: float

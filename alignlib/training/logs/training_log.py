@@ -34,6 +34,12 @@ from alignlib.training.policy_kl.run_files import FILES, STARTS, check_files
 
 __all__ = ["TrainingLog", "joined_logs", "read_training_log"]
 
+_ANEW = (
+    "Of a trainer's keys, steps that begin anew are counted on in training and in evaluations by the last step of "
+    "each, so from there on an evaluation may stand at another step than training does; number the steps on in the "
+    "log, or name the splits in a column."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingLog(SameFields):
@@ -303,8 +309,11 @@ def read_training_log(
     found = place if starts else found
     if splits and not by_column:
         parts = [read(replace(query, evaluation=late, held_out=late, splits=False)) for late in (False, True)]
-        names = ("train", "held out")
-        return joined_logs([_finish(found, one, only, drop_missing, lengths) for one in parts], names, str(found))
+        both = joined_logs(
+            [_finish(found, one, only, drop_missing, lengths) for one in parts], ("train", "held out"), str(found)
+        )
+        anew = any("begin anew at" in note for note in both.notes)
+        return replace(both, notes=(*both.notes, _ANEW)) if anew else both
     return _finish(found, read(query), only, drop_missing, lengths)
 
 
