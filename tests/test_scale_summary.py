@@ -48,6 +48,7 @@ from alignlib.scale import (
 )
 from alignlib.scale.bounds import Atoms, counted_samples
 from alignlib.scale.counting import bins_of_one
+from alignlib.scale.dealt import in_new_groups
 from alignlib.scale.expand import expanded, not_told
 from alignlib.scale.kept_members import KINDS, KeptMembers, columns_apart, combination
 from alignlib.scale.summary_file import from_arrow, to_arrow
@@ -954,6 +955,19 @@ def test_few_prompts_in_bins_are_these_very_prompts_as_in_memory(prompts: int) -
     assert of_bins.gain == pytest.approx(best.gain, rel=1e-4)
     widths = (of_bins.gain_high - of_bins.gain_low) / (best.gain_high - best.gain_low)
     assert ((widths > 0.6) & (widths < 1.6)).all()
+
+
+def test_samples_are_dealt_alike_before_summaries_are_merged_and_after() -> None:
+    rng = np.random.default_rng(4)
+    names, columns = np.repeat([1, 2], 300), {"r": rng.standard_normal(600), "g": rng.standard_normal(600)}
+    part = rng.integers(3, size=600)
+    pieces = [summarised(names[part == k], {c: v[part == k] for c, v in columns.items()}, exact=900) for k in range(3)]
+    at_once = Summary.merged([in_new_groups(one, 5, ["g", "r"]) for one in pieces])
+    in_steps = [Summary.merged(pieces[:2]), pieces[2]]
+    assert Summary.merged([in_new_groups(one, 5, ["g", "r"]) for one in in_steps]) == at_once
+    assert at_once.sizes.min() > 30
+    equal = in_new_groups(summarised(np.zeros(100, dtype=int), {"r": np.ones(100)}, exact=900), 5, ["r"])
+    assert equal.sizes.tolist() == [20] * 5  # samples that are equal are dealt in turn
 
 
 def test_few_prompts_in_bins_that_were_not_dealt_are_answered_in_their_reward_and_not_in_gold() -> None:

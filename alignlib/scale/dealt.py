@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from alignlib._core.checks import IntArray
+from alignlib._core.hashed import hashed
 from alignlib.estimation import few_prompts, groups_of_fixed
 from alignlib.scale.bins import Bins
 from alignlib.scale.bounds import counted_samples, of_prompt
@@ -72,7 +73,10 @@ def groups_of_rows(prompts: int) -> int:
 
 
 def in_new_groups(summary: Summary, groups: int, columns: Sequence[str]) -> Summary:
-    """Return samples of prompts that are in no bins, dealt at random into groups, which are.
+    """Return samples of prompts that are in no bins, dealt into groups, which are, by a hash of their values.
+
+    Summaries that were merged before, in any order, deal so as all at once do, but for samples that are equal in all
+    columns: these are dealt in turn.
 
     Parameters
     ----------
@@ -92,7 +96,16 @@ def in_new_groups(summary: Summary, groups: int, columns: Sequence[str]) -> Summ
     True
     """
     prompt = np.repeat(np.arange(len(summary.sizes)), summary.sizes)
-    code = prompt * groups + np.random.default_rng(0).integers(0, groups, len(prompt))
+    number = hashed(keys_of(summary.names), 0)[prompt]
+    for column in sorted(summary.columns):
+        bits = (summary.values[summary.columns.index(column)] + 0.0).view(np.uint64)
+        number = hashed(number ^ bits, 1)  # the same whatever the order of columns
+    alike = np.lexsort((number, prompt))
+    first = np.r_[True, np.diff(prompt[alike]) != 0] | np.r_[True, number[alike][1:] != number[alike][:-1]]
+    place = np.arange(len(prompt))
+    turn = np.empty(len(prompt), dtype=np.int64)
+    turn[alike] = place - np.maximum.accumulate(np.where(first, place, 0))
+    code = prompt * groups + ((number % np.uint64(groups)).astype(np.int64) + turn) % groups
     order, sizes = np.argsort(code, kind="stable"), np.bincount(code)
     held = np.flatnonzero(sizes)
     called = names_of_groups(summary.names, held // groups, held % groups)

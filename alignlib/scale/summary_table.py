@@ -295,7 +295,8 @@ class SummaryTable(RewardTable):
             raise InputError(
                 f"What is asked takes every sample of {name!r}, and {counted(int(self._apart.sum()), 'prompt')} have "
                 "theirs in bins; ask for the limit and best-of-N in the reward that picks, or in one gold reward with "
-                "which parts were read, or pass a larger exact_up_to.",
+                "which parts were read; a larger exact_up_to where parts are read keeps their samples. Bins of "
+                "SQL tell no law of gold: read the parts with gold.",
                 argument="exact_up_to",
             )
 

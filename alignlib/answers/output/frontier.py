@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -223,7 +224,9 @@ def lines(found: Findings) -> list[str]:
 def _of_bins(answer: Answer) -> list[str]:
     """Say what bins leave open of numbers without an interval, and what is not told where they leave too much."""
     off = float(answer.rules.spent_off.max())
-    said = [f"Bins leave open up to {off:.1g} nats of what rules spend."] if off > _SHOWN else []
+    digit = 10.0 ** math.floor(math.log10(off)) if off > 0.0 else 1.0
+    most = math.ceil(off / digit) * digit
+    said = [f"Bins leave open up to {most:.1g} nats of what rules spend."] if off > _SHOWN else []
     if answer.limit is not None and answer.limit.budget == "average" and answer.assumed is None:
         said.append(
             "Which prompts carry the limit is not told: bins leave more than a hundredth of it open. Read the parts "
