@@ -322,14 +322,13 @@ def test_a_part_of_a_log_that_has_fewer_decimals_is_known_up_to_half_of_its_own_
 
 
 def test_a_trainers_own_evaluations_are_said_to_be_counted_on_by_themselves(tmp_path: Path) -> None:
-    keys = {"kl": "objective/kl", "reward": "objective/scores"}
     rows = []
     for at in range(5, 125, 5):
         step = (at - 1) % 60 + 1
         for late in ("", "eval_") if step % 25 == 0 else ("",):
             rows.append({"step": step, f"{late}objective/kl": 0.011 * at, f"{late}objective/scores": 0.01 * at})
     pd.DataFrame(rows).to_json(tmp_path / "a.jsonl", orient="records", lines=True)
-    notes = read_training_log(tmp_path / "a.jsonl", splits=True, **keys).notes  # type: ignore[arg-type]
+    notes = read_training_log(tmp_path / "a.jsonl", splits=True).notes
     assert any("an evaluation may stand at another step than training does" in note for note in notes)
 
 

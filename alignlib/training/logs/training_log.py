@@ -35,9 +35,9 @@ from alignlib.training.policy_kl.run_files import FILES, STARTS, check_files
 __all__ = ["TrainingLog", "joined_logs", "read_training_log"]
 
 _ANEW = (
-    "Of a trainer's keys, steps that begin anew are counted on in training and in evaluations by the last step of "
-    "each, so from there on an evaluation may stand at another step than training does; number the steps on in the "
-    "log, or name the splits in a column."
+    "Of a trainer's keys, steps that begin anew are read in training and in evaluations by what each logged alone: an "
+    "evaluation may stand at another step than training does, or be left out as of a resume where training went on. "
+    "Number the steps on in the log, or name the splits in a column."
 )
 
 
