@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from alignlib import lines
 from alignlib._core.errors import InputError
-from alignlib.answers.output.beta_choice import beta_headline, beta_lines
+from alignlib.answers.output.beta_choice import beta_headline, beta_lines, beta_notes
 from alignlib.answers.output.pick import RunAdvice
 from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier, gold_turn
@@ -29,6 +29,7 @@ from alignlib.tables import RewardTable
 from alignlib.training import RunGold, choose_beta, effective_beta, gold_of_scores, pick
 from alignlib.training.example_run import example_prompts, example_run
 from alignlib.training.predicted_gold import predict_gold
+from alignlib.training.trainer_penalties import BaseSamples, spent
 from benchmarks import gold_turn_study
 
 pytestmark = pytest.mark.xdist_group("pick")
@@ -252,6 +253,24 @@ def test_what_is_set_spends_the_kl_of_the_optimum_with_the_lengths_that_there_ar
         assert (np.exp(reached) * reached).mean() == pytest.approx(wished, rel=1e-3)
         assert (np.exp(without) * without).mean() / wished == pytest.approx(naive / 0.15, rel=1e-3)
         assert abs(naive / 0.15 - 1.0) > 0.02
+
+
+def test_how_much_few_samples_understate_the_kl_of_long_responses_is_said() -> None:
+    """The coefficient of few samples spends more on many; halves of the few show a part of it."""
+    rng = np.random.default_rng(3)
+
+    def fitted(prompts: int, samples: int):
+        reward, tokens = rng.standard_normal((2, prompts, samples))
+        table = RewardTable.from_arrays(reward=reward, tokens=np.ceil(100.0 * np.exp(0.5 * tokens)))
+        return fit_frontier(table, "reward", n_boot=100)
+
+    found = choose_beta(fitted(100, 32), 0.3, tokens="tokens")
+    law = fitted(10, 4000).table
+    many = BaseSamples(law.column("reward"), np.asarray(law.n_samples), law.column("tokens"))
+    assert found.per_token is not None
+    assert found.understated is not None
+    assert 0.05 < found.understated < spent(many, found.per_token, "per-token") / 0.3 - 1.0
+    assert any(f"it seems to spend {100 * found.understated:.0f} % less" in note for note in beta_notes(found))
 
 
 def test_in_a_small_group_the_wished_kl_is_spent_too() -> None:

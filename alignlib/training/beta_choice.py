@@ -62,6 +62,8 @@ class BetaChoice:
         For a KL charged after the group's mean is taken off the rewards: ``beta (G-1)/G``, of a large group ``beta``.
     group_scaled : float, optional
         For a KL charged after they are also divided by the group's deviation.
+    understated : float, optional
+        By which part less ``per_token`` seems to spend on half of the samples of each prompt, where lengths differ.
 
     Examples
     --------
@@ -90,6 +92,7 @@ class BetaChoice:
     naive: tuple[float, float] | None
     group_centred: float
     group_scaled: float | None
+    understated: float | None = None
 
     def to_set(self, normalisation: str) -> float | None:
         """Return what to set in one of the ``NORMALISATIONS``.
@@ -182,11 +185,13 @@ def choose_beta(
     unequal = base.tokens is not None and bool(np.ptp(base.tokens) > 0.0) and tilt is not None
     held = 1.0 if group is None else (group - 1.0) / group  # of a reward, once its group's mean is taken off
     by_token, by_length, naive = None if length is None else beta * length, held * beta, None
+    less: float | None = None
     if unequal and tilt is not None and by_token is not None:
         target = base.kl(tilt)
         plain = (spent(base, by_token, "per-token"), spent(base, beta / held, "length-normalised"))
         naive = (plain[0] * kl / target, plain[1] * kl / target)
         by_token, by_length = per_token(base, target, by_token), held * length_normalised(base, target, beta)
+        less = 1.0 - sum(spent(_half(base, side), by_token, "per-token") for side in (0, 1)) / (2.0 * target)
     return BetaChoice(
         kl=float(kl),
         beta=beta,
@@ -206,7 +211,16 @@ def choose_beta(
         naive=naive,
         group_centred=beta_to_set(beta, "after", group=group),
         group_scaled=scaled,
+        understated=less,
     )
+
+
+def _half(base: BaseSamples, side: int) -> BaseSamples:
+    """Return every second sample of each prompt, from the first or the second on; of prompts of one sample that."""
+    place = np.arange(base.reward.size) - np.repeat(base.start, base.size)
+    kept = (place % 2 == side) | np.repeat(base.size == 1, base.size)
+    size = np.where(base.size == 1, 1, (base.size + 1 - side) // 2)
+    return BaseSamples(base.reward[kept], size, None if base.tokens is None else base.tokens[kept])
 
 
 def _samples(fit: Fit, tokens: str | None) -> BaseSamples:
