@@ -23,7 +23,7 @@ from alignlib import InputError
 from alignlib.divergences import KL
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.best_of_n_in_bins import counted_rules
-from alignlib.estimation.curve_in_bins import curve_in_bins
+from alignlib.estimation.curve_in_bins import curve_in_bins, kl_in_bins
 from alignlib.estimation.draws_among import all_among
 from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds, tilted_gold_of_counts
 from alignlib.estimation.jackknife import jackknife_log_partition
@@ -800,6 +800,10 @@ def test_every_number_of_few_samples_in_bins_lies_within_its_bound(law: str) -> 
         apart = (held.second_order - curve.found.second_order)[:, 0]
         assert (-curve.open_below[:, 0] - 1e-9 <= apart).all()
         assert (apart <= curve.open_above[:, 0] + 1e-9).all()
+        tops, spent, *offs = np.array([kl_in_bins(samples, one) for one in lam.tolist()]).T
+        exact_tops = held.plug_in[:, 0] - lam * (reward[0] - reward.mean())
+        assert (np.abs(exact_tops - tops) <= offs[0] + 1e-9).all()
+        assert (np.abs(held.kl[:, 0] - spent) <= offs[1] + 1e-9).all()
         gold_gain, proxy, kl, below, above, step, _, proxy_off, kl_off = tilted_gold_of_counts(samples, lam, "g")
         both = np.stack([gold, reward])[:, None]
         tilted = jackknife_tilted_means(both[1], both, lam)

@@ -27,7 +27,7 @@ from alignlib.estimation.jackknife_in_bins import (
 )
 from alignlib.tables import CountedSamples
 
-__all__ = ["CurveInBins", "curve_in_bins"]
+__all__ = ["CurveInBins", "curve_in_bins", "kl_in_bins"]
 
 _OCTAVE = 5  # λ
 _SQUARES = 3  # one after another: each doubles the rounding of the one before
@@ -131,6 +131,47 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     centred = its.value + (top - base) / unit
     square = float(its.count @ np.square(centred) + spread.sum()) / n
     return CurveInBins(LogPartitionEstimate(*found[:, :, None]), below, above, square)
+
+
+def kl_in_bins(samples: CountedSamples, lam: float) -> tuple[float, float, float, float]:
+    """Return ``log mean e^{λ(r - max r)}`` of the samples and the KL of the tilt, and how far each may be off.
+
+    The mean of ``r e^{λr}`` in a bin is ``e^{λm} (m (1 + λ²v/2) + λv)`` but for the third order, as that of ``e^{λr}``.
+
+    Parameters
+    ----------
+    samples : CountedSamples
+        The samples of one prompt, in bins.
+    lam : float
+        λ > 0, in units of 1 over the reward.
+
+    Returns
+    -------
+    log_mean, kl, off, kl_off : float
+        In nats.
+
+    Examples
+    --------
+    >>> from alignlib.tables import CountedBins
+    >>> ends, count = np.array([1.0, 0.0]), np.full(2, 2.0)
+    >>> bins = CountedBins(count, ends, ends, ends, np.zeros(2))
+    >>> found = kl_in_bins(CountedSamples(ends, count, bins, lambda lam: (lam, lam)), 1.0)
+    >>> [round(one, 4) for one in found]
+    [-0.3799, 0.1109, 0.0, 0.0]
+    """
+    its = _means_of(samples)
+    weight, half = its.count * np.exp(lam * its.value), 0.5 * lam**2 * its.variance
+    total = float(weight @ (1.0 + half))
+    mean = float(weight @ (its.value * (1.0 + half) + lam * its.variance)) / total
+    third = weight * its.variance * its.reach * np.exp(np.minimum(lam * its.reach, -_LEAST)) / total
+    off = lam**3 / 6.0 * float(third.sum())
+    off_mean = float(third @ (0.5 * lam**2 + lam**3 / 6.0 * np.abs(its.value - mean)))
+    left = max(1.0 - off, 0.0)
+    rounding = lam * samples.bins.slack * (1.0 + lam * abs(mean)) + _ROUNDING
+    off = off / left + rounding if left else math.inf
+    kl_off = lam * off_mean / left + 2.0 * rounding + off if left else math.inf
+    log_mean = math.log(total / its.count.sum())
+    return log_mean, max(lam * mean - log_mean, 0.0), off, kl_off
 
 
 def _means_of(samples: CountedSamples) -> _Means:

@@ -25,7 +25,6 @@ from alignlib.tables import CountedBins, CountedFurther, CountedSamples
 __all__ = [
     "GoldInBins",
     "gold_of_counted_rules",
-    "tilted_bounds_of_itself",
     "tilted_gold_bounds",
     "tilted_gold_of_counts",
 ]
@@ -156,32 +155,6 @@ def tilted_gold_bounds(
         Where no more than sums of gold are known.
     """
     return _tilted_bounds(samples.bins, _known(samples, gold), lam)
-
-
-def tilted_bounds_of_itself(samples: CountedSamples, lam: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the same of the reward that tilts.
-
-    Parameters
-    ----------
-    samples : CountedSamples
-        The samples of one prompt.
-    lam : array (k,)
-        λ > 0.
-
-    Returns
-    -------
-    value, low, high : array (k,)
-        In the unit of the reward.
-
-    Examples
-    --------
-    >>> ends = np.array([1.0, 0.0])
-    >>> bins = CountedBins(np.ones(2), ends, ends, ends, np.zeros(2))
-    >>> found, low, high = tilted_bounds_of_itself(CountedSamples(ends, np.ones(2), bins, lambda lam: (lam, lam)), ends)
-    >>> bool(abs(found[0] - np.e / (1.0 + np.e)) < 1e-12), bool(high[0] - low[0] < 1e-12)
-    (True, True)
-    """
-    return _tilted_bounds(samples.bins, _itself(samples.bins), lam)
 
 
 def _tilted_bounds(

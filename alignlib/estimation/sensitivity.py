@@ -10,7 +10,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import FEWEST_PROMPTS
-from alignlib.estimation.gold_in_bins import tilted_bounds_of_itself
+from alignlib.estimation.curve_in_bins import kl_in_bins
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.tables import CountedSamples, RewardTable
 
@@ -130,18 +130,9 @@ def _of_block(rewards: FloatArray, *, lam: float) -> tuple[FloatArray, tuple[flo
 
 def _of_counted(samples: CountedSamples, *, lam: float) -> tuple[float, float, tuple[float, float], float]:
     """Return the same of one prompt whose samples are in bins, and how far its KL, and that rise, may be off."""
-    below, gain = samples.value - samples.value[0], float(samples.value[0]) - samples.mean
-    weight = samples.count * np.exp(lam * below)
-    total = float(weight.sum())
-    log_mean = math.log(total / float(samples.count.sum()))
-    mean = float(weight @ below) / total
-    kl, at = max(lam * mean - log_mean, 0.0), np.array([lam])
-    low, high = (float(one[0]) - lam * float(samples.value[0]) for one in samples.log_partition_bounds(at))
-    off = max(high - log_mean, log_mean - low, 0.0)
-    _, least, most = tilted_bounds_of_itself(samples, at)
-    reward = mean + float(samples.value[0])
-    off_mean = max(float(most[0]) - reward, reward - float(least[0]), 0.0)
-    return kl, lam * off_mean + off, _raised(gain, log_mean + lam * gain, samples.size, lam), off
+    gain = float(samples.bins.most[0]) - samples.mean
+    log_mean, kl, off, kl_off = kl_in_bins(samples, lam)
+    return kl, kl_off, _raised(gain, log_mean + lam * gain, samples.size, lam), off
 
 
 def _raised(gain: float, before: float, n: int, lam: float) -> tuple[float, float]:

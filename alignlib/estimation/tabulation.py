@@ -24,7 +24,7 @@ from alignlib.tables import CountedSamples, RewardTable
 __all__ = ["EVERY", "tabulate"]
 
 _BLOCK = 1 << 17  # samples in work at a time
-_WIDE, _NARROW = 50.0, 0.1  # in logarithms of weights: nothing is known beyond, and nothing more is asked before
+_WIDE, _NARROW = 50.0, 0.5  # in logarithms of weights: nothing is known beyond, and nothing more is asked before
 _LEAST_LEFT = 1e-3  # beside the largest weight
 EVERY = 3  # parts are evaluated at every third λ
 
