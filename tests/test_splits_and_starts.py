@@ -321,6 +321,12 @@ def test_a_part_of_a_log_that_has_fewer_decimals_is_known_up_to_half_of_its_own_
     assert not half_digit(exact).any()  # 0.01 and 0.02 among others, and zeros before
 
 
+def test_several_splits_of_training_beside_another_are_said_to_be_one_run(tmp_path: Path) -> None:
+    parts = [TRAIN, TRAIN.assign(step=TRAIN.step + 2, split="train_hard"), LATE]
+    log = read(written(tmp_path, {"a.csv": pd.concat(parts)}) / "a.csv")
+    assert any("those of training are taken for one run" in note for note in log.notes)
+
+
 def test_a_trainers_own_evaluations_are_said_to_be_counted_on_by_themselves(tmp_path: Path) -> None:
     rows = []
     for at in range(5, 125, 5):

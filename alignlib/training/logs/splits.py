@@ -50,7 +50,9 @@ def of_split(split: npt.NDArray[np.object_], evaluation: bool, what: str) -> tup
         none = "all" if train.any() else "none"
         return every, [f"{said}, {none} called training (train…): all are taken for one run (splits=True shows each)."]
     which = "those that are no training" if evaluation else "those of training"
-    return ~train if evaluation else train, [f"{said}; {which} are taken (splits=True shows all)."]
+    kept = ~train if evaluation else train
+    several = " for one run" if len(set(split[kept].tolist())) > 1 else ""
+    return kept, [f"{said}; {which} are taken{several} (splits=True shows all)."]
 
 
 def with_split(run: npt.NDArray[np.object_] | None, split: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
