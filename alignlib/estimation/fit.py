@@ -277,7 +277,8 @@ class Fit:
     @cached_property
     def _attained(self) -> tuple[FloatArray, FloatArray]:
         """Budgets, as means of f, and gains that best-of-N and its mixtures with the base attain; none of a plug-in."""
-        rules = rules_along(int(self.table.n_samples.min()))
+        # Of bins, powers of two are asked for by shares too, and what is between them costs as much as the curve.
+        rules = rules_along(int(self.table.n_samples.min()), halves=self.table.all_held)
         if not rules or not self.bias_correction or self.curve is None:
             return np.zeros(1), np.zeros(1)
         spent, gain = attained(self.table, self.reward, rules, self.divergence, win_rate=self.win_rate)

@@ -261,7 +261,7 @@ def _prompt_values(
     return np.array([np.stack(part, axis=1) for part in zip(*found, strict=True)])
 
 
-def rules_along(most: int) -> list[Rule]:
+def rules_along(most: int, *, halves: bool = True) -> list[Rule]:
     """Return best-of-N for N = 2 to 8, and on to ``most`` in steps of a third and a half.
 
     Best-of-N is nearest to the limit at small N, where an estimate of the limit may fall below it by chance.
@@ -270,13 +270,15 @@ def rules_along(most: int) -> list[Rule]:
     ----------
     most : int
         The largest N.
+    halves : bool
+        Whether there is one between each power of two beyond 8 and the next.
 
     Examples
     --------
     >>> [rule.draws for rule in rules_along(20)]
     [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 12.0, 16.0]
     """
-    steps = (part * 2**k for k in range(2, most.bit_length()) for part in (2, 3))
+    steps = (part * 2**k for k in range(2, most.bit_length()) for part in ((2, 3) if halves else (2,)))
     draws = sorted({n for n in (*range(2, 9), *steps) if n <= most})
     return list(BestOfN.along(np.array(draws, dtype=np.float64))) if draws else []
 
