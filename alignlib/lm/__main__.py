@@ -122,7 +122,7 @@ def table(output: Path, results: Path, keep: bool) -> None:
 
     kept = Results.read(results) if keep else None
     found = assemble(grid(Tuning.read(results).taken), Place(results, output), kept)
-    click.echo(f"{len(found.runs)} runs, {found.complete:.0%} of the grid.")
+    click.echo(f"{found.runs.run.nunique()} runs, {found.complete:.0%} of the grid.")
 
 
 @main.command("time")
