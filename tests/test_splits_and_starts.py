@@ -327,15 +327,31 @@ def test_several_splits_of_training_beside_another_are_said_to_be_one_run(tmp_pa
     assert any("those of training are taken for one run" in note for note in log.notes)
 
 
-def test_a_trainers_own_evaluations_are_said_to_be_counted_on_by_themselves(tmp_path: Path) -> None:
-    rows = []
-    for at in range(5, 125, 5):
-        step = (at - 1) % 60 + 1
-        for late in ("", "eval_") if step % 25 == 0 else ("",):
-            rows.append({"step": step, f"{late}objective/kl": 0.011 * at, f"{late}objective/scores": 0.01 * at})
-    pd.DataFrame(rows).to_json(tmp_path / "a.jsonl", orient="records", lines=True)
-    notes = read_training_log(tmp_path / "a.jsonl", splits=True).notes
-    assert any("an evaluation may stand at another step than training does" in note for note in notes)
+@pytest.mark.parametrize("before", [60, 75, 90])
+@pytest.mark.parametrize("named", ["keys", "split", "block", "metrics"])
+def test_evaluations_are_counted_on_as_training_is(tmp_path: Path, named: str, before: int) -> None:
+    """A counter that began anew after some steps, in whatever way evaluations are told apart, and read."""
+    rows: list[dict[str, object]] = []
+    path = tmp_path / ("a.csv" if named != "keys" else "a.jsonl")
+    for at in range(5, 205, 5):
+        for late in (False, True) if at % 25 == 0 else (False,):
+            kl, reward = (
+                "eval_" * (late and named in ("keys", "metrics")) + f"objective/{one}" for one in ("kl", "scores")
+            )
+            rows.append({"step": (at - 1) % before + 1, kl: 0.011 * at, reward: 0.01 * at})
+            rows[-1] |= {"split": "eval" if late else "train"} if named in ("split", "block") else {}
+    table = pd.DataFrame(rows)
+    if named == "block":
+        table = table.sort_values("split", kind="stable")
+    if named == "metrics":
+        table = table.melt("step", var_name="key", ignore_index=False).dropna().sort_index(kind="stable")
+        table = table.assign(run_id="a", timestamp=table.index)
+    table.to_json(path, orient="records", lines=True) if named == "keys" else table.to_csv(path, index=False)
+    log = read_training_log(path, splits=True)
+    np.testing.assert_allclose(log.kl, 0.011 * log.step)
+    late = log.step[log.run != "train"].tolist()
+    assert late == list(range(25, int(log.step.max()) + 1, 25))
+    assert late == read_training_log(path, evaluation=True).step.tolist()
 
 
 @pytest.mark.parametrize(("coarse", "half"), [("0.0", 0.05), ("0.00", 0.005), ("0.10", 0.005)])

@@ -19,7 +19,8 @@ from alignlib.training.logs.doubts import mean_length, of_cut, of_law, of_other_
 from alignlib.training.logs.left_behind import left_behind
 from alignlib.training.logs.log_format import LogQuery, LogRows
 from alignlib.training.logs.processes import mean_of_processes, process_of_rows
-from alignlib.training.logs.splits import of_split, training_of, with_split
+from alignlib.training.logs.run_steps import RunSteps, steps_in_run
+from alignlib.training.logs.splits import of_split, of_training, with_split
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 from alignlib.training.logs.values_by_step import each_by_itself, logged_again
@@ -45,7 +46,8 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     InputError
         If there is no KL or no reward in it, or several and none is named.
     """
-    columns, leads = _of_splits(columns, query)
+    log = columns
+    columns, kept = _of_splits(columns, query)
     plain = plain_names(columns.names, query.evaluation)
     writer = trainer or recognise(plain)
     chosen = choose_columns(columns, query, writer, plain)
@@ -61,6 +63,12 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     of_steps = list[str]()
     if chosen.step and query.step is None and counter is None:
         of_steps = _of_runs_without(columns, step_names(columns, writer, plain), step, run, ~np.isnan(kl))
+    several = counted_on = None
+    if chosen.step is not None and counter is None:
+        several = process_of_rows(columns, step, run, {"kl": kl, "reward": reward})
+        process = None if several is None else several[0]
+        counted_on = _in_whole_run(log, kept, query, chosen, step, run, process)
+    logged, step = step, step if counted_on is None else counted_on.step
     lengths: dict[str, FloatArray] = {}
     held = chosen.length
     if chosen.unit == "token":
@@ -86,35 +94,33 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     first = () if counter is None else _join_counters(columns, chosen, counter, step, run, values)
     if isinstance(first, Joined):
         step, run, values, other = first.step, first.run, first.values, known
-    several = process_of_rows(columns, step, run, values) if counter is None and chosen.step is not None else None
+    stands = np.ones(step.size, dtype=bool) if counted_on is None else ~counted_on.again
     if several is not None:
-        behind, said = left_behind(step, run, several[0], values)
-        step, run, process = step[~behind], run[~behind], several[0][~behind]
-        values = {name: one[~behind] for name, one in values.items()}
-        other = other if isinstance(other, bool) else other[~behind]
-        several = (process, f"{several[1]}; {said}" if said else several[1])
+        whole = step[stands], run[stands], several[0][stands], {name: one[stands] for name, one in values.items()}
+        behind, said = left_behind(*whole)
+        stands[np.flatnonzero(stands)[behind]] = False
+        several = (several[0][stands], f"{several[1]}; {said}" if said else several[1])
+    if not stands.all():
+        step, run, logged = step[stands], run[stands], logged[stands]
+        values = {name: one[stands] for name, one in values.items()}
+        other = other if isinstance(other, bool) else other[stands]
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
     ordered = in_order(
-        step,
-        of_process,
-        values,
-        counted=chosen.step is not None,
-        sparse=other,
-        epoch=epoch,
-        weights=weights,
-        leads=leads,
+        step, of_process, values, counted=chosen.step is not None, sparse=other, epoch=epoch, weights=weights
     )
     if counter is None and several is None and chosen.step and not _whole(values):
-        apart = each_by_itself(step, run, values)
+        apart = each_by_itself(logged, run, values)
         if apart is not None and _whole(apart[2]) > 2 * _whole(ordered[2]):
             ordered = in_order(*apart, sparse=known)
             ordered[3].append("KL and reward stand in rows of their own, which were joined by their steps.")
+            counted_on = None
     step, run, values, notes = ordered
     if several is not None:
         whose = np.array([*(names[one] for one in run.tolist()), None], dtype=object)[:-1]
         step, run, values, mean = mean_of_processes(step, whose, values, several[1], weights)
         notes = [*dict.fromkeys(notes), mean]
-    notes = [*(first.notes if isinstance(first, Joined) else ()), *notes]
+    of_counters = () if counted_on is None else counted_on.notes
+    notes = [*(first.notes if isinstance(first, Joined) else ()), *of_counters, *notes]
     used = np.isnan(values["reward"]) & np.isin(step, again) & known
     (step, run, values), gone = whole_steps((step, run, values), used, told, needed, chosen.step is not None)
     notes += gone
@@ -146,7 +152,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     )
 
 
-def _of_splits(columns: Columns, query: LogQuery) -> tuple[Columns, dict[object, object]]:
+def _of_splits(columns: Columns, query: LogQuery) -> tuple[Columns, BoolArray]:
     """Return the rows of training, or those that are none for an evaluation; or all, with each split a run.
 
     Parameters
@@ -160,19 +166,65 @@ def _of_splits(columns: Columns, query: LogQuery) -> tuple[Columns, dict[object,
     -------
     columns : Columns
         The rows.
-    leads : dict
-        Of each other split of a run that of its training.
+    kept : array of bool (rows,)
+        Which rows of the log these are.
     """
+    every = np.ones(columns.size, dtype=bool)
     if columns.split is None:
-        return columns, {}
+        return columns, every
     if query.splits:
-        named = query.run is not None
-        several = columns.run is not None and (named or len(set(columns.run.tolist())) > 1)
-        whole = columns.run if several else None
-        both = with_split(whole, columns.split)
-        return replace(columns, run=both), training_of(whole, columns.split, both)
+        return replace(columns, run=with_split(_runs_apart(columns, query), columns.split)), every
     kept, said = of_split(columns.split, query.held_out, "rows")
-    return replace(columns.keep(kept), notes=(*columns.notes, *said)), {}
+    return replace(columns.keep(kept), notes=(*columns.notes, *said)), kept
+
+
+def _runs_apart(columns: Columns, query: LogQuery) -> npt.NDArray[np.object_] | None:
+    """Return the run of each row where there are several, or the reader named what tells them apart."""
+    several = columns.run is not None and (query.run is not None or len(set(columns.run.tolist())) > 1)
+    return columns.run if several else None
+
+
+def _in_whole_run(
+    log: Columns,
+    kept: BoolArray,
+    query: LogQuery,
+    chosen: Chosen,
+    step: FloatArray,
+    run: npt.NDArray[np.object_],
+    process: IntArray | None,
+) -> RunSteps:
+    """Return the steps of the rows that are read in the whole run, of which training's counter of steps leads."""
+    assert chosen.step is not None
+    at, kl, reward = log.bounded(chosen.step).copy(), log.bounded(chosen.kl), log.bounded(chosen.reward)
+    at[kept] = step
+    if process is not None:  # each writes for itself
+        _, whole = _each_process(run, process)
+        part = np.full(whole.size, "", dtype=object)
+        return steps_in_run(step, whole, part, {"kl": kl[kept], "reward": reward[kept]}, *2 * (part == "",))
+    apart = _runs_apart(log, query)
+    whole = np.full(log.size, log.path.stem, dtype=object) if apart is None else apart
+    part, leads = np.full(log.size, "", dtype=object), np.ones(log.size, dtype=bool)
+    if log.split is not None and (query.splits or of_training(log.split).any()):
+        part, leads = log.split, of_training(log.split)
+    training = _training_columns(log, query) if query.evaluation else None
+    if training is not None:
+        trained = [log.bounded(name) for name in training]
+        leads &= ~np.isnan(trained[0]) | ~np.isnan(trained[1])
+        kl, reward = (np.where(leads, one, own) for one, own in zip(trained, (kl, reward), strict=True))
+        part = np.where(leads, part, "evaluations")
+    found = steps_in_run(at, whole, part, {"kl": kl, "reward": reward}, leads, kept)
+    return replace(found, step=found.step[kept], again=found.again[kept])
+
+
+def _training_columns(log: Columns, query: LogQuery) -> tuple[str, str] | None:
+    """Return the columns of KL and reward of training in a log whose evaluations are read; None where it has none."""
+    plain = plain_names(log.names)
+    asked = replace(query, kl=None, reward=None, evaluation=False, length=1.0, kl_unit="token")  # columns alone
+    try:
+        found = choose_columns(log, asked, recognise(plain), plain)
+    except InputError:
+        return None
+    return found.kl, found.reward
 
 
 def _of_something_else(columns: Columns, chosen: Chosen, step: FloatArray, run: npt.NDArray[np.object_]) -> BoolArray:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray
 from alignlib._core.names import listed
 
-__all__ = ["SPLIT", "of_split", "training_of", "with_split"]
+__all__ = ["SPLIT", "of_split", "of_training", "with_split"]
 
 SPLIT = "split"  # the column
 _SHOWN = 8  # names
@@ -40,7 +40,7 @@ def of_split(split: npt.NDArray[np.object_], evaluation: bool, what: str) -> tup
     ([True, False, True], ["The rows are of several splits ('train' and 'eval'); those of training are taken (splits=...
     """
     names = list(dict.fromkeys(split.tolist()))
-    train = np.array([name.lower().startswith("train") for name in split.tolist()], dtype=bool)
+    train = of_training(split)
     every = np.ones(split.size, dtype=bool)
     if len(names) < 2:
         return every, []
@@ -53,6 +53,17 @@ def of_split(split: npt.NDArray[np.object_], evaluation: bool, what: str) -> tup
     kept = ~train if evaluation else train
     several = " for one run" if len(set(split[kept].tolist())) > 1 else ""
     return kept, [f"{said}; {which} are taken{several} (splits=True shows all)."]
+
+
+def of_training(split: npt.NDArray[np.object_]) -> BoolArray:
+    """Tell which rows are of training by the name of their split.
+
+    Parameters
+    ----------
+    split : array (rows,)
+        The split of each row.
+    """
+    return np.array([name.lower().startswith("train") for name in split.tolist()], dtype=bool)
 
 
 def with_split(run: npt.NDArray[np.object_] | None, split: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
@@ -73,28 +84,3 @@ def with_split(run: npt.NDArray[np.object_] | None, split: npt.NDArray[np.object
     both = np.empty(split.size, dtype=object)
     both[:] = [f"{one} {other}" for one, other in zip(run.tolist(), split.tolist(), strict=True)]
     return both
-
-
-def training_of(
-    run: npt.NDArray[np.object_] | None, split: npt.NDArray[np.object_], both: npt.NDArray[np.object_]
-) -> dict[object, object]:
-    """Return of each split of a run but that of its training the latter, by their names of `with_split`.
-
-    Parameters
-    ----------
-    run, split, both : array (rows,)
-        Of each row.
-
-    Examples
-    --------
-    >>> split = np.array(["eval", "train"], dtype=object)
-    >>> training_of(None, split, split)
-    {'eval': 'train'}
-    """
-    whole = [None] * split.size if run is None else run.tolist()
-    rows = dict.fromkeys(zip(whole, split.tolist(), both.tolist(), strict=True))
-    first: dict[object, object] = {}
-    for one, part, name in rows:
-        if part.lower().startswith("train"):
-            first.setdefault(one, name)
-    return {name: first[one] for one, _, name in rows if one in first and first[one] != name}

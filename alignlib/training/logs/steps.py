@@ -10,7 +10,6 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.names import by_name
 from alignlib._core.names import counted as count
-from alignlib.training.logs.new_counters import count_on
 from alignlib.training.logs.resumes import resolved
 from alignlib.training.logs.whole_rows import whole_rows
 
@@ -31,7 +30,6 @@ def in_order(
     sparse: bool | BoolArray = True,
     epoch: FloatArray | None = None,
     weights: Mapping[str, str] | None = None,
-    leads: Mapping[object, object] | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray], list[str]]:
     """Return step, run and values with a row for each step of each run, and what was done.
 
@@ -53,8 +51,6 @@ def in_order(
         How far training was, where ``step`` only counts the rows: after a resume it runs back.
     weights : mapping of str to str, optional
         By which of the values another is weighted where rows of one step are averaged.
-    leads : mapping, optional
-        Of a split of a run that of its training, whose counter of steps is that of both.
 
     Returns
     -------
@@ -88,28 +84,20 @@ def in_order(
     notes = [f"Left out: {count(nowhere, 'row')} without a step."] if nowhere else []
     replaced, twice, resumes = 0, 0, list[float]()
     held = {name: one.copy() for name, one in values.items()}
-    step = step.copy()
     names = list(dict.fromkeys(run[rows].tolist()))
-    leads = {name: lead for name, lead in (leads or {}).items() if lead in names}
     complete = [~np.isnan(values[name][rows]) for name in ("kl", "reward")]
     wide = bool((complete[0] & complete[1]).sum() > 0.5 * (complete[0] | complete[1]).sum())
-    logged, places = step.copy(), dict[object, npt.NDArray[np.intp]]()
-    for name in sorted(names, key=lambda one: one in leads):
+    kept = list[npt.NDArray[np.intp]]()
+    for name in names:
         mine = rows[run[rows] == name]
-        led = False
-        if name in leads:
-            led = _count_with(step, mine, logged, rows[run[rows] == leads[name]])
         apart = _later_between(step, np.flatnonzero((run == name) & np.isfinite(step)), mine)
-        mine, part, more, said = one_a_step(
-            step, mine, held, sparse=elsewhere, weights=weights, apart=apart, anew=not led
-        )
-        said = [f"Of {name!r}: {one}" if len(names) > 1 and one.startswith("The steps") else one for one in said]
+        mine, part, more, said = one_a_step(step, mine, held, sparse=elsewhere, weights=weights, apart=apart)
         joined += more
         mine, part, apart_from = whole_rows(step, mine, part, held, wide)
         notes += [*said, *apart_from]
         falls = np.flatnonzero((np.diff(part) != 0) | (np.diff(step[mine]) < 0.0)) + 1
         if no_order(step[mine]):
-            places[name] = mine[np.argsort(step[mine], kind="stable")]
+            kept.append(mine[np.argsort(step[mine], kind="stable")])
             notes.append("The rows are in no order; they were sorted by step.")
             continue
         alive = latest(step[mine])
@@ -118,8 +106,7 @@ def in_order(
         replaced += int((~alive & ~again).sum())
         twice += int(again.sum())
         resumes += [float(step[mine][place]) for place in falls if step[mine][place] <= step[mine][place - 1]]
-        places[name] = mine[alive]
-    kept = [places[name] for name in names]
+        kept.append(mine[alive])
     order = np.concatenate(kept) if kept else rows
     if joined:
         notes.append(f"Joined: {count(joined, 'row')} with another of the same step.")
@@ -141,12 +128,11 @@ def one_a_step(
     sparse: bool | BoolArray,
     weights: Mapping[str, str] | None = None,
     apart: BoolArray | None = None,
-    anew: bool = True,
 ) -> tuple[npt.NDArray[np.intp], IntArray, int, list[str]]:
     """Turn a log around that is written backwards, and join or average what belongs to one step, in ``held``.
 
-    Steps whose counter began anew while the run went on are counted on, in ``step``. Steps that still fall or stand
-    afterwards are of a resume: which start of training rows belong to is told before any is left out.
+    Steps that fall or stand afterwards are of a resume: which start of training rows belong to is told before any is
+    left out.
 
     Parameters
     ----------
@@ -162,8 +148,6 @@ def one_a_step(
         By which of the values another is weighted where rows are averaged.
     apart : array of bool (m,), optional
         Rows that are of a later start of training than the row before, as what stood between shows.
-    anew : bool
-        False where it is known already which rows are of a counter that began anew.
 
     Returns
     -------
@@ -187,43 +171,7 @@ def one_a_step(
     kept = ~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine]) | ~elsewhere
     mine, part = mine[kept], part[kept]
     mine, part, averaged = _average(step, mine, part, held, weights)
-    kept, counters = count_on(step, mine, held["kl"]) if anew else (mine, [])
-    return kept, part[np.isin(mine, kept)], joined, [*notes, *averaged, *counters]
-
-
-def _count_with(step: FloatArray, mine: npt.NDArray[np.intp], logged: FloatArray, lead: npt.NDArray[np.intp]) -> bool:
-    """Add to the steps of a split, in place, what was added to those of training where its counter began anew.
-
-    An evaluation just before the first row of the new counter is of it where its step is one of long before. Where the
-    split's rows stand all before those of training, or all after, its own counter has to fall as often.
-
-    Parameters
-    ----------
-    step, logged : array (m,)
-        Step of each row, and as it was logged.
-    mine, lead : array of int
-        Rows of the split, and of training.
-
-    Returns
-    -------
-    bool
-        Whether it is known which rows are of which counter; else the split's own steps have to tell.
-    """
-    added = step[lead] - logged[lead]
-    places = (np.flatnonzero(np.diff(added) != 0.0) + 1).tolist()
-    if mine[0] > lead[-1] or mine[-1] < lead[0]:
-        falls = (np.flatnonzero(np.diff(logged[mine]) < 0.0) + 1).tolist()
-        if len(falls) != len(places):
-            return False
-        for fall, place in zip(falls, places, strict=True):
-            step[mine[fall:]] = logged[mine[fall:]] + added[place]
-        return True
-    for place in places:
-        before = lead[place - 1]
-        early = (mine > before) & (logged[mine] < logged[before])
-        here = mine[(mine > lead[place]) | early]
-        step[here] = logged[here] + added[place]
-    return True
+    return mine, part, joined, [*notes, *averaged]
 
 
 def no_order(step: FloatArray) -> bool:

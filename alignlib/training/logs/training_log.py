@@ -34,12 +34,6 @@ from alignlib.training.policy_kl.run_files import FILES, STARTS, check_files
 
 __all__ = ["TrainingLog", "joined_logs", "read_training_log"]
 
-_ANEW = (
-    "Of a trainer's keys, steps that begin anew are read in training and in evaluations by what each logged alone: an "
-    "evaluation may stand at another step than training does, or be left out as of a resume where training went on. "
-    "Number the steps on in the log, or name the splits in a column."
-)
-
 
 @dataclass(frozen=True, eq=False)
 class TrainingLog(SameFields):
@@ -309,11 +303,8 @@ def read_training_log(
     found = place if starts else found
     if splits and not by_column:
         parts = [read(replace(query, evaluation=late, held_out=late, splits=False)) for late in (False, True)]
-        both = joined_logs(
-            [_finish(found, one, only, drop_missing, lengths) for one in parts], ("train", "held out"), str(found)
-        )
-        anew = any("begin anew at" in note for note in both.notes)
-        return replace(both, notes=(*both.notes, _ANEW)) if anew else both
+        logs = [_finish(found, one, only, drop_missing, lengths) for one in parts]
+        return joined_logs(logs, ("train", "held out"), str(found))
     return _finish(found, read(query), only, drop_missing, lengths)
 
 
