@@ -348,6 +348,7 @@ LARGER = {  # prompts of each step, and the step that may have been run again
     "one prompt": ([(1, "a"), (2, "aa")], None),
     "batches of unlike size": ([(1, ".."), (2, "..."), (3, "...."), (4, ".....")], None),
     "far more than any of unlike size": ([(1, "ab"), (2, "abc"), (3, "cd"), (4, "abcxyz"), (5, "abc")], 4),
+    "other sizes, the same prompts": ([(1, "aabb"), (2, "ccddee"), (3, "aabbaabb"), (4, "ff"), (5, "ffbbcc")], 3),
     "alike": ([(1, "..."), (2, "...")], None),
 }
 

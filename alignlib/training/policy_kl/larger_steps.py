@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -19,8 +20,8 @@ _FAR_MORE = 1.5  # times the largest of the others
 def of_larger_steps(parts: Sequence[Responses], taken: FloatArray | None = None) -> list[str]:
     """Name both readings of a step that may have been run again after a resume, where its rows do not tell.
 
-    Of a step that holds more than the others, with the same prompts over again or where all others are of one size, all
-    count.
+    Of a step that holds more than the others, where these are of one size, or far more, or to whose prompts it comes
+    back as no other step does, all count.
 
     Parameters
     ----------
@@ -75,6 +76,27 @@ def _largest(step: FloatArray, size: IntArray) -> list[tuple[float, str]]:
     return said
 
 
+def _twice(first: IntArray, size: IntArray, prompt: Sequence[str]) -> list[int]:
+    """Return the few steps that come back to a prompt after another one, where others have each in one piece.
+
+    Parameters
+    ----------
+    first, size : array of int (k,)
+        Where each step begins, and its responses.
+    prompt : sequence of str
+        The prompt of each response.
+
+    Examples
+    --------
+    >>> prompts = ["a", "a", "b", "b"] * 2 + ["c", "c", "d", "d", "e", "e", "f", "f", "g", "g", "h", "h"]
+    >>> _twice(np.array([0, 8, 12, 16]), np.array([8, 4, 4, 4]), prompts)
+    [0]
+    """
+    pieces = [[name for name, _ in groupby(prompt[at : at + many])] for at, many in zip(first, size, strict=True)]
+    back = [i for i, names in enumerate(pieces) if len(set(names)) < len(names)]
+    return back if len(back) <= min(_FEW, first.size - len(back)) else []
+
+
 def _larger(step: FloatArray, prompt: Sequence[str] | None) -> list[tuple[float, str]]:
     first = np.flatnonzero(np.diff(step, prepend=np.nan) != 0.0)
     size = np.diff(np.append(first, step.size))
@@ -83,20 +105,22 @@ def _larger(step: FloatArray, prompt: Sequence[str] | None) -> list[tuple[float,
     values, often = np.unique(size, return_counts=True)
     usual = int(values[np.argmax(often)])  # the least of these
     larger = size > usual
-    if not 0 < larger.sum() <= min(_FEW, int((size == usual).sum())):
-        return _largest(step[first], size)
-    said = list[tuple[float, str]]()
-    of_one_size = int((size == usual).sum()) == first.size - int(larger.sum()) > 1
-    for start, many in zip(first[larger].tolist(), size[larger].tolist(), strict=True):
-        earlier = many - usual
-        if prompt is not None and not of_one_size:  # a resume may go on with other prompts
-            own, last = prompt[start : start + many], prompt[start + earlier : start + many]
-            if own[:earlier] != [last[i % usual] for i in range(earlier)] or len(set(own)) < 2:
-                continue
-        others = "the other one holds" if first.size == 2 else "most others hold"
-        sentence = (
-            f"Step {step[start]:g} holds {counted(many, 'response')} where {others} {usual}. All of them count here, "
-            f"as of a larger batch; if the step was run again after a resume, remove its first {earlier}."
+    alike = int((size == usual).sum())
+    said = dict[float, str]()
+    if 0 < larger.sum() <= min(_FEW, alike) and alike == first.size - larger.sum() > 1:
+        for at, many in zip(step[first[larger]].tolist(), size[larger].tolist(), strict=True):
+            both = f"of a larger batch; if the step was run again after a resume, remove its first {many - usual}"
+            held = f"Step {at:g} holds {counted(many, 'response')} where most others hold {usual}"
+            said[at] = f"{held}. All of them count here, as {both}."
+        return [*said.items()]
+    said = dict(_largest(step[first], size))
+    for i in _twice(first, size, prompt) if prompt is not None else []:
+        held = (
+            f"Step {step[first[i]]:g} holds {counted(int(size[i]), 'response')} that come back to prompts after others"
         )
-        said.append((float(step[start]), sentence))
-    return said
+        sentence = (
+            f"{held}, as at no other step. All of them count here, as of a larger batch; if the step was run again "
+            "after a resume, remove those of its first time."
+        )
+        said.setdefault(float(step[first[i]]), sentence)
+    return [*said.items()]
