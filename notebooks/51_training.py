@@ -50,7 +50,7 @@ chapter.numbers(test, chapter.full_length(test))
 # {{every_setting}}
 # :::
 #
-# On the {{n_train:d}} prompts open to training the differences are {{train_headline}} points; that they lie below best-of-$N$ {{train_verdict}}. Of these prompts the runs drew, one run to another: {{met}}; so this is another sample of prompts and no clean contrast of seen with unseen, which {doc}`53_why_below` has. On test prompts after only {{short_steps:d}} steps, that they lie below best-of-$N$ {{early_verdict}}. After {{longest_steps:,d}} steps it {{late_verdict}}; at the middle penalty the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
+# On the {{n_train:d}} prompts open to training the differences are {{train_headline}} points; that they lie below best-of-$N$ {{train_verdict}}. Of these prompts the runs drew, one run to another: {{met}}; so this is another sample of prompts and no clean contrast of seen with unseen, which {doc}`53_why_below` has. On test prompts after only {{short_steps:d}} steps, that they lie below best-of-$N$ {{early_verdict}}. {{late}}What explains the differences: {doc}`53_why_below`.
 #
 # ## How it was measured
 #

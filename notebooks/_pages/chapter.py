@@ -170,6 +170,17 @@ def _verdict(test: Standings, steps: int) -> str:
     return " and ".join(f"{kind} {' and '.join(labels)}" for kind, labels in held.items() if labels)
 
 
+def _late(test: Standings, steps: int) -> str:
+    """The verdict after longer training than the page is about, in a sentence; nothing where there is none."""
+    longest = test.lengths()[-1]
+    return (
+        f"After {longest:,d} steps it {_verdict(test, longest)}; at the middle penalty the differences are: "
+        f"{_differences(test, longest)} points. "
+        if longest > steps
+        else ""
+    )
+
+
 def _under_the_limit(test: Standings, steps: int) -> str:
     """Where best-of-N is nearly on the limit, and where the methods of the headline are clearly below it."""
     shares = _best_shares(test)
@@ -260,7 +271,7 @@ def _tuned(results: Results, task: str) -> str:
 
 def glue(results: Results, task: str, test: Standings, train: Standings) -> None:
     """Name every number that the text quotes."""
-    long, short, longest = full_length(test), test.lengths()[0], test.lengths()[-1]
+    long, short = full_length(test), test.lengths()[0]
     said = {name: test.compare(name, find(name).middle, long) for name in (*_HEADLINE, *_ALSO)}
     claims.glue(
         headline=claims.Markdown(_said({name: one for name, one in said.items() if name in _HEADLINE})),
@@ -273,12 +284,10 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
         alike=_alike(test, long),
         train_headline=_differences(train, long),
         train_verdict=claims.Markdown(_verdict(train, long)),
-        late_verdict=claims.Markdown(_verdict(test, longest)),
         early_verdict=claims.Markdown(_verdict(test, short)),
         early=_differences(test, short),
-        late=_differences(test, longest),
+        late=claims.Markdown(_late(test, long)),
         long_steps=long,
-        longest_steps=longest,
         short_steps=short,
         n_test=len(test.curves.limit_kl),
         n_train=len(train.curves.limit_kl),

@@ -131,6 +131,8 @@ def test_a_task_is_compared_with_best_of_n(table: results.Results, both: dict[st
     assert not holds["ppo-under-limit-long"]
     chapter.glue(table, "safety", test, train)
     assert chapter._whole_lengths(test) == "all of them for RLOO, PPO, GRPO and Dr. GRPO only"
+    assert chapter._late(test, LONG).startswith("After 1,200 steps it holds here for GRPO (below")
+    assert chapter._late(test, 1200) == ""  # the whole page is about them
     verdict = chapter._verdict(test, 1200)
     assert verdict.startswith("holds here for GRPO (below at all 3 penalties) and does not hold here for PPO (above at")
 
