@@ -26,7 +26,7 @@ from alignlib.estimation.best_of_n_in_bins import counted_rules
 from alignlib.estimation.curve_in_bins import curve_in_bins, kl_in_bins
 from alignlib.estimation.draws_among import all_among
 from alignlib.estimation.gold_in_bins import gold_of_counted_rules, tilted_gold_bounds, tilted_gold_of_counts
-from alignlib.estimation.jackknife import jackknife_log_partition
+from alignlib.estimation.jackknife import doubling_grid, jackknife_log_partition
 from alignlib.estimation.jackknife_in_bins import jackknife_of_counts
 from alignlib.estimation.tabulation import _of_counted
 from alignlib.estimation.tilted_mean import jackknife_tilted_means
@@ -824,6 +824,67 @@ def test_every_number_of_few_samples_in_bins_lies_within_its_bound(law: str) -> 
             assert abs(min(float(exact.spent[0]), most) - min(found.spent[j], most)) <= found.spent_open[j] + 1e-9
             win = min(float(exact.win_rate[0]), rule.win_rate_formula())
             assert found.win[j] - found.win_below[j] - 1e-12 <= win <= found.win[j] + 1e-12
+
+
+def test_a_correction_of_the_second_order_lies_within_its_bounds_however_few_samples_carry_it() -> None:
+    rng = np.random.default_rng(3)
+    laws = [
+        lambda n: rng.standard_t(2, n),
+        lambda n: rng.beta(0.3, 0.3, n),
+        lambda n: np.append(rng.random(n - 1), -30.0),
+        lambda n: np.where(rng.random(n) < 0.2, 1.0, np.round(rng.random(n), 1)),
+    ]
+    widths = []
+    for k in range(48):
+        n, width = int(rng.choice([3, 4, 7, 30, 200])), 2.0 ** int(rng.integers(-6, 3))
+        reward = np.sort(laws[k % len(laws)](n))[::-1]
+        samples = counted_samples(Bins.of(np.zeros(n, dtype=np.int64), [reward], [width]), width)
+        lam = doubling_grid(0.02, 30.0) / reward.std()
+        held = jackknife_log_partition((reward - reward.mean())[None], lam)
+        some = held.ess[:, 0] > 1.05
+        its = _of_counted(samples, samples.mean, 1.0, lam=lam[some])
+        apart = (held.second_order[some] - its.found.second_order)[:, 0]
+        slack = 1e-9 * (1.0 + np.abs(held.second_order[some, 0]))
+        assert (-its.open_below[:, 0] - slack <= apart).all()
+        assert (apart <= its.open_above[:, 0] + slack).all()
+        enough = held.ess[some, 0] > 4.0
+        widths.extend((its.open_below + its.open_above)[enough, 0] / held.second_order[some][enough, 0])
+    assert np.median(widths) < 0.02  # a bound that says something
+
+
+@pytest.mark.parametrize("width", [0.25, 4.0])
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda rng, shape: rng.standard_normal(shape),
+        lambda rng, shape: np.where(rng.random(shape) < 0.3, 1.0, 0.0),
+        lambda rng, shape: rng.lognormal(0.0, 0.7, shape) - 7.0,
+    ],
+    ids=["normal", "ones", "lognormal"],
+)
+def test_the_limit_of_the_file_lies_between_the_ends_of_few_samples_in_wide_bins(
+    law: Callable[[np.random.Generator, tuple[int, int]], Any], width: float
+) -> None:
+    rows = law(np.random.default_rng(5), (25, 24))
+    names, columns = np.repeat(np.arange(25), 24), {"r": rows.reshape(-1)}
+    held = fit_frontier(as_table(summarised(names, columns, 24)), "r", n_boot=100)
+    table = as_table(Summary.of(pa.array(np.arange(25)), np.full(25, 24), columns, widths=[width], exact_up_to=0))
+    binned = fit_frontier(table, "r", n_boot=100)
+    kl = [0.02, 0.05, 0.1]
+    one, other = held.at(kl, strict=False), binned.at(kl, strict=False)
+    assert (other.gain_low <= np.minimum(one.gain, other.gain)).all()
+    assert (np.maximum(one.gain, other.gain) <= other.gain_high).all()
+    rules = BestOfN.along([2, 8, 24])
+    best, its = held.share(rules), binned.share(rules)
+    assert its.reward_low is not None
+    assert its.reward_high is not None
+    for truth, low, high in (
+        (best.gain, its.gain_low, its.gain_high),
+        (best.reward, its.reward_low, its.reward_high),
+    ):
+        assert (low <= truth + 1e-12).all()
+        assert (truth <= high + 1e-12).all()
+    assert (its.reward <= rows.max(axis=1).mean() + 1e-6).all()
 
 
 def test_what_the_file_says_of_few_samples_lies_in_the_intervals_of_their_bins() -> None:

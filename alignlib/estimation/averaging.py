@@ -101,11 +101,12 @@ def averaged_curve(
         reached = None if reached is None else reached + of_limit
     chosen = second if bias_correction else plug_in
     bounds = (plug_in, further) if known else (nearest, further) if bias_correction else (chosen,)
-    in_bins = bool(open_below.any() or open_above.any())
-    if in_bins:
+    opened = None
+    if open_below.any() or open_above.any():
         if cells.fixed_prompts:
             open_below, open_above = open_below.mean(axis=0), open_above.mean(axis=0)
         bounds = (bounds[0] - open_below, bounds[-1] + open_above)
+        opened = np.broadcast_to(open_below, bounds[0].shape), np.broadcast_to(open_above, bounds[0].shape)
     return AveragedCurve(
         lam=grid[:used],
         ess=sums[0, :used] / table.n_prompts,
@@ -113,7 +114,7 @@ def averaged_curve(
         cells=cells,
         cell_curve=chosen,
         cell_bounds=bounds,
-        hard_bounds=known or in_bins,
+        hard_bounds=known or opened is not None,
         cell_plug_in=plug_in,
         cell_limit=limit,
         strain=0.0 * strained if known else strained,
@@ -123,6 +124,7 @@ def averaged_curve(
         common_ceiling=first.common_ceiling,
         log_samples=float(np.log(table.n_samples).mean()),
         cell_reached=reached,
+        opened=opened,
     )
 
 

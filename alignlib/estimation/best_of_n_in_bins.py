@@ -285,8 +285,9 @@ def _gain(kept: _Chances) -> tuple[FloatArray, FloatArray, FloatArray]:
     convex = np.maximum(np.square(line) - np.square(middle), 0.0)
     largest = np.minimum(straight + convex, 0.25 * apart)
     spread = kept.of(others * (bins.deviation + bins.slack * (bins.deviation > 0.0)))
-    most_more = kept.sum(np.sqrt(largest) * spread)
-    likely = np.minimum(kept.sum(np.sqrt(np.minimum(straight, largest)) * spread), most_more)
+    above = np.maximum(inner, 0.0) * kept.of(bins.most - bins.mean + bins.slack)  # none is above the largest
+    most_more = kept.sum(np.minimum(np.sqrt(largest) * spread, above))
+    likely = kept.sum(np.minimum(np.sqrt(np.minimum(straight, largest)) * spread, above))
     rounding = (1e-12 + 4e-16 * n) * float(bins.most[0] - bins.least[-1]) + 2.0 * bins.slack
     if not kept.whole:  # the jackknife of (i/n)^N does not keep the order of w at low ranks
         far = kept.sum(np.abs(kept.mass) * kept.of(bins.most - bins.least)) + rounding

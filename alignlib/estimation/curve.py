@@ -15,9 +15,10 @@ from alignlib.estimation.bootstrap import Cells, narrowed, studentised_interval
 from alignlib.estimation.dual import minimise_dual
 from alignlib.estimation.support import first_strained
 
-__all__ = ["AveragedCurve", "CurvePoints", "made_convex"]
+__all__ = ["AveragedCurve", "CurvePoints", "below_convex", "made_convex"]
 
 _SHORT_OF_LIMIT = 0.95
+_LAGS = (1, 2, 5)  # of λ, over which a slope is taken: an octave at most
 _KEPT = 3  # the bounds of a curve, each with all replicates: a few megabytes
 
 
@@ -93,6 +94,8 @@ class AveragedCurve(SameFields):
         That the bounds are of what is known, and not of a bias.
     cell_reached : array (cells,), optional
         The largest gain of the samples, where `cell_limit` is of a known largest reward.
+    opened : tuple of array (cells, L), optional
+        How far below and above bins leave each curve open, where samples are in bins; the bounds have it in them.
     """
 
     lam: FloatArray
@@ -111,6 +114,7 @@ class AveragedCurve(SameFields):
     log_samples: float
     hard_bounds: bool = False
     cell_reached: FloatArray | None = None
+    opened: tuple[FloatArray, FloatArray] | None = None
 
     def gains(
         self, weights: FloatArray, kl: FloatArray, cell_curve: FloatArray | None = None
@@ -238,8 +242,15 @@ class AveragedCurve(SameFields):
             return self.cells.stretch(lam * gain - kl, lam * error)
 
     def _average(self, weights: FloatArray, cell_curve: FloatArray) -> tuple[FloatArray, FloatArray]:
-        largest = weights @ self.cell_limit
-        return made_convex(self.lam, weights @ cell_curve, weights @ self.cell_plug_in, largest), largest
+        largest, plug_in = weights @ self.cell_limit, weights @ self.cell_plug_in
+        curve = weights @ cell_curve
+        if self.opened is None or cell_curve is self.cell_curve:
+            return made_convex(self.lam, curve, plug_in, largest), largest
+        below, above = (weights @ one for one in self.opened)
+        if cell_curve is not self.cell_bounds[0]:
+            return made_convex(self.lam, curve, plug_in + above, largest), largest
+        low = np.maximum(curve, plug_in - below)
+        return below_convex(self.lam, low, np.maximum(curve + below, plug_in) + above, largest), largest
 
     @property
     def supported_end(self) -> float:
@@ -290,3 +301,40 @@ def made_convex(lam: FloatArray, curve: FloatArray, plug_in: FloatArray, limit: 
     slope = np.diff(curve, prepend=0.0, axis=-1) / step
     slope = np.minimum(np.maximum.accumulate(slope, axis=-1), limit[..., None])
     return np.asarray(np.maximum(np.cumsum(slope * step, axis=-1), plug_in))
+
+
+def below_convex(lam: FloatArray, low: FloatArray, high: FloatArray, limit: FloatArray) -> FloatArray:
+    """Return a convex function below every convex one that starts at 0 and lies between ``low`` and ``high``.
+
+    A running maximum of the slope of ``low`` could rise above them, where ``low`` comes back from far below. Their
+    slopes are known from one bound to the other, and never fall again.
+
+    Parameters
+    ----------
+    lam : array (L,)
+        Increasing λ > 0.
+    low, high : array (..., L)
+        Bounds, in nats.
+    limit : array (...,)
+        The largest slope there can be.
+
+    Examples
+    --------
+    >>> lam = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> low, high = np.array([0.4, -3.0, 2.9, -9.0]), np.array([0.6, 1.6, 3.1, 9.0])
+    >>> below_convex(lam, low, high, np.array(9.0)).round(3).tolist()
+    [0.4, 0.8, 2.1, 3.4]
+    """
+    found = np.maximum(low, 0.0)
+    slope = np.zeros(found.shape[:-1])
+    for k, one in enumerate(lam.tolist()):
+        if k:
+            np.maximum(found[..., k], found[..., k - 1] + slope * (one - lam[k - 1]), out=found[..., k])
+        slope = np.maximum(slope, found[..., k] / one)
+        for lag in _LAGS:
+            if lag <= k:
+                slope = np.maximum(slope, (found[..., k] - high[..., k - lag]) / (one - lam[k - lag]))
+    step = np.diff(lam, prepend=0.0)
+    slopes = np.diff(found, prepend=0.0, axis=-1) / step
+    slopes = np.minimum.accumulate(slopes[..., ::-1], axis=-1)[..., ::-1]
+    return np.asarray(np.cumsum(np.minimum(slopes, limit[..., None]) * step, axis=-1))

@@ -36,6 +36,9 @@ _LEAST = -80.0  # log of a weight that is nothing still where it was squared; fa
 _MUCH_OPEN = 1e-6  # of a sum
 _ROUNDING = 4e-15
 _SMALL_SHARE = 1e-2  # of one sample: of seventh powers a sum is below 1e-12
+_LARGE_STEP = 0.25  # λ times the distance from a bin's mean
+_OF_SQUARES, _OF_POWERS = 0.55, 3.5  # what one more of Σp² changes of the correction, and, over λ²p, of higher powers
+_FOUR = 4.2  # two of a square, two of the square of the sum, and what is smaller
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,8 @@ class CurveInBins(SameFields):
         What the samples tell.
     open_below, open_above : array (L,)
         How much less, and more, the log-partition function of the samples may be.
+    correction_off : array (L,)
+        How far off the correction of the second order may be, where no sample weighs much; elsewhere infinite.
     square : float
         The mean of their squares.
     """
@@ -55,6 +60,7 @@ class CurveInBins(SameFields):
     found: LogPartitionEstimate
     open_below: FloatArray
     open_above: FloatArray
+    correction_off: FloatArray
     square: float
 
 
@@ -105,7 +111,7 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     open_ = lam**3 * np.exp(lam * reach) / 6.0 * sums[4] / total
     plug_in, largest = np.log(total / n), 1.0 / total
     slope = (sums[1] + half * sums[3] + lam * sums[2]) * largest
-    singles, pairs, squares = _sums_of(weight, its, summed, lam, largest)
+    singles, pairs, squares, off = _sums_of(weight, its, summed, lam, largest)
     of_one, of_two = of_numbers(round(n))
     found = np.array(
         [
@@ -121,6 +127,8 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     size = max(abs(top), abs(float(samples.bins.least[-1]))) / unit
     rounding = lam * (samples.bins.slack / unit) + _ROUNDING * (1.0 + lam * size)
     below, above = open_ + np.square(open_) + rounding, open_ + rounding
+    off += _OF_SQUARES * squares * _FOUR * (open_ + rounding)  # of the sum of weights, and of each
+    off[(open_ > _MUCH_OPEN) | (lam * reach > _LARGE_STEP)] = math.inf
     wide = np.flatnonzero(open_ > _MUCH_OPEN)
     if wide.size:
         at, low, high = lam[wide], *samples.log_partition_bounds(lam[wide] / unit)
@@ -130,7 +138,7 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
         above[wide] = np.maximum(high - at * base / unit - found[0, wide], 0.0)
     centred = its.value + (top - base) / unit
     square = float(its.count @ np.square(centred) + spread.sum()) / n
-    return CurveInBins(LogPartitionEstimate(*found[:, :, None]), below, above, square)
+    return CurveInBins(LogPartitionEstimate(*found[:, :, None]), below, above, off, square)
 
 
 def kl_in_bins(samples: CountedSamples, lam: float) -> tuple[float, float, float, float]:
@@ -224,23 +232,29 @@ def _weights(below: FloatArray, lam: FloatArray) -> FloatArray:
 
 def _sums_of(
     weight: FloatArray, its: _Means, summed: FloatArray, lam: FloatArray, largest: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return sums over samples of ``log(1 - p) + p``, of ``log(1 - q q')`` over pairs, and of ``p²``, each (L,)."""
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return sums over samples of ``log(1 - p) + p``, of ``log(1 - q q')`` over pairs, and of ``p²``, each (L,).
+
+    And how far off the correction may be that they make: infinite where that is not told.
+    """
     size = weight.shape[1]
-    found = np.empty((3, lam.size))
+    found = np.full((4, lam.size), math.inf)
     few = _first(largest > _SMALL_SHARE)
     if few:
-        found[:, :few] = _sums_of_small(weight[:few], its, summed[:3:2, :size], lam[:few], largest[:few])
+        found[:, :few] = _sums_of_small(weight[:few], its, summed[:5:2, :size], lam[:few], largest[:few])
     if few < lam.size:
         one = weight[few:] * (1.0 + 0.5 * np.square(lam[few:, None]) * its.variance[:size])
-        found[:, few:] = log_sums_of_several(one, its.count[:size], largest[few:])
-    return found[0], found[1], found[2]
+        found[:3, few:] = log_sums_of_several(one, its.count[:size], largest[few:])
+    return found[0], found[1], found[2], found[3]
 
 
 def _sums_of_small(
     weight: FloatArray, its: _Means, summed: FloatArray, lam: FloatArray, largest: FloatArray
 ) -> FloatArray:
-    """Return the same where no sample weighs much, shape (3, L), by power sums, of which most are nothing."""
+    """Return the same where no sample weighs much, shape (4, L), by power sums, of which most are nothing.
+
+    Of Σp² what is left out is of the third order in λ, of higher powers it is of the second.
+    """
     power = np.square(weight)
     of_power = summed @ power.T
     s = np.zeros((7, lam.size))
@@ -250,7 +264,10 @@ def _sums_of_small(
         start = _first(largest ** (k - 1) >= NOTHING_MORE)  # which is no less than that of all samples
         power[start:] *= weight[start:]
         s[k, start:] = (power[start:] @ number) * largest[start:] ** k
-    return np.array([*log_sums_of_small(tuple(s)), s[2]])
+    reach = lam * float(its.reach.max(initial=0.0))
+    off = _OF_SQUARES * 4.0 / 3.0 * lam * np.exp(2.0 * reach) * of_power[2]
+    off += _OF_POWERS * largest * np.exp(6.0 * reach) * of_power[1]
+    return np.array([*log_sums_of_small(tuple(s)), s[2], np.square(lam * largest) * off])
 
 
 def _first(holds: BoolArray) -> int:

@@ -221,6 +221,7 @@ def evaluate_rules(
     elif not cells.fixed_prompts:
         means = cells.mean(table.prompt_means(counted))[:, None]
         whole_low, whole_high = cells.interval(weights, gain + means, level=level)
+        whole_low, whole_high = whole_low - open_.gain_below, whole_high + open_.gain_above
     whole = weights[0]
     formula = [rule.spent_formula(divergence) for rule in rules]
     most = np.array([np.inf if one is None else one for one in formula])  # ties spend less; an estimate may not

@@ -10,13 +10,14 @@ import numpy as np
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
-from alignlib.estimation.curve_in_bins import curve_in_bins
+from alignlib.estimation.curve_in_bins import CurveInBins, curve_in_bins
 from alignlib.estimation.first_pass import FirstPass, from_the_top
 from alignlib.estimation.halves import (
     part_weight,
     parts_of,
 )
-from alignlib.estimation.jackknife import LogPartitionEstimate, jackknife_log_partition
+from alignlib.estimation.jackknife import LogPartitionEstimate, jackknife_log_partition, of_numbers
+from alignlib.estimation.second_order_in_bins import bounds_of_correction
 from alignlib.estimation.small_tilts import MANY_BLOCKS, narrow_to_wide
 from alignlib.estimation.support import known_kl
 from alignlib.tables import CountedSamples, RewardTable
@@ -24,8 +25,6 @@ from alignlib.tables import CountedSamples, RewardTable
 __all__ = ["EVERY", "tabulate"]
 
 _BLOCK = 1 << 17  # samples in work at a time
-_WIDE, _NARROW = 50.0, 0.5  # in logarithms of weights: nothing is known beyond, and nothing more is asked before
-_LEAST_LEFT = 1e-3  # beside the largest weight
 EVERY = 3  # parts are evaluated at every third λ
 
 
@@ -199,31 +198,26 @@ class _Counted(SameFields):
 def _of_counted(samples: CountedSamples, base: float, unit: float, *, lam: FloatArray) -> _Counted:
     """Estimate what `_Tabulation.add_counted` adds."""
     its = curve_in_bins(samples, lam, base, unit)
-    own = _of_second_order(samples, its.found, lam / unit, its.open_below + its.open_above)[:, None]
-    below, above = its.open_below[:, None] + own, its.open_above[:, None] + own
+    below, above = _of_correction(samples, its, lam, lam * (float(samples.bins.most[0]) - base) / unit, unit)
+    below, above = (its.open_below + below)[:, None], (its.open_above + above)[:, None]
     return _Counted(its.found, below, above, samples.size, its.square, float(samples.bins.most[0] - base) / unit)
 
 
-def _of_second_order(
-    samples: CountedSamples, found: LogPartitionEstimate, lam: FloatArray, off: FloatArray
-) -> FloatArray:
-    """Return how far bins leave the jackknife's step open.
-
-    It is, but for what is smaller, half the sum of squared weights, whose logarithm is ``Λ(2λ) - 2Λ(λ) - log n``; no
-    weight is off by more than a bin is wide, and the largest is known.
-    """
-    squares = 1.0 / found.ess[:, 0]
-    wide = 2.0 * (lam * samples.widest + off)
-    open_ = squares * np.expm1(np.minimum(wide, _WIDE))
-    far = np.flatnonzero(wide > _NARROW)
+def _of_correction(
+    samples: CountedSamples, its: CurveInBins, lam: FloatArray, of_top: FloatArray, unit: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return how far below and above what the jackknife adds bins leave it; ``of_top`` is λ times the largest."""
+    below, above = its.correction_off.copy(), its.correction_off.copy()
+    far = np.flatnonzero(np.isinf(below))
     if far.size:
-        (low, high), (low_2, high_2) = (samples.log_partition_bounds(k * lam[far]) for k in (1.0, 2.0))
-        least, most = (
-            np.exp(one) / samples.size for one in (low_2 - 2.0 * high, np.minimum(high_2 - 2.0 * low, _WIDE))
-        )
-        apart = np.maximum(np.minimum(most, 1.0) - squares[far], squares[far] - least)
-        open_[far] = np.minimum(np.minimum(open_[far], apart), 1.0)
-    return np.asarray(open_ / np.maximum(1.0 - found.largest_weight[:, 0], _LEAST_LEFT) ** 3)
+        plug_in, second = its.found.plug_in[far, 0], its.found.second_order[far, 0]
+        known = plug_in - of_top[far] - its.open_below[far], plug_in - of_top[far] + its.open_above[far]
+        low, high = bounds_of_correction(samples, lam[far] / unit, known)
+        added = second - plug_in - of_numbers(samples.size)[1]
+        within = np.clip(added, low, high)  # a mean of a bin has no spread, which adds to the correction
+        its.found.second_order[far, 0] = second + (within - added)
+        below[far], above[far] = np.maximum(within - low, 0.0), np.maximum(high - within, 0.0)
+    return below, above
 
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:

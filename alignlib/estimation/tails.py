@@ -192,6 +192,8 @@ def _of_counted(samples: CountedSamples) -> _OfSome:
     last = samples.value[np.searchsorted(before, k, side="right") - 1]
     y = samples.value - last
     total = float(taken @ y)
+    if not total > 0.0:
+        return np.empty(0), float(k), np.zeros(4)
     mean = np.array([total / k])
     ratio = float(taken @ np.square(y)) / total**2 * (k + 1.0) / 2.0
     return mean, float(k), np.array([ratio, float(mean[0] * usual.sum()) / spread, _gaussian(n), float(k)])
