@@ -369,8 +369,19 @@ def test_each_run_of_a_table_is_known_up_to_half_of_its_own_last_decimal(
 def test_few_zeros_that_begin_a_run_keep_the_decimals_that_their_text_shows(tmp_path: Path, first: str) -> None:
     (tmp_path / "1.csv").write_text(f"step,kl,reward\n0,{first},0\n1,{first},1\n")
     (tmp_path / "2.csv").write_text("\n".join(["step,kl,reward", *(f"{i},0.{i // 4},{i}" for i in range(2, 9))]))
-    half = half_digit(read(tmp_path, files="starts")).tolist()
-    assert half == pytest.approx([5e-5 if first == "0.0000" else 0.05] * 2 + [0.05] * 7)
+    log = read(tmp_path, files="starts")
+    assert (within_digits(log).ends[1] - log.kl).tolist() == pytest.approx(
+        [5e-5 if first == "0.0000" else 0.05] * 2 + [0.05] * 7
+    )
+
+
+def test_logs_of_unlike_units_keep_half_of_the_last_decimal_of_each(tmp_path: Path) -> None:
+    """Per sequence and per token, the same in nats per sequence."""
+    for name, cells in (("a", ["0.0"] * 6), ("b", [f"0.00{i}" for i in range(6)])):
+        rows = [f"{i},{one},{i}" for i, one in enumerate(cells)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["step,kl,reward", *rows]))
+    logs = [read(tmp_path / "a.csv"), read_training_log(tmp_path / "b.csv", kl_unit="token", length=100.0)]
+    assert half_digit(joined_logs(logs, ["a", "b"], "both")).tolist() == pytest.approx([0.05] * 12)
 
 
 def test_a_log_with_ends_beside_one_of_few_decimals_leaves_that_its_own(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
-from alignlib.training.logs.decimals import half_of
+from alignlib.training.logs.decimals import unlike
 from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["half_digit", "told_by_ends", "within_digits"]
@@ -23,15 +23,10 @@ def half_digit(log: TrainingLog) -> FloatArray:
     Parameters
     ----------
     log : TrainingLog
-        Runs; where no KL has many decimals, all are taken for rounded to these, and zeros alone to those that the log
-        prints, or to as few as logs have.
+        Runs; where no KL of one has many decimals, all are taken for rounded to these, and zeros alone to those that
+        the log prints, or to as few as logs have.
     """
-    half = log.half
-    if log.per_prompt is not None or (log.kl_low is not None and half is None):  # exact ones, or ends that hold it
-        return np.zeros(log.kl.size)
-    if half is None:
-        half = np.full(log.kl.size, half_of(log.logged_kl, log.decimals, log.length is not None))
-    return half if log.length is None else half * log.length
+    return log.halves if log.length is None else log.halves * log.length
 
 
 def within_digits(log: TrainingLog) -> TrainingLog:
@@ -54,7 +49,8 @@ def within_digits(log: TrainingLog) -> TrainingLog:
     if not half.any():
         return log
     low, high = log.ends
-    return replace(log, kl_low=np.where(low < 0.0, low, np.maximum(low - half, 0.0)), kl_high=high + half)
+    low = np.where(low < 0.0, low, np.maximum(low - half, 0.0))
+    return replace(log, kl_low=low, kl_high=high + half, half=np.zeros(half.size))
 
 
 def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | None = None) -> TrainingLog:
@@ -83,7 +79,7 @@ def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | No
         return points
     notes = points.notes
     # A log too short to say so when it was read, or one whose starts print unlike decimals.
-    if points.half is not None or not any("decimal" in note for note in notes):
+    if unlike(points.half) or not any("decimal" in note for note in notes):
         i = int(np.argmax(np.where(coarse, high - kl, -1.0)))
         said = (
             f"KLs are logged with few decimals: at step {points.step[i]:g} it is {low[i]:.2g} to {high[i]:.2g} nats "
@@ -95,5 +91,6 @@ def told_by_ends(points: TrainingLog, within: TrainingLog, moved: BoolArray | No
         kl_low=np.where(coarse, low, own[0]),
         kl_high=np.where(coarse, high, own[1]),
         remedy=points.remedy or _REMEDY,
+        half=np.where(coarse, 0.0, points.halves),
         notes=notes,
     )

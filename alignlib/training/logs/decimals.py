@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from alignlib.training.logs.log_format import LogRows
 
 __all__ = [
     "decimals_by_value", "decimals_of_rows", "decimals_of_zeros", "half_of", "of_decimals", "printed_decimals",
-    "shared_decimals",
+    "unlike",
 ]  # fmt: skip
 
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,](\d*))?(?:[eE]([-+]?\d{1,3}))?")
@@ -26,6 +26,7 @@ _OF_ZEROS, _OF_TOKENS = 1, 3  # decimals that a log of zeros may have been round
 _FORMATTED = 2  # decimals: what writes numbers whole prints a 0 as 0 or 0.0
 _OF_NOISE = 15  # decimals: three times 0.1 is 0.30000000000000004
 _MOST = 6  # decimals of a KL that was rounded
+_ALIKE = 1e-9  # of a mean of equal numbers
 _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 
 
@@ -68,7 +69,7 @@ def decimals_of_rows(rows: LogRows) -> int | None:
         Checkpoints as they were logged.
     """
     kl, per_token = rows.kl, rows.length is not None
-    if rows.per_prompt is not None or rows.half is not None:  # means of responses are not rounded; of each on its own
+    if rows.per_prompt is not None or unlike(rows.half):  # means of responses are not rounded; of each on its own
         return None
     if per_token and rows.decimals is not None:
         return rows.decimals if 1 <= rows.decimals <= _DECIMALS else None
@@ -79,24 +80,15 @@ def decimals_of_rows(rows: LogRows) -> int | None:
     return decimals_of(kl, range(int(per_token), _DECIMALS + 1))
 
 
-def shared_decimals(parts: Sequence[tuple[FloatArray, int | None]]) -> int | None:
-    """Return the decimals of logs that are read as one: that none exceeds, or of zeros alone the least.
+def unlike(half: FloatArray | None) -> bool:
+    """Tell whether KLs have unlike last decimals.
 
     Parameters
     ----------
-    parts : sequence of (array, int or None)
-        The KLs of each as logged, and with how many decimals it prints them.
-
-    Examples
-    --------
-    >>> zero, some = np.zeros(2), np.array([0.0, 0.5])
-    >>> shared_decimals([(zero, 2), (zero, 3)]), shared_decimals([(zero, 2), (some, 3)])
-    (2, 3)
+    half : array (k,), optional
+        Half of the last decimal of each.
     """
-    known = [decimals for _, decimals in parts if decimals is not None]
-    if not known or len(known) < len(parts):
-        return None
-    return max(known) if any(kl.any() for kl, _ in parts) else min(known)
+    return half is not None and bool(half.size) and float(np.ptp(half)) > _ALIKE * float(half.max())
 
 
 def half_of(kl: FloatArray, printed: int | None, per_token: bool) -> float:

@@ -14,17 +14,17 @@ from alignlib._core.shown import decimals_of
 from alignlib.training.logs.decimals import decimals_by_value, decimals_of_zeros, half_of, printed_decimals
 from alignlib.training.logs.log_format import LogRows
 
-__all__ = ["assumed_of_starts", "halves_of_starts", "with_decimals"]
+__all__ = ["assumed_of_starts", "halves_of_starts", "with_halves"]
 
 _SEVERAL, _DECIMALS, _MANY = 4, 4, 7  # checkpoints, and decimals
 _STRETCH = 3  # rows
 _EVIDENCE = 5  # decimals that are 0 in all of a stretch: by chance in one of 100,000
 
 
-def with_decimals(rows: LogRows, path: Path) -> LogRows:
-    """Return rows with the decimals that a text prints of their KL, where as numbers they have few.
+def with_halves(rows: LogRows, path: Path) -> LogRows:
+    """Return rows with half of the last decimal of each KL, and with the decimals that a text prints if they are few.
 
-    Where some rows in a stretch have fewer than the others, each has half of its own last decimal.
+    They are those of its run; of some rows in a stretch that have fewer than the others, their own.
 
     Parameters
     ----------
@@ -33,26 +33,27 @@ def with_decimals(rows: LogRows, path: Path) -> LogRows:
     path : Path
         Their log.
     """
-    if rows.decimals is not None or rows.per_prompt is not None:
-        return rows
+    if rows.per_prompt is not None:
+        return replace(rows, half=np.zeros(rows.kl.size))
     zeros = not rows.kl.any()
     few = rows.kl.size >= _SEVERAL and decimals_of(rows.kl[np.isfinite(rows.kl)], range(_DECIMALS + 1)) is not None
-    rows = replace(rows, decimals=printed_decimals(path, rows.kl_name, zeros)) if zeros or few else rows
-    if zeros:
-        return rows
+    printed = rows.decimals is not None
+    if not printed and (zeros or few):
+        rows = replace(rows, decimals=printed_decimals(path, rows.kl_name, zeros))
+    if zeros or printed:
+        return replace(rows, half=_of_all(rows))
     half, alike, notes = _halves(rows, path)
-    if not (half > alike).any():
-        return replace(rows, half=half, notes=(*rows.notes, *notes)) if np.unique(half).size > 1 else rows
-    at = int(np.argmax(half - alike))
-    said = (
-        f"Some KLs in a row, as at step {rows.step[at]:g}, have fewer decimals than others of the log: if these were "
-        f"rounded, each of them is known up to {half[at]:g} nats per {rows.kl_unit}."
-    )
-    return replace(rows, half=half, notes=(*rows.notes, *notes, said))
+    if (half > alike).any():
+        at = int(np.argmax(half - alike))
+        notes.append(
+            f"Some KLs in a row, as at step {rows.step[at]:g}, have fewer decimals than others of the log: if these "
+            f"were rounded, each of them is known up to {half[at]:g} nats per {rows.kl_unit}."
+        )
+    return replace(rows, half=half, notes=(*rows.notes, *notes))
 
 
-def halves_of_starts(parts: Sequence[LogRows]) -> FloatArray | None:
-    """Return half of the last decimal of each KL where starts of a run print unlike ones; None where all print alike.
+def halves_of_starts(parts: Sequence[LogRows]) -> FloatArray:
+    """Return half of the last decimal of each KL of the starts of a run.
 
     A few zeros before the first KL are those of the base, and have the decimals of what follows where the text does
     not show their own.
@@ -63,12 +64,11 @@ def halves_of_starts(parts: Sequence[LogRows]) -> FloatArray | None:
         Starts in order.
     """
     held = [one for one in parts if one.kl.size]
-    halves = [_of_all(one) if one.half is None else one.half for one in held]
+    halves = [one.half for one in held if one.half is not None]
     first = held[0] if len(held) > 1 and not held[0].kl.any() and held[0].kl.size < _SEVERAL else None
     if first is not None and not decimals_of_zeros(first.decimals, first.length is not None)[1]:
         halves[0] = np.full(first.kl.size, halves[1][0])
-    whole = np.concatenate([np.zeros(0), *halves])
-    return whole if np.unique(whole).size > 1 or first is not None else None
+    return np.concatenate([np.zeros(0), *halves])
 
 
 def assumed_of_starts(names: Sequence[str], parts: Sequence[LogRows]) -> list[str]:

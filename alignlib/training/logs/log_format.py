@@ -102,7 +102,7 @@ class LogRows(SameFields):
     decimals : int, optional
         With how many the log prints every KL, where it is text and they are as many throughout.
     half : array (k,), optional
-        Half of the last decimal of each, where these are unlike.
+        Half of the last decimal of each, 0 of one with many; None where it is not looked at yet (`halves`).
     """
 
     kl_name: str

@@ -13,8 +13,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted, listed
 from alignlib.tables import is_table_name
-from alignlib.training.logs.decimals import shared_decimals
-from alignlib.training.logs.halves import assumed_of_starts, halves_of_starts, with_decimals
+from alignlib.training.logs.halves import assumed_of_starts, halves_of_starts, with_halves
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.rollouts import read_tables, tables_of
 from alignlib.training.logs.table import has_column, named_by
@@ -126,7 +125,7 @@ def read_starts(path: Path, starts: Sequence[Start], query: LogQuery) -> LogRows
     if all(one.log_format.name == "rollouts" for one in starts):
         return read_tables(path, [table for one in starts for table in tables_of(one.path)], query)
     query = replace(query, files="processes", run=query.run or _column_of_runs(starts))
-    read = [with_decimals(one.log_format.read(one.path, query), one.path) for one in starts]
+    read = [with_halves(one.log_format.read(one.path, query), one.path) for one in starts]
     for one, rows in zip(starts, read, strict=True):
         require(
             (rows.kl_name, rows.kl_unit, rows.reward_name) == (read[0].kl_name, read[0].kl_unit, read[0].reward_name),
@@ -188,7 +187,7 @@ def _joined(parts: Sequence[LogRows], said: Sequence[str]) -> LogRows:
         held = {str(getattr(one, name)) for one in parts}
         return held.pop() if len(held) == 1 else ""
 
-    first = parts[0]
+    first, printed = parts[0], [one.decimals for one in parts]
     return LogRows(
         first.kl_name,
         first.kl_unit,
@@ -203,6 +202,6 @@ def _joined(parts: Sequence[LogRows], said: Sequence[str]) -> LogRows:
         mean_over=same("mean_over"),
         shortest=every("shortest"),
         longest=every("longest"),
-        decimals=shared_decimals([(one.kl, one.decimals) for one in parts]),
+        decimals=None if None in printed else min(one for one in printed if one is not None),
         half=halves_of_starts(parts),
     )

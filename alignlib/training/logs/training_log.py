@@ -23,8 +23,8 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.tables import check_range, is_table_name, open_table_file
 from alignlib.training.logs.columns import LARGEST
-from alignlib.training.logs.decimals import half_of, of_decimals, shared_decimals
-from alignlib.training.logs.halves import with_decimals
+from alignlib.training.logs.decimals import half_of, of_decimals
+from alignlib.training.logs.halves import with_halves
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.splits import SPLIT
@@ -62,10 +62,9 @@ class TrainingLog(SameFields):
         whose product ``kl`` need not be the KL; None where ``kl`` is it.
     remedy : str
         A clause on what would tell more of such a KL; "" where it is told.
-    decimals : int, optional
-        With how many the log prints its KLs, where it is known.
     half : array (k,), optional
-        Half of the last decimal of each logged KL, where these are unlike.
+        Half of the last decimal of each logged KL, 0 of one with many, or whose ends hold it; of a log that was not
+        read what its numbers show (`halves`).
     run : array (k,)
         The run of each checkpoint.
     notes : tuple of str
@@ -96,7 +95,6 @@ class TrainingLog(SameFields):
     kl_low: FloatArray | None = None
     kl_high: FloatArray | None = None
     remedy: str = ""
-    decimals: int | None = None
     half: FloatArray | None = None
 
     def __repr__(self) -> str:
@@ -119,6 +117,16 @@ class TrainingLog(SameFields):
             In nats per sequence.
         """
         return (self.kl, self.kl) if self.kl_low is None or self.kl_high is None else (self.kl_low, self.kl_high)
+
+    @property
+    def halves(self) -> FloatArray:
+        """Half of the last decimal of each logged KL, 0 of one with many, or whose ends hold it, (k,)."""
+        if self.half is not None:
+            return self.half
+        found = np.zeros(self.kl.size)
+        for name in self.runs if self.per_prompt is None and self.kl_low is None else []:
+            found[self.run == name] = half_of(self.logged_kl[self.run == name], None, self.length is not None)
+        return found
 
     def noise(self, values: FloatArray | None = None) -> float | None:
         """Standard deviation of a quantity around its course along the runs; None for short logs.
@@ -296,7 +304,7 @@ def read_training_log(
 
     def read(asked: LogQuery) -> LogRows:
         if not starts:
-            return with_decimals(reads.read(found, asked), found)
+            return with_halves(reads.read(found, asked), found)
         rows = read_starts(place, starts, asked)
         return replace(rows, notes=(*rows.notes, *unread))
 
@@ -328,20 +336,6 @@ def _ends_of_lengths(given: tuple[float, float]) -> tuple[float, float]:
         "lengths",
     )
     return float(ends[0]), float(ends[1])
-
-
-def _halves(logs: Sequence[TrainingLog], as_logged: bool) -> FloatArray | None:
-    """Return half of the last decimal of the KLs of several logs, 0 of those whose ends hold it, where it is unlike."""
-    halves = []
-    for log in logs:
-        half = np.zeros(log.kl.size) if log.half is None else log.half.copy()
-        if log.half is None and log.kl_low is None and log.per_prompt is None:
-            for name in log.runs:
-                mine = log.run == name
-                half[mine] = half_of(log.logged_kl[mine], log.decimals, log.length is not None)
-        halves.append(half if as_logged or log.length is None else half * log.length)
-    whole = np.concatenate(halves)
-    return whole if np.unique(whole).size > 1 else None
 
 
 def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) -> TrainingLog:
@@ -388,7 +382,7 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
         )
     lengths = [log.length for log in logs if log.length is not None]
     bounded = any(log.kl_low is not None for log in logs)
-    units = {log.kl_unit for log in logs}
+    units, as_logged = {log.kl_unit for log in logs}, len(lengths) == len(logs)
     return TrainingLog(
         path=path,
         kl_name=logs[0].kl_name,
@@ -398,15 +392,14 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
         logged_kl=np.concatenate([log.logged_kl if len(units) == 1 else log.kl for log in logs]),
         kl=np.concatenate([log.kl for log in logs]),
         reward=np.concatenate([log.reward for log in logs]),
-        length=np.concatenate(lengths) if len(lengths) == len(logs) else None,
+        length=np.concatenate(lengths) if as_logged else None,
         run=run,
         notes=tuple(notes),
         per_prompt=whole,
         kl_low=np.concatenate([log.ends[0] for log in logs]) if bounded else None,
         kl_high=np.concatenate([log.ends[1] for log in logs]) if bounded else None,
         remedy=next((log.remedy for log in logs if log.remedy), ""),
-        decimals=shared_decimals([(log.logged_kl, log.decimals) for log in logs]),
-        half=_halves(logs, len(lengths) == len(logs)),
+        half=np.concatenate([one.halves * (1.0 if as_logged or one.length is None else one.length) for one in logs]),
     )
 
 
@@ -471,6 +464,5 @@ def _finish(
         kl_low=converted.low,
         kl_high=converted.high,
         remedy=converted.remedy,
-        decimals=rows.decimals,
-        half=rows.half if converted.low is None else None,  # else these hold it
+        half=rows.half if converted.low is None else np.zeros(sequence.size),  # which these hold
     )

@@ -11,7 +11,7 @@ import scipy
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
-from alignlib.training.logs.decimals import decimals_of_rows, decimals_of_zeros
+from alignlib.training.logs.decimals import decimals_of_rows, decimals_of_zeros, unlike
 from alignlib.training.logs.lengths import all_alike, check_lengths, ends_of_lengths
 from alignlib.training.logs.log_format import LogRows
 
@@ -95,8 +95,8 @@ def per_sequence(
         if alike.all():
             return PerSequence(product, None, None, (f"{said} All responses of a batch are equally long.",))
         wider = largest / least if rows.mean_over == "parts" else np.ones(rows.kl.size)
-        half = rows.half  # what rounding may have taken
-        half = np.full(rows.kl.size, 0.5 * 10.0 ** -(decimals_of_rows(rows) or math.inf)) if half is None else half
+        known = unlike(rows.half) or decimals_of_rows(rows) is not None
+        half = rows.half if known and rows.half is not None else np.zeros(rows.kl.size)  # what rounding may have taken
         least_kl, most_kl = np.where(rows.kl > 0.0, np.maximum(rows.kl - half, 0.0), rows.kl), rows.kl + half
         with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity
             low, high = least_kl * least / wider, np.where(most_kl == 0.0, 0.0, most_kl * largest * wider)
