@@ -211,16 +211,17 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # | Number | What bins leave open of it |
 # |---|---|
 # | mean reward, least, largest, counts | a step of $2^{-24}$ widths |
-# | limit at a KL, in the reward and in gold; its $\lambda$, and `limit_gain` at a rule's KL | the two laws above, in the interval of the limit and of the share; the bias that is taken off is half the sum of squared weights, up to smaller terms, and is known to within $\Lambda(2\lambda)-2\Lambda(\lambda)$ |
+# | limit at a KL, in the reward and in gold (the $\lambda$ beside it, where the estimate has it, has no bound) | the two laws above, in the interval; the correction of the bias is a sum of functions of the weights each of which lies between its values for these two laws, too |
+# | `limit_gain` at a rule's KL | `limit_gain_off` beside it in JSON and CSV, where it is supported; in the interval of the share |
 # | best-of-$N$: gain and gold, with gold of ensembles' members and of their mean, median and minimum | the two deviations of each bin, in the interval |
-# | best-of-$N$: KL, win rate; proxy along $N$ | `spent_off`, `win_rate_off`, `proxy_off` beside them in JSON and CSV, and in a line of the text where they are seen; in the interval of the share |
+# | best-of-$N$: KL, win rate; proxy along $N$ | `spent_off`, `win_rate_off`, `proxy_off` beside them in JSON and CSV, and the KL in the text where that is seen; in the interval of the share |
 # | gold along $\lambda$, where to stop, what is left unclaimed | the chord of each bin, in the interval |
-# | KL and proxy along $\lambda$ | `spent_off`, `proxy_off` |
+# | KL and proxy along $\lambda$ | `spent_off`, `proxy_off` beside them in JSON and CSV; in the text "±" follows the KL at which to stop |
 # | error that members share, and their own | second moments, in the interval |
 # | which prompts carry the limit (`assumed`) | told where bins leave less than a hundredth of it open, else withheld |
-# | first terms of the limit, from few samples | withheld |
+# | first terms of the limit, from few samples | withheld, with a sentence |
 # | other rules than best-of-$N$, other divergences than KL, win rates as what counts, the same KL on every prompt, single responses | withheld: the command refuses in a sentence, and says to read the parts with a larger `--exact-up-to` |
-# | how far the samples support (`largest_supported`, `supported`), how many samples are wanted (`wanted`) | a judgement of tails, not a number of the samples: no bound |
+# | how far the samples support (`largest_supported`, `supported`), how many samples are wanted (`wanted`) | a judgement of tails by the points that stand for the samples of a bin: no bound, as a note of the answer says |
 #
 # Other questions that take all samples at once are answered while these fit into memory, and refused in a sentence beyond.
 #

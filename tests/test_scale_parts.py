@@ -887,6 +887,10 @@ def test_a_folder_of_summaries_is_their_sum(folder: Path, tmp_path: Path) -> Non
     assert merged.exit_code == 0, merged.stderr
     assert json.loads(merged.stdout)["reward"] == json.loads(plain.stdout)["reward"]
     assert read_summary(tmp_path / "all.parquet")[0].n_samples == N * PER
+    (tmp_path / "sums" / "a.parquet").rename(tmp_path / "sums" / "z.parquet")
+    assert command(tmp_path / "sums", *about, "--summary", tmp_path / "turned.parquet").stdout == merged.stdout
+    assert (tmp_path / "turned.parquet").read_bytes() == (tmp_path / "all.parquet").read_bytes()
+    (tmp_path / "sums" / "z.parquet").rename(tmp_path / "sums" / "a.parquet")
     pq.write_table(pq.read_table(tmp_path / "all.parquet").slice(0, 0), tmp_path / "none.parquet")
     assert "is a summary of no prompts" in command(tmp_path / "none.parquet", *about).stderr
     (tmp_path / "sums" / "again.parquet").write_bytes((tmp_path / "sums" / "a.parquet").read_bytes())
@@ -1140,7 +1144,7 @@ def test_a_scheduler_that_is_lost_is_a_sentence_and_what_was_done_is_kept(folder
     import dask
     from distributed import LocalCluster
 
-    quiet = {"processes": False, "protocol": "tcp://", "dashboard_address": None, "silence_logs": 60}
+    quiet = {"processes": False, "protocol": "tcp://", "dashboard_address": ":0", "silence_logs": 60}
     with (
         ExitStack() as in_the_end,
         LocalCluster(n_workers=1, threads_per_worker=1, **quiet) as cluster,  # type: ignore[no-untyped-call]

@@ -20,6 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib import InputError
+from alignlib.answers.findings import ask
+from alignlib.answers.output.frontier import lines
 from alignlib.divergences import KL
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.best_of_n_in_bins import counted_rules
@@ -43,6 +45,7 @@ from alignlib.scale import (
     log_partition_bounds,
     read_summary,
     sql,
+    table_of,
     width_for,
     write_summary,
 )
@@ -868,7 +871,7 @@ def test_the_limit_of_the_file_lies_between_the_ends_of_few_samples_in_wide_bins
     rows = law(np.random.default_rng(5), (25, 24))
     names, columns = np.repeat(np.arange(25), 24), {"r": rows.reshape(-1)}
     held = fit_frontier(as_table(summarised(names, columns, 24)), "r", n_boot=100)
-    table = as_table(Summary.of(pa.array(np.arange(25)), np.full(25, 24), columns, widths=[width], exact_up_to=0))
+    table = table_of(Summary.of(pa.array(np.arange(25)), np.full(25, 24), columns, widths=[width], exact_up_to=0))
     binned = fit_frontier(table, "r", n_boot=100)
     kl = [0.02, 0.05, 0.1]
     one, other = held.at(kl, strict=False), binned.at(kl, strict=False)
@@ -885,6 +888,25 @@ def test_the_limit_of_the_file_lies_between_the_ends_of_few_samples_in_wide_bins
         assert (low <= truth + 1e-12).all()
         assert (truth <= high + 1e-12).all()
     assert (its.reward <= rows.max(axis=1).mean() + 1e-6).all()
+    assert best.limit_gain is not None
+    assert its.limit_gain is not None
+    assert its.limit_gain_off is not None
+    assert its.supported is not None
+    within = np.abs(best.limit_gain - its.limit_gain) <= its.limit_gain_off + 1e-9
+    assert (within | ~its.supported | ~np.asarray(best.supported)).all()
+    assert (np.isnan(its.limit_gain_off[~its.supported]) | table.all_held).all()
+    most = np.minimum(its.spent_off, its.spent)  # of what ties leave open, all of it
+    assert (np.abs(best.spent - its.spent) <= most + 1e-9).all()
+    said = "\n".join(lines(ask(table, "r", n_boot=100)))
+    assert ("is judged by the points" in said) == (not table.all_held)
+    assert "0 prompts all samples" not in said
+
+
+def test_first_terms_that_bins_do_not_tell_are_said_to_be_left_out() -> None:
+    rows = np.random.default_rng(0).standard_normal((25, 5))
+    names = pa.array(np.arange(25))
+    table = table_of(Summary.of(names, np.full(25, 5), {"r": rows.reshape(-1)}, widths=[4.0], exact_up_to=0))
+    assert "first terms of the limit, which few samples tell, are not told" in "\n".join(lines(ask(table, "r")))
 
 
 def test_what_the_file_says_of_few_samples_lies_in_the_intervals_of_their_bins() -> None:
@@ -1040,9 +1062,9 @@ def test_few_prompts_in_bins_that_were_not_dealt_are_answered_in_their_reward_an
     fit = fit_frontier(as_table(summarised(np.zeros(60_000, dtype=int), {"r": values, "g": values}, exact=10)), "r")
     found = fit.at(0.5)
     assert found.gain_low[0] < 1.0 < found.gain_high[0]
-    for ask in (fit.gold, partial(fit.tilted_gold, lam=[0.1])):
+    for asked in (fit.gold, partial(fit.tilted_gold, lam=[0.1])):
         with pytest.raises(InputError, match="needs every sample of each, or groups into which these were dealt"):
-            ask("g")
+            asked("g")
 
 
 def dealt_into(groups: int, name: str, columns: dict[str, np.ndarray]) -> Summary:

@@ -67,6 +67,8 @@ class Answer:
         The limit's first terms in √KL, where these reach further than the limit.
     constant_most : float, optional
         What constant prompts may add at most to the limit at the last budget shown.
+    first_terms_withheld : bool
+        That they would be wanted, and samples in bins do not tell them.
     assumed : Sensitivity, optional
         What the limit there rests on (at the largest supported budget, where none is shown), for an average budget.
     wanted_by_rules : tuple of Wanted
@@ -93,6 +95,7 @@ class Answer:
     wanted: Wanted | None = None
     why_no_limit: str = ""
     first_terms: FirstTerms | None = None
+    first_terms_withheld: bool = False
     constant_most: float | None = None
     assumed: Sensitivity | None = None
     wanted_by_rules: tuple[Wanted, ...] = ()
@@ -159,7 +162,8 @@ def answer(
     best = fit.share(BestOfN.along(_default_draws(fit)) if rules is None else rules, picked_by)
     spent = np.clip(best.spent, 0.0, fit.divergence.largest)  # an unbiased estimate may lie beyond either end
     few = fit.supported_end == 0.0 or int(table.n_samples.min()) <= _FEW
-    terms = first_terms(fit) if plain and few and fit.bounded is None and table.all_held else None
+    of_few = plain and few and fit.bounded is None
+    terms = first_terms(fit) if of_few and table.all_held else None
     if terms is not None and 0.0 < terms.trusted_end <= fit.supported_end:
         terms = None
     try:
@@ -210,6 +214,7 @@ def answer(
         unsupported=beyond,
         wanted=samples_wanted(fit, max(beyond)) if plain and beyond else None,
         first_terms=terms,
+        first_terms_withheld=of_few and not table.all_held,
         constant_most=most,
         assumed=fit.sensitivity(float(budgets[shown[-1]]) if shown.size else None) if budget == "average" else None,
         wanted_by_rules=_wanted_by_rules(fit, best),

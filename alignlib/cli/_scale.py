@@ -264,6 +264,8 @@ class Scale:
         if not any(len(one.summary.sizes) for one in found):
             raise BadInput(f"{where} is a summary of no prompts; summarise a table that has some.")
         merged, note = with_at_least(Kept.merged(found), drop_below)
+        if len(paths) > 1:  # in any order, and merged in steps, the same
+            notes.sort()
         return table_of(merged, (*notes, *filter(None, [note])), dropped)
 
 

@@ -155,6 +155,29 @@ class AveragedCurve(SameFields):
         error = low + (place - below) * (high - low)
         return gain, np.where(np.isinf(lam), errors[:, -1:], error) * (np.atleast_2d(kl) > 0.0), lam
 
+    def left_open(self, kl: FloatArray, off: FloatArray) -> FloatArray:
+        """Return how far off the gain at some budgets may be, (k,), by what bins leave open of the curve and of these.
+
+        Parameters
+        ----------
+        kl, off : array (k,)
+            Budgets, and how far each may be off.
+        """
+        if self.opened is None:
+            return np.zeros(len(kl))
+        whole = self.cells.whole
+        gain = self.gains(whole, kl)[0][0]
+        curve, plug_in, largest = (whole @ one for one in (self.cell_curve, self.cell_plug_in, self.cell_limit))
+        below, above = (whole @ one for one in self.opened)
+        highest = np.maximum(curve, plug_in) + above
+        ends = (
+            (below_convex(self.lam, np.maximum(curve, plug_in) - below, highest, largest), np.maximum(kl - off, 0.0)),
+            (made_convex(self.lam, curve + above, plug_in + above, largest), kl + off),
+        )
+        limit = largest if self.saturated else np.full(1, np.inf)
+        low, high = (minimise_dual(self.lam, one, limit, asked)[0][0] for one, asked in ends)
+        return np.asarray(np.maximum(np.maximum(gain - low, high - gain), 0.0))
+
     def limit_of(self, cell_curve: FloatArray) -> FloatArray:
         """Return the gain at λ = ∞ of each cell, (cells,), of the estimate or of one of the bounds.
 

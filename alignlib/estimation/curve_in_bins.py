@@ -107,8 +107,8 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     weight = _weights(its.value, lam)
     sums = summed[:, : weight.shape[1]] @ weight.T
     half = 0.5 * np.square(lam)
-    total = sums[0] + half * sums[2]
-    open_ = lam**3 * np.exp(lam * reach) / 6.0 * sums[4] / total
+    total = np.maximum(sums[0] + half * sums[2], 1.0)  # the largest alone has 1, which its bin's mean may lack
+    open_ = lam**3 * np.exp(np.minimum(lam * reach, -_LEAST)) / 6.0 * sums[4] / total
     plug_in, largest = np.log(total / n), 1.0 / total
     slope = (sums[1] + half * sums[3] + lam * sums[2]) * largest
     singles, pairs, squares, off = _sums_of(weight, its, summed, lam, largest)
@@ -129,7 +129,7 @@ def curve_in_bins(samples: CountedSamples, lam: FloatArray, base: float, unit: f
     below, above = open_ + np.square(open_) + rounding, open_ + rounding
     off += _OF_SQUARES * squares * _FOUR * (open_ + rounding)  # of the sum of weights, and of each
     off[(open_ > _MUCH_OPEN) | (lam * reach > _LARGE_STEP)] = math.inf
-    wide = np.flatnonzero(open_ > _MUCH_OPEN)
+    wide = np.flatnonzero((open_ > _MUCH_OPEN) | (lam * reach > -0.5 * _LEAST))
     if wide.size:
         at, low, high = lam[wide], *samples.log_partition_bounds(lam[wide] / unit)
         other = jackknife_of_counts((samples.value - base) / unit, samples.count, at)

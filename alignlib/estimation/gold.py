@@ -111,6 +111,16 @@ class GoldEstimate(SameFields):
             f"{at.parameter:.3g}>"
         )
 
+    def off_at(self, parameter: float) -> float:
+        """Return how far from what is said what is spent at N or λ may be.
+
+        Parameters
+        ----------
+        parameter : float
+            One of `parameter`, or between two.
+        """
+        return float(np.interp(parameter, self.parameter, self.spent_off))
+
     @property
     def tilts(self) -> bool:
         """Whether the path is the tilt along λ, and not a rule."""

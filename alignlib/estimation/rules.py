@@ -60,6 +60,8 @@ class RuleEstimate(SameFields):
         Coverage that the intervals aim at.
     limit_gain : array (k,), optional
         The most that any policy of the same average KL can gain.
+    limit_gain_off : array (k,), optional
+        How far from what is said that of the samples may be, where bins leave it open; NaN where not `supported`.
     share, share_low, share_high : array (k,), optional
         The part of it that the rule has, with its interval.
     supported : array of bool (k,), optional
@@ -93,6 +95,7 @@ class RuleEstimate(SameFields):
     base_reward: float
     level: float
     limit_gain: FloatArray | None
+    limit_gain_off: FloatArray | None
     share: FloatArray | None
     share_low: FloatArray | None
     share_high: FloatArray | None
@@ -170,6 +173,7 @@ def evaluate_rules(
     noise = np.zeros(len(rules))
     if isinstance(divergence, Renyi):  # of high moments few prompts make all of the mean
         noise = cells.standard_error(weights[:1], kl)[0]
+    off = open_.spent.copy()
     told = samples_tell(kl, weights[0], rules, open_.spent, noise, divergence)
     if win_rate:
         require(picking == counted, "picked_by must be the fit's own reward where win rates count.", "picked_by")
@@ -225,11 +229,16 @@ def evaluate_rules(
     whole = weights[0]
     formula = [rule.spent_formula(divergence) for rule in rules]
     most = np.array([np.inf if one is None else one for one in formula])  # ties spend less; an estimate may not
+    most_spent = np.minimum(divergence.of_mean(whole @ kl), most)
+    limit_off = None
+    if curve is not None and limit[0] is not None and limit[4] is not None:
+        limit_off = np.maximum(curve.left_open(most_spent, open_.spent), np.maximum(open_.gain_below, open_.gain_above))
+        limit_off = np.where(limit[4] | (limit_off == 0.0), limit_off, np.nan)  # beyond the support it is no estimate
     return RuleEstimate(
         rules=Rules(rules),
         n=np.array([rule.draws for rule in rules]),
-        spent=np.minimum(divergence.of_mean(whole @ kl), most),
-        spent_off=open_.spent,
+        spent=most_spent,
+        spent_off=np.where(told, open_.spent, np.where(off > 0.0, most_spent, 0.0)),
         spent_told=told,
         spent_formula=None if None in formula else np.array(formula, dtype=np.float64),
         gain=whole @ gain,
@@ -240,6 +249,7 @@ def evaluate_rules(
         base_reward=0.5 if win_rate else float(table.prompt_means(counted).mean()),
         level=level,
         limit_gain=limit[0],
+        limit_gain_off=limit_off,
         share=limit[1],
         share_low=np.maximum(limit[2], 0.0) if limit[2] is not None and picking == counted else limit[2],
         share_high=limit[3],

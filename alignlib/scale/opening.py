@@ -36,6 +36,11 @@ from alignlib.tables import MemberTables, wrong_shards
 __all__ = ["open_parts", "table_of", "with_at_least"]
 
 _ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
+_COARSE = "Bins of width"
+_JUDGED = (
+    "Up to where the samples support the limit, and how many more are wanted, is judged by the points that stand for "
+    "the samples of a bin: of these alone no bound is computed."
+)
 _FEW_BINS = 128  # over the rewards of a prompt: of fewer a word is said
 _IN_A_PIECE = 1 << 21  # samples
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
@@ -137,7 +142,7 @@ def open_parts(
             own = SummaryTable(pieces, heads, columns, engine=engine)
             ensemble, more = member_tables(reading, replace(question, members=members), own, bin_width)
             stores = [*stores, *more]
-        notes += [*_coarse(heads, plain.question.widths[0]), _ORDER]
+        notes += [*_coarse(heads, plain.question.widths[0]), *_judged(heads), _ORDER]
         if len(listed) > 1 and (said := wrong_shards([part.path for part in listed])):  # of a pattern
             notes.append(f"{said}; what the pattern names is read.")
         if question.sample is None:
@@ -204,10 +209,15 @@ def _coarse(heads: Sequence[Head], width: float) -> list[str]:
         return []
     number = max(1, round(float(np.median(found)) / width))
     said = (
-        f"Bins of width {width:g} cut the rewards of a prompt into {counted(number, 'part')}: intervals are wide by "
+        f"{_COARSE} {width:g} cut the rewards of a prompt into {counted(number, 'part')}: intervals are wide by "
         f"what these leave open. Take a bin width of {width_for(0.0, float(np.median(found))):g} or less."
     )
     return [said]
+
+
+def _judged(heads: Sequence[Head]) -> list[str]:
+    """Say what has no bound of prompts whose samples bins do not tell."""
+    return [_JUDGED] if any(head.apart.any() for head in heads) else []
 
 
 def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 0) -> SummaryTable:
@@ -232,7 +242,9 @@ def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 
     kept = summary if isinstance(summary, Kept) else Kept(summary)
     whole = kept.whole
     held, head = Held(whole), Head.of(whole)
-    notes = (*notes, *(one for one in _coarse([head], whole.widths[0]) if one not in notes))
+    # What a part was told of its bins is told anew of all.
+    notes = [note for note in notes if not note.startswith(_COARSE) and note != _JUDGED]
+    notes += [*_coarse([head], whole.widths[0]), *_judged([head])]
     aside, groups = dict[str, SummaryTable | Dealt](), min(groups_for(whole.sizes), kept.groups)
     if kept.turned is not None and groups:
         names = whole.names.to_pylist()
@@ -246,7 +258,7 @@ def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 
         [held],
         [head],
         whole.columns,
-        notes=notes,
+        notes=tuple(notes),
         dropped=dropped,
         aside=aside,
         ensemble=ensemble,

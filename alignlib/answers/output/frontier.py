@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from alignlib.answers.output.render import (
     interval_name,
     listed,
     percent,
+    rounded_up,
     share_not_known,
     spent_of,
 )
@@ -42,13 +42,14 @@ _LIMIT = ("spent", "gain", "gain_low", "gain_high", "reward", "lam")
 _RULE = (
     "n", "spent", "spent_off", "spent_told", "spent_formula", "gain", "gain_low", "gain_high",
     "reward", "reward_low", "reward_high", "win_rate", "win_rate_off",
-    "limit_gain", "share", "share_low", "share_high", "supported",
+    "limit_gain", "limit_gain_off", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 COLUMNS = (
     "what", "picked_by", "measured_in", "measure", "divergence", "rule", "n",
     "spent", "spent_off", "spent_told", "spent_formula", "gain", "gain_low", "gain_high",
     "reward", "reward_low", "reward_high", "lam", "without_ties",
-    "win_rate", "win_rate_off", "limit_gain", "share", "share_low", "share_high", "supported",
+    "win_rate", "win_rate_off", "limit_gain", "limit_gain_off", "share", "share_low", "share_high", "supported",
+    "proxy_gain", "proxy_off",
 )  # fmt: skip
 _WANTED = ("kl", "samples", "prompts")
 _POINT = ("spent", "gain", "gain_low", "gain_high")
@@ -223,10 +224,10 @@ def lines(found: Findings) -> list[str]:
 
 def _of_bins(answer: Answer) -> list[str]:
     """Say what bins leave open of numbers without an interval, and what is not told where they leave too much."""
-    off = float(answer.rules.spent_off.max())
-    digit = 10.0 ** math.floor(math.log10(off)) if off > 0.0 else 1.0
-    most = math.ceil(off / digit) * digit
-    said = [f"Bins leave open up to {most:.1g} nats of what rules spend."] if off > _SHOWN else []
+    off = float(answer.rules.spent_off[answer.rules.spent_told].max(initial=0.0))
+    said = [f"Bins leave open up to {rounded_up(off)} nats of what rules spend."] if off > _SHOWN else []
+    if answer.first_terms_withheld:
+        said.append("The first terms of the limit, which few samples tell, are not told of bins.")
     if answer.limit is not None and answer.limit.budget == "average" and answer.assumed is None:
         said.append(
             "Which prompts carry the limit is not told: bins leave more than a hundredth of it open. Read the parts "

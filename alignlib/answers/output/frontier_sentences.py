@@ -75,10 +75,9 @@ def headline(answer: Answer) -> str:
         )
     if at_rules.supported[best.optimises].any():
         what = "it" if answer.limit.budget == "average" else "what any method can gain at equal average KL"
-        return (
-            f"{last}; {best.rules.name}'s share of {what} is not known, for on "
-            f"{counted(answer.constant_prompts, 'prompt')} all samples have the same {answer.measured_in!r}."
-        )
+        alike = f"on {counted(answer.constant_prompts, 'prompt')} all samples have the same {answer.measured_in!r}"
+        why = alike if answer.constant_prompts else "ties leave open what it spends"
+        return f"{last}; {best.rules.name}'s share of {what} is not known, for {why}."
     beyond = np.flatnonzero(best.optimises)
     more = f"; {_gain_of_best(answer, int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
     return f"{last}{more}."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib._core.safe_text import for_terminal
-from alignlib.answers.output.render import Row, by_point, capital, interval_name, listed
+from alignlib.answers.output.render import Row, by_point, capital, interval_name, listed, nats, rounded_up
 from alignlib.estimation import GoldEstimate, Hedge
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ __all__ = [
     "stop_sentence", "unclaimed_sentence",
 ]  # fmt: skip
 
+_SHOWN = 5e-5  # nats: less is not seen in four digits
 _CURVE = {
     "spent": "spent",
     "spent_off": "spent_off",
@@ -27,6 +30,7 @@ _CURVE = {
     "gain_low": "gold_low",
     "gain_high": "gold_high",
 }
+_PROXY = ("proxy_gain", "proxy_off")
 _HEDGE = ("parameter", "low", "high", "spent", "gold_gain", "gold_low", "gold_high", "turns_down")
 _PICKED = ("spent", "spent_off", "gold_gain", "gold_low", "gold_high")
 _DIFFERENCE = ("difference", "difference_low", "difference_high", "verdict")
@@ -71,9 +75,11 @@ def points(found: HackingAnswer) -> list[dict[str, Any]]:
             continue
         path, at = curve.path, curve.hedge
         columns = {name: getattr(curve, field) for name, field in _CURVE.items()}
+        columns |= {name: getattr(curve, name) for name in _PROXY}
         rows = by_point({path: curve.parameter, **columns, "supported": curve.supported}, len(curve.parameter))
         out += [{"what": f"along_{path}", **names, **row} for row in rows]
         stop = {name: getattr(at, field) for name, field in _CURVE.items() if hasattr(at, field)}
+        stop["spent_off"] = curve.off_at(at.parameter)
         out.append({"what": f"stop_{path}", **names, path: at.parameter, **stop})
     return out
 
@@ -95,7 +101,7 @@ def _ensemble(found: MemberComparison) -> dict[str, Any]:
 
 
 def _curve(found: GoldEstimate) -> dict[str, Any]:
-    hedge = listed(found.hedge, _HEDGE)
+    hedge = {**listed(found.hedge, _HEDGE), "spent_off": found.off_at(found.hedge.parameter)}
     names = (
         "parameter",
         "spent",
@@ -170,7 +176,7 @@ def stop_sentence(along: GoldEstimate) -> str:
     'Gold turns down: stop near N = '
     """
     found, name, level = along.hedge, along.symbol, along.level
-    best, spent = f"{name} = {found.parameter:.3g}", f"{found.spent:.3g} nats"
+    best, spent = f"{name} = {found.parameter:.3g}", nats(found.spent, along.off_at(found.parameter))
     sure = interval_name(level)
     span = f"{found.gold_low:.3g} to {found.gold_high:.3g}"
     at, gains = f"{best} ({spent})", f"{found.gold_gain:.3g} ({sure} {span})"
@@ -259,6 +265,9 @@ def ensemble_lines(found: MemberComparison | None, split: ErrorSplit | None) -> 
         mark = "  the best member, by estimate" if i == found.best else ""
         span = f"[{found.gold_low[i]:.4g}, {found.gold_high[i]:.4g}]"
         said.append(Row(f"{name:<{width}}  {found.spent[i]:>7.4g}  {found.gold_gain[i]:>9.4g}  {span}{mark}"))
+    off = float(np.max(found.spent_off, initial=0.0))
+    if off > _SHOWN:
+        said.append(f"Bins leave open up to {rounded_up(off)} nats of what they spend.")
     said += comparison_sentences(found)
     return said if split is None else [*said, split_sentence(split, alike=found.alike and found.gold_low.max() > 0.0)]
 

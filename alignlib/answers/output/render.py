@@ -28,8 +28,10 @@ __all__ = [
     "by_point",
     "interval_name",
     "listed",
+    "nats",
     "over_prompts",
     "percent",
+    "rounded_up",
     "schema",
     "share_not_known",
     "spent_of",
@@ -87,6 +89,42 @@ def capital(text: str) -> str:
     'Best-of-N'
     """
     return text[:1].upper() + text[1:]
+
+
+def nats(spent: float, off: float) -> str:
+    """Return a KL in three digits, with how far from it bins leave it, where that is seen.
+
+    Parameters
+    ----------
+    spent, off : float
+        In nats.
+
+    Examples
+    --------
+    >>> nats(0.0762, 0.0), nats(0.0762, 1e-6), nats(1.8351, 0.1263)
+    ('0.0762 nats', '0.0762 nats', '1.84 ± 0.2 nats')
+    """
+    seen = off > 0.0 and off >= 5e-4 * abs(spent)
+    return f"{spent:.3g} ± {rounded_up(off)} nats" if seen else f"{spent:.3g} nats"
+
+
+def rounded_up(value: float) -> str:
+    """Return a number > 0 in one digit, which is no smaller.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+
+    Examples
+    --------
+    >>> rounded_up(0.121), rounded_up(0.2), rounded_up(0.0), rounded_up(math.inf)
+    ('0.2', '0.2', '0', 'inf')
+    """
+    if not 0.0 < value < math.inf:
+        return f"{value:g}"
+    digit = 10.0 ** math.floor(math.log10(value))
+    return f"{math.ceil(value / digit * (1.0 - 1e-12)) * digit:.1g}"
 
 
 def percent(share: float) -> str:
