@@ -171,14 +171,15 @@ def _other_rewards(log: TrainingLog, table: RewardTable, reward: str, means: Flo
     deviation = np.sqrt(np.maximum(np.add.reduceat(values[rows] ** 2, start) / sizes - mean**2, 0.0))
     # So near the base a prompt may have moved by the square root of twice its KL in standard deviations.
     moved = math.sqrt(2.0 * max(float(log.kl[first]), 0.0)) * deviation
-    rng, seen = np.random.default_rng(0), np.empty((_SPLITS, 3))
+    rng, parts, rests = np.random.default_rng(0), np.empty((_SPLITS, at.size)), np.empty((_SPLITS, at.size))
     for i in range(_SPLITS):
         mixed = values[rows][np.lexsort((rng.random(rows.size), group))]
         chosen = inside < own[group]
         part = np.add.reduceat(np.where(chosen, mixed, 0.0), start) / np.maximum(own, 1)
-        rest = np.add.reduceat(np.where(chosen, 0.0, mixed), start) / (sizes - own)
-        seen[i] = _compared(part + rng.choice((-1.0, 1.0), at.size) * moved, rest)
-    found, usual = _compared(held.reward[mine], means[at]), seen.mean(axis=0)
+        rests[i] = np.add.reduceat(np.where(chosen, 0.0, mixed), start) / (sizes - own)
+        parts[i] = part + rng.choice((-1.0, 1.0), at.size) * moved
+    seen = _compared(parts, rests)
+    found, usual = _compared(held.reward[mine][None], means[at][None])[0], seen.mean(axis=0)
     scatter, resolved = seen.std(axis=0), 0.0
     levels = few_levels(table, reward)
     if levels is not None:  # of which most prompts may have one only in the table, and not in a run
@@ -212,17 +213,18 @@ def _other_rewards(log: TrainingLog, table: RewardTable, reward: str, means: Flo
 
 
 def _compared(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Return how means of prompts agree in order with others, their level beside these, and their spread, (3,)."""
-    spread = float(np.subtract(*np.quantile(one, (0.75, 0.25))))
-    return np.array([_agreement(one, other), float(scipy.stats.trim_mean(one - other, _TRIMMED)), spread])
+    """Return how means of prompts agree in order with others, their level beside these, and their spread.
+
+    Of several samplings at once, (samplings, prompts), they are (samplings, 3).
+    """
+    spread = np.subtract(*np.quantile(one, (0.75, 0.25), axis=1))
+    return np.stack([_agreement(one, other), scipy.stats.trim_mean(one - other, _TRIMMED, axis=1), spread], axis=1)
 
 
-def _agreement(one: FloatArray, other: FloatArray) -> float:
+def _agreement(one: FloatArray, other: FloatArray) -> FloatArray:
     """Return Fisher's transform of the correlation of ranks, 0 where all are alike."""
-    ranks = [scipy.stats.rankdata(values) for values in (one, other)]
-    spread = [float(part.std()) for part in ranks]
-    if min(spread) == 0.0:
-        return 0.0
-    centred = [part - part.mean() for part in ranks]
-    both = float((centred[0] * centred[1]).mean()) / (spread[0] * spread[1])
-    return math.atanh(min(max(both, -_ALIKE), _ALIKE))
+    ranks = [scipy.stats.rankdata(values, axis=1) for values in (one, other)]
+    spread = np.prod([part.std(axis=1) for part in ranks], axis=0)
+    centred = [part - part.mean(axis=1, keepdims=True) for part in ranks]
+    both = np.divide((centred[0] * centred[1]).mean(axis=1), spread, out=np.zeros(len(one)), where=spread != 0.0)
+    return np.asarray(np.arctanh(np.clip(both, -_ALIKE, _ALIKE)))

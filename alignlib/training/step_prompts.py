@@ -230,12 +230,19 @@ def _drawn(
 
     ``noise`` is that of the responses of one prompt, and ``told`` says which of the differences are summed up.
     """
+    of_prompts, normal = _drawn_prompts(means, points, prompts)
+    found = of_prompts + noise / math.sqrt(prompts) * normal
+    second = np.diff(found, 2, axis=1)[:, list(told)] if points > _FEWEST else found[:, :0]
+    return found, np.asarray((second**2).sum(axis=1))
+
+
+@functools.lru_cache(maxsize=1)  # one number of prompts is asked for with each noise before the next number is
+def _drawn_prompts(means: bytes, points: int, prompts: int) -> tuple[FloatArray, FloatArray]:
+    """Return draws of what the prompts of points have, (draws, points), and normal numbers for their responses."""
     rng, values = np.random.default_rng(_SEED), np.frombuffer(means)
     found, size = rng.choice(values, (_DRAWN, points)), 1
     while 2 * size <= prompts:  # twice as many: the mean of a draw and of another
         found = 0.5 * (found + np.roll(found, int(rng.integers(1, _DRAWN)), axis=0))
         size *= 2
-    found = found * math.sqrt(size / prompts)  # what is left over scatters as a mean does
-    found += noise / math.sqrt(prompts) * rng.standard_normal(found.shape)
-    second = np.diff(found, 2, axis=1)[:, list(told)] if points > _FEWEST else found[:, :0]
-    return found, np.asarray((second**2).sum(axis=1))
+    # What is left over scatters as a mean does.
+    return found * math.sqrt(size / prompts), rng.standard_normal(found.shape)
