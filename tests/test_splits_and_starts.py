@@ -455,3 +455,19 @@ def test_a_new_counter_after_a_resume_from_an_early_checkpoint_is_a_reading(
     notes = [note for note in read(tmp_path / "a.csv").notes if "nearer to the KL at step 2, 0.2" in note]
     assert len(notes) == said
     assert all(note.endswith("with 2 added 11 of 29 rows until then count, 9 as it is.") for note in notes)
+
+
+def test_a_console_line_that_is_torn_before_its_kl_is_told_by_its_step(tmp_path: Path) -> None:
+    line = "step:{} - critic/score/mean:0.{} - actor/reward_kl_penalty:0.00{} - response_length/mean:100.0\n"
+    lines = [line.format(i, i, i) for i in range(1, 10)]
+    (tmp_path / "a.log").write_text("".join([*lines[:5], lines[5][:15] + "\n", *lines[6:]]))
+    notes = read_training_log(tmp_path / "a.log", estimator="k1").notes
+    assert any(note.startswith("Step 6 is missing among the steps of the log, which are 1 apart") for note in notes)
+    (tmp_path / "a.log").write_text("".join(lines))
+    assert not any("missing" in note for note in read_training_log(tmp_path / "a.log", estimator="k1").notes)
+
+
+def test_what_is_read_is_said_where_a_column_and_keys_tell_evaluations_apart(tmp_path: Path) -> None:
+    rows = pd.concat([TRAIN, LATE]).assign(eval_kl=0.1, eval_reward=0.2)
+    notes = read(written(tmp_path, {"a.csv": rows}) / "a.csv").notes
+    assert any("by keys such as 'eval_kl' at once" in note and "'kl' and 'reward' are read" in note for note in notes)

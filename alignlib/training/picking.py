@@ -200,9 +200,10 @@ def pick(
         "policy that sampled, or the sign is turned; correct the log.",
     )
     if low is not None:
+        by, order = ("and lengths", "its product with the mean length") if log.length is not None else ("alone", "it")
         notes.append(
-            f"The KL of a checkpoint is known between ends only, if at all, by {log.kl_name!r} and lengths: "
-            "checkpoints are ordered by its product with the mean length, and nothing is compared at equal KL."
+            f"The KL of a checkpoint is known between ends only, if at all, by {log.kl_name!r} {by}: checkpoints are "
+            f"ordered by {order}, and nothing is compared at equal KL."
         )
     if fit is not None and column is not None and low is None:
         own = own_limits(log, fit)

@@ -269,10 +269,13 @@ def _floor_lines(found: Floor) -> list[str]:
     if wasted[i] <= _ROUNDING * max(float(log.ends[0][i]), 1.0):
         worst = "No checkpoint shows that another wastes KL"
         if not (log.ends[1] > 0.0).any() and np.ptp(log.reward) > 0.0:
+            other = "the KL was rounded, or not measured (beta = 0, no reference model)"
+            if log.per_prompt is not None:  # which nobody rounds so
+                other = "the log-probabilities beside the policy's are its own and not the base's"
             worst = (
                 f"All {log.kl.size} KLs are 0 or less, where rewards go from {log.reward.min():.4g} to "
                 f"{log.reward.max():.4g}: a policy at 0 nats is its base and has one reward, so these are noise, or "
-                "the KL was rounded, or not measured (beta = 0, no reference model)"
+                f"{other}"
             )
     return [
         f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}.",

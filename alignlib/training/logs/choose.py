@@ -12,7 +12,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib.training.logs.column_choice import ADVICE, Chosen, choose_columns, plain_names, step_names
+from alignlib.training.logs.column_choice import ADVICE, Chosen, called_kl, choose_columns, plain_names, step_names
 from alignlib.training.logs.columns import Columns
 from alignlib.training.logs.counters import Joined, join_counters
 from alignlib.training.logs.doubts import mean_length, of_cut, of_law, of_other_kl, of_reward, times_length, with_tools
@@ -137,6 +137,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
             _recognised(columns, query, writer, chosen, times_length(query, writer, plain)),
             *columns.notes,
             *of_steps,
+            *_of_both(log, chosen),
             *logged_again(columns.again, [chosen.kl, chosen.reward, *([held] if isinstance(held, str) else [])]),
             *notes,
             *of_reward(writer, plain, chosen),
@@ -176,6 +177,16 @@ def _of_splits(columns: Columns, query: LogQuery) -> tuple[Columns, BoolArray]:
         return replace(columns, run=with_split(_runs_apart(columns, query), columns.split)), every
     kept, said = of_split(columns.split, query.held_out, "rows")
     return replace(columns.keep(kept), notes=(*columns.notes, *said)), kept
+
+
+def _of_both(log: Columns, chosen: Chosen) -> list[str]:
+    """Say what is read where evaluations are told apart by a column and by keys."""
+    late = [name for name in called_kl(log.names) if name.startswith(("eval_", "eval/"))]
+    if log.split is None or not late:
+        return []
+    twice = f"a column 'split' and by keys such as {late[0]!r} at once"
+    read = f"{chosen.kl!r} and {chosen.reward!r}"
+    return [f"Evaluations are told apart by {twice}: of the rows that are taken, {read} are read."]
 
 
 def _runs_apart(columns: Columns, query: LogQuery) -> npt.NDArray[np.object_] | None:

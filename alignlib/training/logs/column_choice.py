@@ -165,6 +165,8 @@ class _Choice:
         self.columns, self.query, self.trainer, self.plain = columns, query, trainer, plain
 
     def made(self) -> Chosen:
+        if not self.columns.names:
+            raise InputError(self._no_kl())
         kl, key = self._kl()
         reward = self._reward()
         for option, name in (("kl", kl), ("reward", reward)):

@@ -13,6 +13,7 @@ from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import columns_of_rows, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.trainers import recognise
+from alignlib.training.logs.whole_steps import missing_steps
 
 __all__ = ["find_console", "jobs_of", "read_console"]
 
@@ -77,7 +78,8 @@ def read_console(path: Path, query: LogQuery) -> LogRows:
             notes.append(f"Left out: {left} without a process in front, of which job is not known.")
     columns = columns_of_rows(path, "console lines", rows, None if found is None else jobs)
     chosen = choose(replace(columns, notes=tuple(notes)), query)
-    return replace(chosen, decimals=_decimals(text, chosen.kl_name))
+    missing = missing_steps(chosen.step, chosen.run)
+    return replace(chosen, decimals=_decimals(text, chosen.kl_name), notes=(*chosen.notes, *missing))
 
 
 def jobs_of(rows: Sequence[tuple[object, object]]) -> tuple[list[str], str] | None:

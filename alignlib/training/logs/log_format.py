@@ -19,9 +19,10 @@ from alignlib._core.same import SameFields
 from alignlib.tables import check_file, is_table_name, open_table_file, tables_in
 from alignlib.training.logs.per_prompt import PerPrompt
 
-__all__ = ["LogFormat", "LogQuery", "LogRows", "find_log", "known_formats", "no_length", "register"]
+__all__ = ["BY_ID", "LogFormat", "LogQuery", "LogRows", "find_log", "known_formats", "no_length", "register"]
 
 
+BY_ID = "are called"  # of a note on names that several runs have
 _SHOWN, _LOOKED_AT = 4, 200  # logs in a folder
 _KINDS = {
     "trl": "runs of trl",

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alignlib._core.errors import InputError
-from alignlib._core.names import counted, spelled
+from alignlib._core.names import counted, listed, spelled
 from alignlib.tables import LEFT_OUT, as_text
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
-from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.log_format import BY_ID, LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.sqlite_file import are_tables, reading
 from alignlib.training.logs.values_by_step import Value, of_no_times, rows_of_values
 
@@ -29,6 +29,7 @@ _RUNS = ("run_id", "run", "Run", "Run ID")
 _METRICS = ("metrics", "*/metrics", "*/*/metrics")  # of a run, of an experiment, of the store
 _DATABASE = b"SQLite format 3\0"
 _STAGE = re.compile(r"^lifecycle_stage:\s*['\"]?deleted\b", re.MULTILINE)  # in the meta.yaml of a run
+_SHOWN = 4  # names
 _DELETED = "that MLflow holds as deleted (mlflow runs restore)."
 
 
@@ -129,7 +130,7 @@ def _of_folders(path: Path, notes: list[str]) -> Iterator[Line]:
     _say_deleted(path, len(deleted), len(folders), notes)
     folders = [folder for folder in folders if folder not in deleted]
     names = [(text_of(folder.parent / "tags" / "mlflow.runName") or "").strip() for folder in folders]
-    called = _told_apart({folder.parent.name: name for folder, name in zip(folders, names, strict=True)})
+    called = _told_apart({folder.parent.name: name for folder, name in zip(folders, names, strict=True)}, notes)
     for folder in folders:
         name = called[folder.parent.name]
         for file in sorted(folder.rglob("*")):
@@ -162,9 +163,12 @@ def _is_database(path: Path) -> bool:
         return False
 
 
-def _told_apart(names: dict[str, str]) -> dict[str, str]:
+def _told_apart(names: dict[str, str], notes: list[str]) -> dict[str, str]:
     """Return what to call each run by its id: its name, which is often that of others, too, or else the id."""
     of_name = Counter(names.values())
+    shared = [repr(name) for name, many in of_name.items() if name and many > 1]
+    if shared:
+        notes.append(f"Several runs {BY_ID} {listed(shared[:_SHOWN])}: they go by their ids.")
     return {run: name if name and of_name[name] == 1 else run for run, name in names.items()}
 
 
@@ -185,7 +189,7 @@ def _of_database(path: Path, notes: list[str]) -> Iterator[Line]:
     deleted = own & {str(run) for run, _, stage in runs if stage == "deleted"}
     _say_deleted(path, len(deleted), len(own), notes)
     names = {str(run): str(name or "").strip() for run, name, _ in runs}
-    called = _told_apart({run: names.get(run, "") for run in sorted(own - deleted)})
+    called = _told_apart({run: names.get(run, "") for run in sorted(own - deleted)}, notes)
     for run, key, step, value, time in found:
         if str(run) in called:
             yield called[str(run)], str(key), step, value, time

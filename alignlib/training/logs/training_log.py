@@ -25,7 +25,7 @@ from alignlib.tables import check_range, is_table_name, open_table_file
 from alignlib.training.logs.columns import LARGEST
 from alignlib.training.logs.decimals import half_of, of_decimals
 from alignlib.training.logs.halves import with_halves
-from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, find_log
+from alignlib.training.logs.log_format import BY_ID, LogFormat, LogQuery, LogRows, find_log
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.splits import SPLIT
 from alignlib.training.logs.starts import read_starts, starts_in
@@ -416,8 +416,9 @@ def _finish(
         if not kept.any():
             runs = sorted(set(rows.run.tolist()))
             hint = "; name the column that tells runs apart (run)" if len(runs) == 1 else ""
+            by_id = "".join(f" {note}" for note in rows.notes if note.startswith(f"Several runs {BY_ID}"))
             raise InputError(
-                f"{path} has no run that matches {only!r} (only); it has {', '.join(map(repr, runs))}{hint}."
+                f"{path} has no run that matches {only!r} (only); it has {', '.join(map(repr, runs))}{hint}.{by_id}"
             )
         rows = rows.keep(kept)
     finite = np.isfinite(rows.kl) & np.isfinite(rows.reward)

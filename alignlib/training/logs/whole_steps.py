@@ -11,7 +11,10 @@ from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.names import counted as count
 from alignlib.training.logs.columns import Columns
 
-__all__ = ["Steps", "not_numbers", "whole_steps"]
+__all__ = ["Steps", "missing_steps", "not_numbers", "whole_steps"]
+
+_REGULAR, _GAPS = 4, 0.2  # steps as far apart as most are, and the part of others
+_SHOWN = 5  # steps
 
 Steps = tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray]]
 """Step, run and values of rows."""
@@ -167,3 +170,37 @@ def _said(
     return [
         f"Left out: {which}, of which {' and '.join(lacks)} {are} not in the log, as while a step is being written."
     ]
+
+
+def missing_steps(step: FloatArray, run: npt.NDArray[np.object_]) -> list[str]:
+    """Name the steps that are missing among others that are as far apart as most, as where a line was torn.
+
+    Parameters
+    ----------
+    step, run : array (k,)
+        Step and run of each checkpoint, in the order of training.
+
+    Examples
+    --------
+    >>> missing_steps(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 8.0]), np.array(["a"] * 7, dtype=object))
+    ['Step 6 is missing among the steps of the log, which are 1 apart: its line may be torn, or lack KL or reward.']
+    """
+    said = []
+    names = list(dict.fromkeys(run.tolist()))
+    for name in names:
+        mine = step[run == name]
+        apart = np.diff(mine)
+        usual = float(np.median(apart)) if apart.size else 0.0
+        wide = np.flatnonzero((apart > usual) & (apart % usual == 0.0)) if usual > 0.0 else np.zeros(0, dtype=np.intp)
+        if (apart == usual).sum() < _REGULAR or not 0 < wide.size <= max(1.0, _GAPS * apart.size):
+            continue
+        gone = np.concatenate([np.arange(mine[i] + usual, mine[i + 1], usual) for i in wide.tolist()])
+        at = ", ".join(f"{one:g}" for one in gone[:_SHOWN].tolist())
+        more = f" and {gone.size - _SHOWN} more" if gone.size > _SHOWN else ""
+        what, its = (f"Step {at} is", "its line") if gone.size == 1 else (f"Steps {at}{more} are", "their lines")
+        of = f" of {name!r}" if len(names) > 1 else ""
+        said.append(
+            f"{what} missing among the steps{of} of the log, which are {usual:g} apart: {its} may be torn, or lack KL "
+            "or reward."
+        )
+    return said
