@@ -49,6 +49,7 @@ from alignlib.scale import (
     width_for,
     write_summary,
 )
+from alignlib.scale.answers import checked_answers
 from alignlib.scale.bounds import Atoms, counted_samples
 from alignlib.scale.counting import bins_of_one
 from alignlib.scale.dealt import in_new_groups
@@ -907,6 +908,31 @@ def test_first_terms_that_bins_do_not_tell_are_said_to_be_left_out() -> None:
     names = pa.array(np.arange(25))
     table = table_of(Summary.of(names, np.full(25, 5), {"r": rows.reshape(-1)}, widths=[4.0], exact_up_to=0))
     assert "first terms of the limit, which few samples tell, are not told" in "\n".join(lines(ask(table, "r")))
+
+
+@pytest.mark.parametrize("width", [0.25, 2.0, 8.0])
+def test_right_and_wrong_are_told_in_a_bin_that_holds_both(width: float) -> None:
+    right = (np.random.default_rng(1).random((30, 50)) < np.linspace(0.0, 1.0, 30)[:, None]).astype(np.float64)
+    made = partial(Summary.of, pa.array(np.arange(30)), np.full(30, 50), widths=[width], exact_up_to=0)
+    found = checked_answers(table_of(made({"right": right.reshape(-1)})), "right")
+    assert found.n_correct.tolist() == right.sum(axis=1)[[int(name) for name in found.prompts]].tolist()
+    right[3, :2] = 0.25, 0.75
+    with pytest.raises(InputError, match="must be 1 or 0 for each response"):
+        checked_answers(table_of(made({"right": right.reshape(-1)})), "right")
+
+
+@pytest.mark.parametrize("largest", [0.0, 5.0])
+def test_a_known_largest_reward_far_beyond_wide_bins_is_answered(largest: float) -> None:
+    rng = np.random.default_rng(2)
+    rows = np.minimum(np.where(rng.random((20, 60)) < 0.5, -7.0, -6.5) + 0.01 * rng.standard_normal((20, 60)), -6.0)
+    rows[:, 0] = -6.0
+    columns = {"r": rows.reshape(-1)}
+    held = fit_frontier(rows, bounded=(-8.0, largest), n_boot=100)
+    summary = Summary.of(pa.array(np.arange(20)), np.full(20, 60), columns, widths=[0.125], exact_up_to=0)
+    binned = fit_frontier(table_of(summary), bounded=(-8.0, largest), n_boot=100)
+    one, other = held.at([0.1, 1.0]), binned.at([0.1, 1.0])
+    assert (other.gain_low <= one.gain).all()
+    assert (one.gain <= other.gain_high).all()
 
 
 def test_what_the_file_says_of_few_samples_lies_in_the_intervals_of_their_bins() -> None:

@@ -217,7 +217,7 @@ def _means(samples: CountedSamples) -> _Means:
 
 def _weights(below: FloatArray, lam: FloatArray) -> FloatArray:
     """Return ``e^{λ r}`` of the first rewards, as many as weigh anything, in part as squares of those at half of λ."""
-    some = int(np.searchsorted(-below, -math.log(_NOTHING) / float(lam[0]), side="right"))
+    some = max(1, int(np.searchsorted(-below, -math.log(_NOTHING) / float(lam[0]), side="right")))
     weight, squares = np.empty((lam.size, some)), 0
     for start in range(0, lam.size, _OCTAVE):
         now, before = slice(start, start + _OCTAVE), slice(start - _OCTAVE, start + min(lam.size - start - _OCTAVE, 0))

@@ -95,7 +95,7 @@ def bounds_of_correction(
     low, high = (_at(law, lam, scale) for law, scale in ((its.low, 1.0 / moved), (its.high, moved)))
     rest = [np.maximum(one - 1.0, _NOTHING) for one in total]
     surely = np.maximum(_sum_of(_at(its.others, lam, 1.0 / moved)), _NOTHING)
-    second = np.minimum(np.exp(-lam * its.second) * moved, 1.0)
+    second = np.clip(np.exp(-lam * its.second) * moved, _NOTHING, 1.0)
     of_one, of_two = (2.0 * n - 3.0) / n, (n - 2.0) ** 2 / (n * (n - 1.0))
     # The largest, by what the sum is at most and at least; in between it is least at a third or so.
     ends = np.array([1.0 / total[1], 1.0 / total[0]])

@@ -71,6 +71,11 @@ def checked_answers(table: SummaryTable, correct: str) -> AnswerTable:
 
 
 def _others_in_bins(samples: CountedSamples) -> tuple[int, float]:
+    """Count those that are neither: ends are known as they are, and what lies between to a step of rounding."""
+    bins = samples.bins
+    between = (np.minimum(np.abs(samples.value), np.abs(samples.value - 1.0)) > bins.slack).any()
+    if not between and np.isin(np.append(bins.least, bins.most), (0.0, 1.0)).all():
+        return 0, 0.0
     wrong = ~np.isin(samples.value, (0.0, 1.0))
     return int(samples.count[wrong].sum()), float(samples.value[wrong][0]) if wrong.any() else 0.0
 
