@@ -471,3 +471,12 @@ def test_what_is_read_is_said_where_a_column_and_keys_tell_evaluations_apart(tmp
     rows = pd.concat([TRAIN, LATE]).assign(eval_kl=0.1, eval_reward=0.2)
     notes = read(written(tmp_path, {"a.csv": rows}) / "a.csv").notes
     assert any("by keys such as 'eval_kl' at once" in note and "'kl' and 'reward' are read" in note for note in notes)
+
+
+@pytest.mark.parametrize(("cell", "half"), [("0.00", 0.005), ("0.20", 0.005), ("0.0", 5e-7), ("0.000000", 5e-7)])
+def test_a_stretch_of_one_value_is_known_by_the_zeros_that_its_text_ends_with(
+    tmp_path: Path, cell: str, half: float
+) -> None:
+    cells = [*[cell] * 6, *(f"{0.0501 + 0.0123 * i:.6f}" for i in range(6))]
+    (tmp_path / "a.csv").write_text("\n".join(["step,kl,reward", *(f"{i},{kl},{i}" for i, kl in enumerate(cells))]))
+    np.testing.assert_allclose(half_digit(read(tmp_path / "a.csv")), [half] * 6 + [5e-7] * 6)

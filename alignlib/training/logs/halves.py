@@ -111,7 +111,8 @@ def _halves(rows: LogRows, path: Path) -> tuple[FloatArray, FloatArray, list[str
     """Return half of the last decimal of each KL, that of its run without stretches, and what is to be said of zeros.
 
     A single KL of few decimals tells nothing, for 0.1 is 0.1 in full precision, too; several in a row that differ do.
-    Zeros in a row do after a KL that is not small, but not before the first: these are the base, or before an update.
+    Zeros in a row do after a KL that is not small, but not before the first, which are the base, or before an update,
+    unless their text shows their decimals.
     """
     half, notes = _of_all(rows), list[str]()
     names, alike = list(dict.fromkeys(rows.run.tolist())), half.copy()
@@ -156,6 +157,10 @@ def _decimals_in(
     """Return the decimals to which a stretch of KLs was rounded, where those outside have more; else None."""
     finest = min(max(digits[:start].max(initial=-1), digits[end:].max(initial=-1)), within)
     few, before = int(digits[start:end].max()), float(kl[start - 1]) if start else 0.0
+    padded = {printed.get(one) for one in kl[start:end].tolist()}
+    shown = next(iter(padded)) if len(padded) == 1 else None
+    if shown is not None and max(few, 1) < shown < finest:  # only what formats numbers ends them with zeros
+        return shown
     # A 0 after so much was not printed with all of those decimals.
     sudden = bool((kl[start:end] == 0.0).any()) and before >= 10.0 ** (1 - min(finest, _MANY - 1))
     if few >= 0:
