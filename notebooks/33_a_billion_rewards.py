@@ -223,12 +223,17 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # | other rules than best-of-$N$, other divergences than KL, win rates as what counts, the same KL on every prompt, single responses | withheld: the command refuses in a sentence, and says to read the parts with a larger `--exact-up-to` |
 # | how far the samples support (`largest_supported`, `supported`), how many samples are wanted (`wanted`) | a judgement of tails by the points that stand for the samples of a bin: no bound, as a note of the answer says |
 #
+# Bounds take CPU time: a prompt whose bins do not tell its samples takes more of it than one whose samples are held, and the more the wider its bins are. Many prompts of few samples are best held (`--exact-up-to`), or put into narrow bins.
+#
 # Other questions that take all samples at once are answered while these fit into memory, and refused in a sentence beyond.
 #
 # One statement of SQL makes the same bins, to the bit, in DuckDB, with which it is tested. Another engine must sum whole numbers exactly, and may want other words for the whole part of a quotient (`//`), its rest (`%`), quoted names, types and a query in `FROM`: the text of `alignlib.scale.sql` says what each of them is to give. For rewards `reward` of prompts `prompt_id` in a table `scored`:
 
 # %% tags=["hide-input"]
 print(sql("scored", width=width))
+
+# %% [markdown]
+# With `gold="gold"` the statement adds sums of gold to each bin, from which `fit.gold("gold")` and `fit.tilted_gold("gold")` follow in Python. `frontier --gold` tells the limit in gold as well, which takes bins by gold: one `GROUP BY` makes none, and so the command refuses in a sentence. Parts that it reads itself, or summaries that it wrote with `--gold`, have both.
 
 # %% [markdown]
 # ## Measured
