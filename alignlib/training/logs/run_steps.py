@@ -21,6 +21,10 @@ __all__ = ["RunSteps", "steps_in_run"]
 
 _NEAR = 0.2  # of the way of the KL: nearer than that to where it began, it began again
 _FAR = 3.0  # times what a KL changes from row to row
+_APART = (
+    "The steps stand apart from those of training, and fall not as often as its counter begins anew: which rows are of "
+    "which counter is not known, and they are counted by their own KL alone. Put the rows in the order of training."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +100,8 @@ def steps_in_run(
             more = _with_lead(step, mine, lead, added)
             if more is None:
                 more, gone, said = _added(step, mine, values)
+                if np.diff(added).any():
+                    said.append(_APART)
                 again[mine[gone]] = True
                 notes += _of_parts(said, [str(name)] * several, [which] if len(parts) > 1 else [])
             found[mine] += more
