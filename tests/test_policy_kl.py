@@ -806,13 +806,51 @@ def test_an_exact_divergence_that_was_rounded_to_0_may_leave_a_difference(tmp_pa
     assert f"column {name!r} of {path} holds 0, and the log-probabilities there differ by " in answer(2.0).stderr
 
 
+@pytest.mark.parametrize("decimals", [1, 2, 12])
+def test_sums_and_tokens_may_both_be_rounded(tmp_path, decimals) -> None:
+    """Or the sums alone, as where numbers of a table are rounded, and lists are left."""
+    path, rng = tmp_path / "t.jsonl", np.random.default_rng(3)
+    kl = [rng.uniform(0.0, 0.2, size) for size in rng.integers(1, 12, 40)]
+    for of_tokens in (decimals, 12):
+        rows = [
+            {
+                "token_log_prob": [-1.0] * one.size,
+                "base_token_log_prob": [-1.1] * one.size,
+                "token_kl": one.round(of_tokens).tolist(),
+                "exact_kl": round(float(one.sum()), decimals),
+            }
+            for one in kl
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert run(path).exit_code == 0
+    rows[7]["exact_kl"] += 1.0
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "leave out the one that is wrong" in run(path).stderr
+
+
+@pytest.mark.parametrize(("first", "others"), [(0.5, 0.0), (1e-300, 1e-300), (1e-9, 1e-7)])
+def test_exact_divergences_near_0_where_log_probabilities_differ_are_refused(tmp_path, first, others) -> None:
+    """A sum is rounded once, however many tokens it is of; and 1e-300 is as impossible as 0."""
+    path, rng = tmp_path / "t.jsonl", np.random.default_rng(5)
+    rows = [
+        {"log_prob": -20.0, "base_log_prob": -20.0 - x, "n_tokens": 17, "exact_kl": others}
+        for x in rng.normal(1.0, 1.0, 60)
+    ]
+    rows[0]["exact_kl"] = first
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert f"column 'exact_kl' of {path} holds" in run(path).stderr
+
+
 def test_of_a_given_kl_and_log_probabilities_it_is_said_which_is_used(tmp_path) -> None:
     path, row = tmp_path / "t.jsonl", {"log_prob": -1.0, "n_tokens": 4, "k": 0.5}
     path.write_text((json.dumps({**row, "base_log_prob": -1.5}) + "\n") * 8)
     unused = " is not used: the KL is that of the log-probabilities of both models."
     assert f"'k'{unused}" in run(path, "--kl", "k", "--kl-unit", "token").stdout
     assert f"--kl-unit{unused}" in run(path, "--kl-unit", "token").stdout
-    assert "not used" not in run(path).stdout
+    assert "not used" not in run(path).stdout + run(path, "--kl", "log_prob").stdout
+    path.write_text((json.dumps({**row, "base_log_prob": -1.5, "exact_kl": 0.5}) + "\n") * 8)
+    assert "'k' is not used: the KL is that of the exact divergences 'exact_kl' of" in run(path, "--kl", "k").stdout
+    assert "not used" not in run(path, "--kl", "exact_kl").stdout
     path.write_text((json.dumps(row) + "\n") * 8)
     assert "'log_prob' is not used: it is read beside" in run(path, "--kl", "k", "--kl-unit", "token").stdout
 

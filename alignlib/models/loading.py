@@ -37,6 +37,7 @@ __all__ = [
 
 _LAYER = re.compile(r".*?\.\d+(?=\.)")  # the name of a weight, up to the number of its layer
 _VOCABULARIES = (".model", ".tiktoken", ".spm", ".bpe", ".gguf")  # of other libraries
+_NOT_TOLD = "rotary_emb.inv_freq"  # within names: the library leaves such weights out, and does not list them
 _LEAST_BITS = 8  # numbers that a byte holds at most
 _SMALL = 10_000_000  # numbers, made in no time
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -277,8 +278,10 @@ def _weights(
         )
     if getattr(model, "hf_quantizer", None) is not None:  # as code that comes with a model may ask for
         raise InputError(f"{source} is packed by a method, and {FLOATS_ONLY}.")
-    check_places(stored, model, unused, source)
-    check_stored(kinds or stored_in(_fetched(model, name)), plan, source, unused)
+    kinds = kinds or stored_in(_fetched(model, name))
+    silent = (key for key in kinds if _NOT_TOLD in key)
+    check_places(kinds, model, {*unused, *silent}, source)
+    check_stored(kinds, plan, source, unused)
     missing = tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
     _check_finite(model, source, missing)
     return model, missing

@@ -25,12 +25,10 @@ _OF_LAYERS = ("weight", "bias")
 _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
 _NAMES = {"torch.float64": "F64", "torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16"}
 _MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|[._])position_ids$")  # of old models, ends of names
-# What may be left in a layer that does not take it: no number of its law hangs on it.
-_LEFT_OVER = re.compile(
-    r"(input|[qkv]|kv)_(scale|amax|zero_point)"  # of activations or a cache, where these are kept in 8 bits
-    r"|(original_)?inv_freq|(cos|sin)_cached"  # of rotary positions, which every version makes anew from the config
-    r"|num_batches_tracked|_float_tensor|_extra_state"  # of training: a count, where it was, how it was set up
-)
+# What old files hold in each attention, and is made anew from the config: by its exact place.
+_MADE_ANEW = re.compile(r"(.*(?:attn|attention))\.(?:bias|masked_bias|causal_mask|(?:rotary|rotary_emb)\.inv_freq)")
+_OTHER_TASKS = ("cls.seq_relationship.weight", "cls.seq_relationship.bias")  # beside a head that is taken, in BERT
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _COUNTS = ("indices", "ranknum")  # ends of names, in adapters, of what is counted
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
@@ -188,9 +186,10 @@ def _parts(folder: Path, index: str = _INDEX) -> set[str]:
 
 
 def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str], source: str) -> None:
-    """Refuse two weights for one place of a model, and whatever lies in its own layers and is not taken there.
+    """Refuse two weights for one place of a model, and whatever it does not take.
 
-    Such is a scale or an offset, by any name: the weights beside it stand for others.
+    Such may be a scale or an offset, by any name: then the weights stand for others. Passed over are buffers that the
+    model makes by itself, those of old files in their place, and heads and towers of other tasks.
 
     Parameters
     ----------
@@ -211,7 +210,7 @@ def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str],
     Examples
     --------
     >>> from torch.nn import Linear
-    >>> check_places({"weight": "F32"}, Linear(1, 1), ["score.bias", "v_head.weight"], "model=m")
+    >>> check_places({"weight": "F32"}, Linear(1, 1), ["score.out.bias", "v_head.summary.0.weight"], "model=m")
     """
     found: dict[str, str] = {}
     held, prefix = model.state_dict(), str(getattr(model, "base_model_prefix", ""))
@@ -221,26 +220,92 @@ def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str],
             raise InputError(
                 f"{source} holds two weights for one place, {quoted(other)} and {quoted(key)}; save the model again."
             )
-    layers, made = _layers(model), dict(model.named_buffers(remove_duplicate=False))
+    made = dict(model.named_buffers(remove_duplicate=False))
+    layers, inner = _layers(model), _parts_of(model, prefix)
     for key in sorted(unused):
         if any(mark in key for mark in _OF_ADAPTERS):
             raise InputError(
                 f"{source} holds a weight of an adapter, {quoted(key)}, that was not merged into the model; merge it "
                 "(merge_and_unload) and save the model again, or give the adapter's own folder."
             )
-        head, _, last = key.rpartition(".")
-        layer = next((one for name in _written(key, prefix) for one in _outer(name) if one in layers), None)
-        if layer is None or _LEFT_OVER.fullmatch(last) or _place(key, made, prefix) in made:
+        if _place(key, made, prefix) in made or _is_made_anew(key, model, prefix) or _is_of_others(key, inner, prefix):
             continue
-        if last in _OF_LAYERS and layer in _written(head, prefix):
+        head, _, last = key.rpartition(".")
+        layer = next((one for one in _written(head, prefix) if one in layers), None)
+        if last in _OF_LAYERS and layer is not None:
             raise InputError(
                 f"{source} holds the weight {quoted(key)}, for which its config has no place in that layer; the model "
                 "would be another one: correct config.json."
             )
+        place = _place(key, held, prefix)
+        if place in held:
+            raise InputError(
+                f"{source} holds {quoted(place)} by another name, {quoted(key)}, which is not read; take the model out "
+                "of what it was wrapped in and save it again."
+            )
         raise InputError(
-            f"{source} holds {quoted(key)}, for which the layer {quoted(layer)} has no place, as where its weights "
-            f"stand for others, and {FLOATS_ONLY}."
+            f"{source} holds {quoted(key)}, which {type(model).__name__} does not take. Where its weights stand for "
+            f"others, {FLOATS_ONLY}; where it is a left-over that no output hangs on, take it out of the file (load "
+            "its tensors, delete that key, save them)."
         )
+
+
+def _is_made_anew(key: str, model: Module, prefix: str) -> bool:
+    """Whether a name is that of a mask or a frequency of positions in an attention, which has no numbers of its own."""
+    found = _MADE_ANEW.fullmatch(_bare(key, prefix))
+    if found is None:
+        return False
+    parts = dict(model.named_modules(remove_duplicate=False))
+    part = next((parts[one] for one in _written(found[1], prefix) if one in parts), None)
+    return part is not None and not any(True for _ in part.parameters(recurse=False))
+
+
+def _parts_of(model: Module, prefix: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the names of the first parts of a model and its base, and in words those of its layers, long and short."""
+    base = getattr(model, prefix, None) if prefix else None
+    outer = [one for one in (model, base) if one is not None and hasattr(one, "named_modules")]
+    names = {key.split(".")[0] for one in outer for key, _ in [*one.named_parameters(), *one.named_buffers()]}
+    names |= {key for one in outer for key, _ in one.named_children()}
+    layers = {*_layers(model)} | {key for key, _ in model.named_parameters(remove_duplicate=False)}
+    shorter = {one.removeprefix(f"{prefix}.") for one in layers}
+    return names, {_words(one) for one in layers if "." in one}, {_words(one) for one in shorter}
+
+
+def _is_of_others(key: str, parts: tuple[set[str], set[str], set[str]], prefix: str) -> bool:
+    """Whether a name is of the head or tower of another task: no part of the model, and named after none.
+
+    >>> parts = {"h", "lm_head"}, {" model h 0 "}, {" h 0 ", " lm head "}
+    >>> [_is_of_others(one, parts, "model") for one in ("v_head.a", "module.model.tower.of.h.0.weight", "cls.a.bias")]
+    [True, True, True]
+    >>> [_is_of_others(one, parts, "model") for one in ("q.model-h/0", "lm_headScale", "q.h.0.weight", "h.0.scale")]
+    [False, False, False, False]
+    """
+    names, layers, short = parts
+    bare = _bare(key, prefix)
+    if bare in _OTHER_TASKS:
+        return True
+    first, _, rest = bare.partition(".")
+    named = any(one in _words(bare) for one in layers) or any(one in _words(first) for one in short)
+    return first not in names and not named and not any(_words(rest).startswith(one) for one in short)
+
+
+def _words(name: str) -> str:
+    """Return the words of a name, whatever is between them.
+
+    >>> _words("model/layers-0.q_projScale")
+    ' model layers 0 q proj scale '
+    """
+    return f" {' '.join(_WORDS.findall(name)).lower()} "
+
+
+def _bare(key: str, prefix: str) -> str:
+    """Return a name without wrappers and what stands before all names of the base.
+
+    >>> _bare("module.base_model.model.model.h.0", "model"), _bare("h.0", "")
+    ('h.0', 'h.0')
+    """
+    outer = next((one for one in (*_WRAPPERS, f"{prefix}.") if len(one) > 1 and key.startswith(one)), None)
+    return key if outer is None else _bare(key.removeprefix(outer), prefix)
 
 
 def _layers(model: Module) -> set[str]:
@@ -253,17 +318,6 @@ def _layers(model: Module) -> set[str]:
     ends = (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
     outer = {one for end in ends for key, _ in end for one in [*_shorter(key, ".")][2:]}
     return {name for name, _ in model.named_modules(remove_duplicate=False)} - outer - {""}
-
-
-def _outer(name: str) -> Iterator[str]:
-    """Yield a name and whatever it may lie in, the innermost first: a layer's own may be called after it, too.
-
-    >>> list(_outer("h.attn.q_proj_scale"))
-    ['h.attn.q_proj_scale', 'h.attn.q_proj', 'h.attn.q', 'h.attn', 'h']
-    """
-    head, _, last = name.rpartition(".")
-    yield from (f"{head}.{one}".removeprefix(".") for one in _shorter(last, "_"))
-    yield from _shorter(head, ".") if head else ()
 
 
 def _shorter(name: str, mark: str) -> Iterator[str]:

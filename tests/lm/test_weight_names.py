@@ -87,13 +87,12 @@ ATTENTION = "h.0.attn.c_attn"
         *(
             (
                 _beside(f"{HEAD}{ATTENTION}{end}", f"{HEAD}ln_f.bias"),
-                f"holds '{HEAD}{ATTENTION}{end}', for which the layer .{HEAD}{ATTENTION}. has no place, as .*dequan",
+                f"holds '{HEAD}{ATTENTION}{end}', which GPT2LMHeadModel does not take. .*dequan.*take it out of the file",
             )
-            for end in (".weight_scale_inv", ".weight.absmax", ".zeros", ".of.any_name", "_scale")
+            for end in (".weight_scale_inv", ".of.any_name", "_scale", "-scale", "Scale", ".input_scale", ".inv_freq")
         ),
-        (_beside(f"{HEAD}{ATTENTION}.input_scale", f"{HEAD}ln_f.bias"), ""),  # of activations
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_a_weight_is_there_once(
     zoo: dict[str, str], tmp_path: Path, change: Callable[[Path, Weights], None], said: str
@@ -270,16 +269,50 @@ def test_an_adapter_is_saved_in_floating_point() -> None:
         check_adapter({"h.0.lora_A.weight": "F32", "h.0.lora_B.weight": "F8_E4M3"}, "model=m")
 
 
-def test_what_a_model_makes_anew_is_no_weight() -> None:
-    """A mask beside layers, and a buffer that is not saved; of plain parameters any name counts."""
-    model = torch.nn.ModuleDict({"attn": torch.nn.ModuleDict({"c_attn": torch.nn.Linear(1, 1)})})
-    model["wpe"], model["experts"] = torch.nn.Embedding(1, 1), torch.nn.Module()
-    model["wpe"].register_buffer("weights", torch.ones(1), persistent=False)
-    model["experts"].act = torch.nn.ReLU()
-    model["experts"].down = torch.nn.Parameter(torch.ones(1))
-    check_places({}, model, ["attn.bias", "attn.masked_bias", "attn.k_scale", "wpe.weights"], "m")
-    with pytest.raises(InputError, match=r"^m holds 'experts.0.down.s', for which the layer 'experts' has no place"):
-        check_places({}, model, ["experts.0.down.s"], "m")
+def _of_layers() -> torch.nn.Module:
+    base = torch.nn.ModuleDict({"attn": torch.nn.ModuleDict({"c_attn": torch.nn.Linear(1, 1)})})
+    base["wpe"], base["experts"] = torch.nn.Embedding(1, 1), torch.nn.Module()
+    base["wpe"].register_buffer("weights", torch.ones(1), persistent=False)
+    base["experts"].act = torch.nn.ReLU()
+    base["experts"].down = torch.nn.Parameter(torch.ones(1))
+    model = torch.nn.ModuleDict({"of": base, "lm_head": torch.nn.Linear(1, 1), "rel_attn": torch.nn.Module()})
+    model["rel_attn"].q = torch.nn.Parameter(torch.ones(1))
+    model.base_model_prefix = "of"  # type: ignore[assignment]
+    return model
+
+
+def test_what_a_model_makes_anew_and_what_is_of_other_tasks_is_left_out() -> None:
+    """Masks and frequencies in an attention, a buffer that is not saved, heads and towers."""
+    anew = ["attn.bias", "of.attn.masked_bias", "of.attn.rotary_emb.inv_freq", "wpe.weights"]
+    others = ["v_head.summary.weight", "module.of.pooler.dense.bias", "of.tower.encoder.attn.c_attn.weight"]
+    check_places({}, _of_layers(), [*anew, *others, "cls.seq_relationship.weight"], "m")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "of.experts.0.down.s",
+            "attn.k_scale",
+            "attn.scale",
+            "module.of.attn.c_attn.s",
+            "of/attn/c_attn/weight_scale",
+        ),
+        *("scales.of.attn.c_attn", "scales.attn.c_attn", "q.of-attn-c_attn", "a.b.c.of.wpe", "scales.lm_head.weight"),
+        *("lm_head.q_scale", "lm_headScale", "scale_lm_head", "lm_head.inv_freq", "rel_attn.q_scale", "rel_attn.q.s"),
+        *("attn.c_attn._extra_state", "base_model.model.of.attn.qkv.scale", "attn.c_attn.rotary_emb.inv_freq"),
+    ],
+)
+def test_what_a_model_does_not_take_is_refused_by_any_name(name: str) -> None:
+    """Scales stand in a layer, beside it, or in a group that is named after layers."""
+    with pytest.raises(InputError, match=f"^m holds '{name}', which ModuleDict does not take"):
+        check_places({}, _of_layers(), [name], "m")
+
+
+def test_a_model_that_is_saved_in_a_wrapper_is_named_so() -> None:
+    """None of its weights would be read."""
+    with pytest.raises(InputError, match=r"^m holds 'lm_head.weight' by another name, 'module.lm_head.weight', which"):
+        check_places({}, _of_layers(), ["module.lm_head.weight"], "m")
 
 
 @pytest.mark.parametrize(

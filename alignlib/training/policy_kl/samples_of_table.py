@@ -38,10 +38,9 @@ _APART, _HALF = 1e-3, 0.02  # of two sums of divergences, nats a token and a sha
 # log-ratios scatter by 0.1, and those of half precision are off by a hundredth a token.
 _UNLIKE, _UNLIKE_TOKEN = 0.5, 0.01
 _FEW, _MATTERS = 4, 0.02  # decimals, which numbers have by rounding alone, and a part of the largest: as of logs
-_PART, _SURE = (
-    0.05,
-    np.log(1e6),
-)  # weight of the other hypothesis in each row, and of all rows the evidence that refuses
+_TINY = 1e-4  # nats, where log-ratios of half a nat do not belong
+_PART = 0.05  # weight of the other hypothesis in each row
+_SURE = np.log(1e6)  # evidence of all rows that refuses
 _SURE_SHARE, _SURE_TOKENS, _DOUBT = 0.02, 20, 0.05
 
 
@@ -107,12 +106,14 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
         left = sorted((pairs - {names.kl}) & have)
         said = [f"{left[0]!r} is not used: it is read beside log-probabilities of both models."] if left else []
         return replace(given, notes=(*given.notes, *said))
-    left_out = repr(names.kl) if names.kl in have else "kl_unit" if names.kl_unit else ""
-    kl_too = [f"{left_out} is not used: the KL is that of the log-probabilities of both models."] if left_out else []
     wanted = [name for name in (names.n_tokens, *_SUMS) if name in have]
     wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
     kl = names.token_kl if by_token and names.token_kl in have else None
     wanted += [names.token_log_prob, names.base_token_log_prob, *([kl] if kl else [])] if by_token else []
+    left_out = [repr(names.kl)] if names.kl in have - {*wanted} else []
+    left_out += ["kl_unit"] if names.kl_unit else []
+    of = next((f"exact divergences {one!r}" for one in (kl, "exact_kl") if one in wanted), "log-probabilities")
+    kl_too = [f"{one} is not used: the KL is that of the {of} of both models." for one in left_out]
     table = load(file, wanted, "one row per response")
     sequence = None
     if by_sequence:
@@ -155,7 +156,7 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     total = np.add.reduceat(ours, offsets[:-1])
     of_sums, surprise, rounded = _sums(file, table, total, samples.n_tokens)
     if exact is not None and of_sums is not None:
-        _check_exact(file, str(kl), of_sums, np.add.reduceat(exact, offsets[:-1]), np.diff(offsets))
+        _check_exact(file, str(kl), of_sums, exact, offsets)
     if exact is not None:
         rounded += _rounded(file, str(kl), exact, ours - theirs, np.ones(ours.size), offsets)
     elif of_sums is not None:
@@ -184,9 +185,11 @@ def _sums(
     return held.get("exact_kl"), None if entropy is None else -log_prob - entropy, notes
 
 
-def _check_exact(file: TableFile, kl: str, of_sums: FloatArray, added: FloatArray, n_tokens: IntArray) -> None:
-    """Refuse exact divergences by response that are not the sums of those by token, but for rounding."""
-    bad = np.flatnonzero(np.abs(of_sums - added) > _APART * n_tokens + _HALF * np.abs(added))
+def _check_exact(file: TableFile, kl: str, of_sums: FloatArray, exact: FloatArray, offsets: IntArray) -> None:
+    """Refuse exact divergences by response that are not the sums of those by token, but for rounding of either."""
+    added, n_tokens = np.add.reduceat(exact, offsets[:-1]), np.diff(offsets)
+    apart = (_APART + _half_of(exact)) * n_tokens + _HALF * np.abs(added) + _half_of(of_sums)
+    bad = np.flatnonzero(np.abs(of_sums - added) > apart)
     if bad.size:
         raise InputError(
             f"column 'exact_kl' of {file.path} holds {of_sums[bad[0]]:g}, and {kl!r} adds up to {added[bad[0]]:g}, in "
@@ -197,6 +200,16 @@ def _check_exact(file: TableFile, kl: str, of_sums: FloatArray, added: FloatArra
         )
 
 
+def _half_of(values: FloatArray) -> float:
+    """Return half of the last decimal of numbers that have few.
+
+    >>> _half_of(np.array([0.0, 0.25])), _half_of(np.array([1.0 / 3.0]))
+    (0.005, 0.0)
+    """
+    shown = decimals_of(np.abs(values), range(_FEW + 1))
+    return 0.0 if shown is None else 0.5 * 10.0**-shown
+
+
 def _rounded(
     file: TableFile,
     name: str,
@@ -205,34 +218,34 @@ def _rounded(
     n_tokens: FloatArray | IntArray,
     offsets: IntArray | None = None,
 ) -> list[str]:
-    """Say so where exact divergences have few decimals, and refuse a 0 where the two models differ by more.
+    """Say so where exact divergences have few decimals, and refuse those near 0 where the models differ by more.
 
-    At an exact 0 both give every token the same probability. Where d was rounded to 0 it was at most half of the last
-    decimal, h a token. Of a log-ratio x, exp(-x) - 1 + x is never negative, and d on average: over h it is at most 1,
-    so that by Markov's inequality the product over rows is as large as what is refused once in a million tables.
+    At an exact 0 both give every token the same probability. A number d that was rounded was at most half of the last
+    decimal more. Of a log-ratio x, exp(-x) - 1 + x is never negative, and d on average, over samples of the policy, and
+    exp(x) - 1 - x over those of the base: the smaller of both, over d, is on average at most 1, so that by Markov's
+    inequality the product over rows is as large as what is refused once in a million tables.
     """
-    least = _UNLIKE + _UNLIKE_TOKEN * n_tokens
-    zero, apart = exact == 0.0, np.abs(log_ratio) > least
-    shown = decimals_of(np.abs(exact), range(_FEW + 1))
-    bad = np.flatnonzero(zero & apart)
-    if shown is not None:
-        half = 0.5 * 10.0**-shown
-        with np.errstate(over="ignore"):
-            size = np.where(apart, exp_excess(-log_ratio), 0.0) / (half * n_tokens)
-        evidence = float(np.log1p(_PART * (size[zero] - 1.0)).sum())
-        bad = bad if evidence > _SURE else bad[:0]
+    apart = np.abs(log_ratio) > _UNLIKE + _UNLIKE_TOKEN * n_tokens
+    half = _half_of(exact)
+    small = exact <= (0.0 if half else _TINY)
+    most = np.maximum(np.maximum(exact, 0.0) + half, np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore"):
+        size = np.where(apart, exp_excess(-np.abs(log_ratio)), 0.0) / most
+    evidence = float(np.log1p(_PART * (size[small] - 1.0)).sum())
+    bad = np.flatnonzero(apart & (small if evidence > _SURE else (exact == 0.0) & (half == 0.0)))
     if bad.size:
         rows = bad if offsets is None else np.unique(np.searchsorted(offsets, bad, "right") - 1)
         raise InputError(
-            f"column {name!r} of {file.path} holds 0, and the log-probabilities there differ by "
-            f"{abs(log_ratio[bad[0]]):.3g} nats, in {file.where(rows[:5].tolist(), rows.size)}; at an exact divergence "
-            "of 0 they are the same, and what was all rounded to 0 tells nothing: compute it anew, or leave that "
-            "column out, the log-probabilities are enough.",
+            f"column {name!r} of {file.path} holds {exact[bad[0]]:g}, and the log-probabilities there differ "
+            f"by {abs(log_ratio[bad[0]]):.3g} nats, in {file.where(rows[:5].tolist(), rows.size)}; at so small a one "
+            "they are nearly the same, and what was all rounded to 0 tells nothing: compute it anew, or "
+            "leave that column out, the log-probabilities are enough.",
             column=name,
             rows=rows.tolist(),
         )
-    if shown is None or half < _MATTERS * np.abs(exact).max():
+    if half <= _MATTERS * np.abs(exact).max():
         return []
+    shown = round(-np.log10(2.0 * half))
     said = (
         f"No number of {name!r} has more than {counted(shown, 'decimal')}. If they were rounded, each is known up to "
         f"{half:g} nats, and a 0 may be a little; without that column the log-probabilities are enough."
