@@ -87,7 +87,7 @@ ATTENTION = "h.0.attn.c_attn"
         *(
             (
                 _beside(f"{HEAD}{ATTENTION}{end}", f"{HEAD}ln_f.bias"),
-                f"holds '{HEAD}{ATTENTION}{end}', which GPT2LMHeadModel does not take. .*dequan.*take it out of the file",
+                f"holds '{HEAD}{ATTENTION}{end}', which GPT2LMHeadModel does not take. .*dequan.*take it out of",
             )
             for end in (".weight_scale_inv", ".of.any_name", "_scale", "-scale", "Scale", ".input_scale", ".inv_freq")
         ),
