@@ -18,6 +18,7 @@ from hypothesis import example, given
 from matplotlib import cbook
 from myst_parser.parsers.docutils_ import Parser
 
+from alignlib._core.errors import InputError
 from alignlib._core.safe_text import (
     for_alt,
     for_csv,
@@ -29,6 +30,7 @@ from alignlib._core.safe_text import (
     for_terminal,
     lines_for_terminal,
     visible,
+    without_password,
 )
 from tests.hostile import strings, texts
 
@@ -170,3 +172,46 @@ def test_any_text_in_mathematics(text: str) -> None:
         shown += value if name == r"\text" else chr(int(value.removeprefix("x"), 16))
         assert name == r"\unicode" or value.replace(" ", "a").isalnum()
     assert shown == visible(text)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(
+            "http://u:SECRET@h/t.csv",
+            "HTTPS://u:SECRET@h:8080/t.csv?a=1",
+            "s3:/key:SECRET@b/t.csv",
+            "http:u:SECRET@h/t",
+        ),
+        *(
+            "postgresql://u:SECRET@h/db",
+            "simplecache::http://u:SECRET@h/*",
+            "ftp://:SECRET@h",
+            "http://u:SECRET:@[::1]/t",
+        ),
+        *("http://u:SECR/SECRET@h/t.csv", "http://u:SECRET@SECRET@h/t", "http://u:1SECRET@h", "http:///u:SECRET@h/t"),
+        *("http://u:it's-SECRET@h", "http://u:%40SECRET@h", "http://u:" + "SECRET" * 100 + "@h"),
+    ],
+)
+def test_no_output_has_the_password_of_an_address(typed: str) -> None:
+    """Of any kind of address, alone, in a sentence and in a document; all else of it is shown."""
+    document = {"path": typed, "notes": [f"{typed} and {typed!r} are one.", typed]}
+    shown = [f(f"({typed}), read.") for f in (for_alt, for_html, for_markdown, for_math, for_picture, for_terminal)]
+    shown += [str(InputError(f"Nothing is found at {typed}; check {typed!r}.")), str(for_csv(typed))]
+    shown += [for_json(document), for_json(document, indent=None), without_password(typed)]
+    assert not any("SECR" in one for one in shown)
+    assert json.loads(for_json(document))["path"] == without_password(typed)
+    assert without_password(typed).endswith(typed[typed.rindex("@") :])
+
+
+@pytest.mark.parametrize(
+    "typed", ["http://h:80/a@b.csv", "file:///a@b/t.csv", "s3://b/x:y@z", "a:b@c", "x@y: z@w", "http://u@h"]
+)
+def test_what_is_no_password_is_shown(typed: str) -> None:
+    assert without_password(typed) == typed
+    assert json.loads(for_json([typed])) == [typed]
+
+
+def test_no_text_takes_long_to_be_looked_through_for_passwords() -> None:
+    for text in ("a" * 10**5, "a:/" * 10**5, "a:/b:c" * 10**4, "a:/b:" * 10**4):
+        assert without_password(f"@{text}") == f"@{text}"

@@ -24,6 +24,7 @@ __all__ = [
     "for_terminal",
     "lines_for_terminal",
     "visible",
+    "without_password",
 ]
 
 # Joiners shape letters of several scripts and emoji; selectors choose the look of the sign before them.
@@ -33,6 +34,36 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]<>&$|~#^]")
 # Entities rather than backslashes for what a renderer may look for before it has dealt with backslashes.
 _ENTITIES = {"\\", "$", "<", ">", "&"}
 _FORMULA = (r"\t", r"\r", r"\n", "=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+# user:password@ of an address, also of one that lacks slashes, or whose password has a slash or an @ as it is; a port
+# is no password. Lengths are bounded, so that no text takes long.
+_PASSWORD = re.compile(
+    r"(?i)(?<![a-z0-9+.-])((?:[a-z][a-z0-9+.-]*:/{1,3}|(?:https?|s?ftp|s3|gs|hdfs):)[^\s:/@'\"]{0,200}):"
+    r"(?!//|\d{0,5}/)\S{1,1000}@"
+)
+
+
+def without_password(text: str) -> str:
+    """Return a text in which no address has its password, as it is shown wherever a path is.
+
+    Parameters
+    ----------
+    text : str
+        A path, or a sentence that names some.
+
+    Returns
+    -------
+    str
+        With ``***`` in its place.
+
+    Examples
+    --------
+    >>> without_password("Nothing is found at http://u:secret@host:80/t.csv; or s3:/key:a/b@c@bucket/t.csv.")
+    'Nothing is found at http://u:***@host:80/t.csv; or s3:/key:***@bucket/t.csv.'
+    >>> without_password("http://host:80/a@b.csv, file:///a@b.csv")
+    'http://host:80/a@b.csv, file:///a@b.csv'
+    """
+    return _PASSWORD.sub(r"\1:***@", text) if "@" in text else text
 
 
 def visible(text: str) -> str:
@@ -46,14 +77,14 @@ def visible(text: str) -> str:
     Returns
     -------
     str
-        Control characters, directions and lone surrogates are escapes in it.
+        Control characters, directions and lone surrogates are escapes in it, and no address has its password.
 
     Examples
     --------
     >>> visible("a\tb\u202ec"), visible("naïve 数 👩‍🔬")
     ('a\\tb\\u202ec', 'naïve 数 👩\u200d🔬')
     """
-    return "".join(c if c.isprintable() or c in _KEPT else _escaped(c) for c in text)
+    return "".join(c if c.isprintable() or c in _KEPT else _escaped(c) for c in without_password(text))
 
 
 def for_terminal(text: str) -> str:
@@ -190,7 +221,9 @@ def for_alt(text: str) -> str:
 
 
 def for_json(document: object, indent: int | None = 2) -> str:
-    r"""Return JSON text with a line break at its end, without loss and without a character that cannot be seen.
+    r"""Return JSON text with a line break at its end, without a character that cannot be seen.
+
+    Nothing is lost but passwords in addresses.
 
     It may stand in a ``<script>`` of HTML, too. Numbers must be finite.
 
@@ -216,7 +249,7 @@ def for_json(document: object, indent: int | None = 2) -> str:
     >>> print(for_json({"a\x7f</script>": "\u202e"}, indent=None), end="")
     {"a\u007f\u003c/script>": "\u202e"}
     """
-    text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    text = without_password(json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False))
     away = [c for c in set(text) if c != "\n" and (c == "<" or not c.isprintable())]
     return text.translate({ord(c): _json_escape(c) for c in away}) + "\n"
 
