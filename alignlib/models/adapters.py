@@ -34,6 +34,7 @@ _PREFIX = "base_model.model."  # of the names of all weights
 _PLACES = re.compile(r"\.modules_to_save(\.default)?(?=\.)|(?<=\.lora_[AB])\.default(?=\.)")
 _LEADS_ELSEWHERE = ("megatron_config", "adapters", "shadow_model")  # to a module, to other adapters, to another model
 _ON_WORDS = "alora_invocation_tokens"
+_START, _AT_RANDOM = "init_lora_weights", "_niter_"  # as pissa_niter_4, a decomposition by random vectors
 _FORMS = ("{}", r"(.*\.)?({})$", r"(^|.*\.){}($|\..*)")  # in which a text of a config is matched with names of layers
 _LARGEST_RANK = 1 << 16  # above the width of any layer; matrices of that rank are made before the weights are read
 
@@ -84,6 +85,12 @@ def base_of(name: str, role: str, remote_code: bool = False) -> str | None:
     if config.get(_ON_WORDS):  # which the reader of both never hears of, so that the base alone would answer
         raise InputError(
             f"{here} is of an adapter that acts after certain tokens only ({_ON_WORDS}), which cannot be applied here."
+        )
+    start = config.get(_START)
+    if isinstance(start, str) and _AT_RANDOM in start:
+        raise InputError(
+            f"{here} has {quoted(start)} as {_START}, by which each load takes other, random numbers from the weights "
+            "of the base; merge the adapter where it was trained (merge_and_unload), save that, and give it."
         )
     for key, rank in _ranks(config):
         if isinstance(rank, int) and not 0 < rank <= _LARGEST_RANK:

@@ -37,6 +37,10 @@ ADAPTERS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"adapters": {"0": "someone/adapter"}}, "names code or models elsewhere .adapters"),
     ({"alora_invocation_tokens": [269]}, "acts after certain tokens only .alora_invocation_tokens., which cannot be"),
+    (
+        {"init_lora_weights": "pissa_niter_4"},
+        "has 'pissa_niter_4' as init_lora_weights, by which each load .*merge the",
+    ),
     ({"r": 10**9}, "has 1000000000 as 'r'; a rank lies between"),
     ({"rank_pattern": {"c_attn": -1}}, "has -1 as 'c_attn'; a rank lies between"),
     (
@@ -74,6 +78,9 @@ def test_an_adapter_and_its_base_are_checked_as_any_model(
     written.write_text(json.dumps(good))
     assert base_of("adapter", "model") == "base"
     assert base_of("base", "model") is None
+    for start in (True, "gaussian", "pissa", "olora"):
+        written.write_text(json.dumps({**good, "init_lora_weights": start}))
+        assert base_of("adapter", "model") == "base"
     written.write_text(json.dumps({**good, "r": 0, "oft_block_size": 32}))  # by blocks, as is the default of OFT
     assert base_of("adapter", "model") == "base"
     written.write_text(json.dumps({**good, **config} if config else {}))
