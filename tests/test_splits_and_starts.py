@@ -328,7 +328,7 @@ def test_several_splits_of_training_beside_another_are_said_to_be_one_run(tmp_pa
 
 
 @pytest.mark.parametrize("before", [60, 75, 90])
-@pytest.mark.parametrize("named", ["keys", "split", "block", "metrics"])
+@pytest.mark.parametrize("named", ["keys", "split", "newest first", "block", "metrics"])
 def test_evaluations_are_counted_on_as_training_is(tmp_path: Path, named: str, before: int) -> None:
     """A counter that began anew after some steps, in whatever way evaluations are told apart, and read."""
     rows: list[dict[str, object]] = []
@@ -339,8 +339,8 @@ def test_evaluations_are_counted_on_as_training_is(tmp_path: Path, named: str, b
                 "eval_" * (late and named in ("keys", "metrics")) + f"objective/{one}" for one in ("kl", "scores")
             )
             rows.append({"step": (at - 1) % before + 1, kl: 0.011 * at, reward: 0.01 * at})
-            rows[-1] |= {"split": "eval" if late else "train"} if named in ("split", "block") else {}
-    table = pd.DataFrame(rows)
+            rows[-1] |= {"split": "eval" if late else "train"} if named not in ("keys", "metrics") else {}
+    table = pd.DataFrame(rows[::-1] if named == "newest first" else rows)
     if named == "block":
         table = table.sort_values("split", kind="stable")
     if named == "metrics":

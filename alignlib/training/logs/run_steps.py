@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.same import SameFields
-from alignlib.training.logs.steps import one_a_step
+from alignlib.training.logs.steps import backwards, one_a_step
 
 __all__ = ["RunSteps", "steps_in_run"]
 
@@ -86,25 +86,28 @@ def steps_in_run(
     told = leads & ~(np.isnan(values["kl"]) & np.isnan(values["reward"]))
     several = len(set(run.tolist())) > 1
     for name in dict.fromkeys(run.tolist()):
-        every = np.flatnonzero((run == name) & np.isfinite(step))
-        parts = list(dict.fromkeys(part[every].tolist()))
-        first = part[every[told[every]]][:1].tolist()
-        is_lead = told[every] & (part[every] == (first[0] if first else None))
-        lead, others = every[is_lead], every[~is_lead & read[every]]
-        added, gone, said = _added(step, lead, values)
-        again[lead[gone]] = True
-        found[lead] += added
+        rows = np.flatnonzero((run == name) & np.isfinite(step))
+        parts = list(dict.fromkeys(part[rows].tolist()))
+        first = part[rows[told[rows]]][:1].tolist()
+        is_lead = told & (part == (first[0] if first else None))
+        if backwards(step[rows[is_lead[rows]]].tolist()):
+            rows = rows[::-1]
+        at, own = step[rows], {what: one[rows] for what, one in values.items()}
+        lead, others = np.flatnonzero(is_lead[rows]), np.flatnonzero(~is_lead[rows] & read[rows])
+        added, gone, said = _added(at, lead, own)
+        again[rows[lead[gone]]] = True
+        found[rows[lead]] += added
         notes += _of_parts(said, [str(name)] * several, first if len(parts) > 1 else [])
-        for which in dict.fromkeys(part[others].tolist()):
-            mine = others[part[others] == which]
-            more = _with_lead(step, mine, lead, added)
+        for which in dict.fromkeys(part[rows[others]].tolist()):
+            mine = others[part[rows[others]] == which]
+            more = _with_lead(at, mine, lead, added)
             if more is None:
-                more, gone, said = _added(step, mine, values)
+                more, gone, said = _added(at, mine, own)
                 if np.diff(added).any():
                     said.append(_APART)
-                again[mine[gone]] = True
+                again[rows[mine[gone]]] = True
                 notes += _of_parts(said, [str(name)] * several, [which] if len(parts) > 1 else [])
-            found[mine] += more
+            found[rows[mine]] += more
     return RunSteps(found, again, tuple(notes))
 
 
@@ -120,21 +123,20 @@ def _added(
     added, gone = np.zeros(mine.size), np.zeros(mine.size, dtype=bool)
     if not (np.diff(step[mine]) < 0.0).any():
         return added, gone, []
+    if backwards(step[mine].tolist()):
+        turned = {name: one[::-1] for name, one in values.items()}
+        added, gone, said = _added(step[::-1], (step.size - 1 - mine)[::-1], turned)
+        return added[::-1], gone[::-1], said
     held, at = {name: one.copy() for name, one in values.items()}, step.copy()
     first = one_a_step(step, mine, held, sparse=True)[0]
     kept, said = _count_on(at, first, held["kl"])
     if not said:
         return added, gone, []
-    turned = bool(first[0] > first[-1])
-    whose = mine[::-1] if turned else mine
-    place = np.searchsorted(-first if turned else first, -whose if turned else whose)
     # rows of one step go with the one that is left of them, which is their first or their last
-    before = np.maximum(np.where(np.isin(whose, first), place, place - 1), 0)
-    after = np.minimum(place, first.size - 1)
-    own = np.where(step[first[before]] == step[whose], before, after)
-    added[:: -1 if turned else 1] = (at - step)[first[own]]
-    gone[:: -1 if turned else 1] = ~np.isin(first[own], kept)
-    return added, gone, said
+    place = np.searchsorted(first, mine)
+    before = np.maximum(np.where(np.isin(mine, first), place, place - 1), 0)
+    own = first[np.where(step[first[before]] == step[mine], before, np.minimum(place, first.size - 1))]
+    return (at - step)[own], ~np.isin(own, kept), said
 
 
 def _with_lead(
