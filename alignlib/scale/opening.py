@@ -142,7 +142,7 @@ def open_parts(
             own = SummaryTable(pieces, heads, columns, engine=engine)
             ensemble, more = member_tables(reading, replace(question, members=members), own, bin_width)
             stores = [*stores, *more]
-        notes += [*_coarse(heads, plain.question.widths[0]), *_judged(heads), _ORDER]
+        notes.append(_ORDER)
         if len(listed) > 1 and (said := wrong_shards([part.path for part in listed])):  # of a pattern
             notes.append(f"{said}; what the pattern names is read.")
         if question.sample is None:
@@ -153,7 +153,7 @@ def open_parts(
             heads,
             columns,
             dropped=dropped,
-            notes=tuple(notes),
+            notes=(*notes, *_coarse(heads, plain.question.widths[0]), *_judged(heads)),
             engine=engine,
             aside=aside,
             ensemble=ensemble,
