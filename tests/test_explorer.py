@@ -438,6 +438,9 @@ def test_a_hundred_thousand_rows_take_less_than_a_second(page: Page, tmp_path: P
     after = busy()
     assert page.inner_text(".columns .note").startswith("100000 responses to 5000 prompts.")
     assert "the gold reward then changes by" in page.inner_text(".said")
+    told = page.text_content(".numbers") or ""
+    assert "best-of-64, which these samples do not support" in told
+    assert "best-of-2," not in told
     assert 0.0 < after - before < 1.0
     # In the slowest divergence, where the best λ is farthest to find.
     page.evaluate(

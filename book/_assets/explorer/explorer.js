@@ -73,10 +73,10 @@
         : "These samples support no budget; the table's own law is shown.");
     else if (source.table && measured !== "kl")
       lines.push("How far these samples support it is marked in KL alone.");
-    if (atBest.gain > 0)
-      lines.push(`Best-of-${state.n} spends ${text(best.kl)}${unit ? ` ${unit}` : ""} and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that ${measured === "kl" ? "KL" : "budget"}${best.kl > found.supported ? ", which these samples do not support" : ""}.`);
     if (source.table && source.table.gold)
       lines.push(`Along the limit the gold reward then changes by ${text(point.gold)}.`);
+    if (atBest.gain > 0)
+      lines.push(`Best-of-${state.n} spends ${text(best.kl)}${unit ? ` ${unit}` : ""} and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that ${measured === "kl" ? "KL" : "budget"}${best.kl > found.supported ? ", which these samples do not support" : ""}.`);
     return lines.join(" ");
   }
 
@@ -179,8 +179,9 @@
       const row = (parent, cellsOf, kind) => { const tr = node(parent, "tr"); for (const one of cellsOf) node(tr, kind, kind === "th" ? { scope: "col" } : {}, one); };
       row(node(grid, "thead"), ["what", divergences[found.measured].title, "gain", ...(source.table && source.table.gold ? ["gold"] : [])], "th");
       const body = node(grid, "tbody"), gold = (v) => (source.table && source.table.gold ? [text(v, 6)] : []);
-      row(body, ["limit at the budget", text(found.point.kl, 6), text(found.point.gain, 6), ...gold(found.point.gold ?? NaN)], "td");
-      for (const mark of found.marks) row(body, [`best-of-${mark.n}`, text(mark.kl, 6), text(mark.gain, 6), ...gold(mark.gold ?? NaN)], "td");
+      const told = (kl) => (kl > found.supported ? ", which these samples do not support" : "");
+      row(body, [`limit at the budget${told(found.point.kl)}`, text(found.point.kl, 6), text(found.point.gain, 6), ...gold(found.point.gold ?? NaN)], "td");
+      for (const mark of found.marks) row(body, [`best-of-${mark.n}${told(mark.kl)}`, text(mark.kl, 6), text(mark.gain, 6), ...gold(mark.gold ?? NaN)], "td");
     }
 
     function draw() {

@@ -311,7 +311,7 @@
 
   // Near the base the ratio is 1 + slope·λ(r - mean): there a ratio less 1 would have lost its digits.
   const NEAR = 1e-8;
-  const MOST_TERMS = 4e6;  // responses × points of a curve: each of a large table takes its time
+  const MOST_TERMS = 3e6;  // responses × points of a curve: each of a large table takes its time
 
   function optimum(table, lam, divergence) {
     // Where the last λ left off is a good place to begin.
@@ -384,7 +384,7 @@
     };
     // Halved all at once, the longest where not all can be: of a large table each point takes its time.
     let knots = [[0, curve[0], true], ...few.map(([way, one]) => [way, one, false])];
-    let left = Math.max((3 * points) / 4, Math.min(16 * points, MOST_TERMS / (source.table ? source.table.reward.length : 1)));
+    let left = Math.max(points / 2, Math.min(16 * points, MOST_TERMS / (source.table ? source.table.reward.length : 1)));
     for (let halvings = 12; halvings && left > 0; halvings--) {
       const finer = [knots[0]], golds = knots.map((knot) => knot[1][2]);
       range = Math.max(...golds) - Math.min(...golds);  // of all that is known by then
