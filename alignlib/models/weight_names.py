@@ -21,13 +21,21 @@ _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLED = "pytorch_model.bin"
 _OLD_NAMES = (("gamma", "weight"), ("beta", "bias"))  # of normalisations
 _OF_ADAPTERS = ("lora_", "base_layer", "modules_to_save")  # in names that peft gives
-_OF_LAYERS = ("weight", "bias")
+_OF_LAYERS, _ENDS = ("weight", "bias"), (".weight", ".bias")
+_LONG = 4  # spaces of a name of layers in words, as in " h 0 attn ", which no other part has by chance
 _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
 _NAMES = {"torch.float64": "F64", "torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16"}
 _MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|[._])position_ids$")  # of old models, ends of names
 # What old files hold in each attention, and is made anew from the config: by its exact place.
 _MADE_ANEW = re.compile(r"(.*(?:attn|attention))\.(?:bias|masked_bias|causal_mask|(?:rotary|rotary_emb)\.inv_freq)")
-_OTHER_TASKS = ("cls.seq_relationship.weight", "cls.seq_relationship.bias")  # beside a head that is taken, in BERT
+# Of other tasks: beside a head that is taken, in BERT; of an encoder, of pictures and places, in no part of their own.
+_OTHER_TASKS = (
+    "cls.seq_relationship.weight",
+    "cls.seq_relationship.bias",
+    "final_logits_bias",
+    "image_newline",
+    "position_ids",
+)
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _COUNTS = ("indices", "ranknum")  # ends of names, in adapters, of what is counted
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
@@ -223,6 +231,8 @@ def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str],
     made = dict(model.named_buffers(remove_duplicate=False))
     layers, inner = _layers(model), _parts_of(model, prefix)
     for key in sorted(unused):
+        if kinds and "." not in key and key not in kinds:
+            continue  # no tensor, as a count of steps in a pickle
         if any(mark in key for mark in _OF_ADAPTERS):
             raise InputError(
                 f"{source} holds a weight of an adapter, {quoted(key)}, that was not merged into the model; merge it "
@@ -285,8 +295,12 @@ def _is_of_others(key: str, parts: tuple[set[str], set[str], set[str]], prefix: 
     if bare in _OTHER_TASKS:
         return True
     first, _, rest = bare.partition(".")
-    named = any(one in _words(bare) for one in layers) or any(one in _words(first) for one in short)
-    return first not in names and not named and not any(_words(rest).startswith(one) for one in short)
+    if not rest or first in names:  # what lies in no part, as a mean or a factor, may be of any
+        return False
+    inside, whole = _words(rest), _words(bare)
+    if any(one in whole for one in layers) or any(one in _words(first) or inside.startswith(one) for one in short):
+        return False
+    return bare.endswith(_ENDS) or not any(one in whole for one in short if one.count(" ") > _LONG)
 
 
 def _words(name: str) -> str:

@@ -285,7 +285,7 @@ def test_what_a_model_makes_anew_and_what_is_of_other_tasks_is_left_out() -> Non
     """Masks and frequencies in an attention, a buffer that is not saved, heads and towers."""
     anew = ["attn.bias", "of.attn.masked_bias", "of.attn.rotary_emb.inv_freq", "wpe.weights"]
     others = ["v_head.summary.weight", "module.of.pooler.dense.bias", "of.tower.encoder.attn.c_attn.weight"]
-    check_places({}, _of_layers(), [*anew, *others, "cls.seq_relationship.weight"], "m")
+    check_places({}, _of_layers(), [*anew, *others, "cls.seq_relationship.weight", "image_newline"], "m")
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,15 @@ def test_what_a_model_makes_anew_and_what_is_of_other_tasks_is_left_out() -> Non
             "of/attn/c_attn/weight_scale",
         ),
         *("scales.of.attn.c_attn", "scales.attn.c_attn", "q.of-attn-c_attn", "a.b.c.of.wpe", "scales.lm_head.weight"),
-        *("lm_head.q_scale", "lm_headScale", "scale_lm_head", "lm_head.inv_freq", "rel_attn.q_scale", "rel_attn.q.s"),
+        *(
+            "lm_head.q_scale",
+            "lm_headScale",
+            "scale_lm_head",
+            "mean",
+            "lm_head.inv_freq",
+            "rel_attn.q_scale",
+            "rel_attn.q.s",
+        ),
         *("attn.c_attn._extra_state", "base_model.model.of.attn.qkv.scale", "attn.c_attn.rotary_emb.inv_freq"),
     ],
 )
