@@ -231,8 +231,9 @@ def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str],
     made = dict(model.named_buffers(remove_duplicate=False))
     layers, inner = _layers(model), _parts_of(model, prefix)
     for key in sorted(unused):
-        if kinds and "." not in key and key not in kinds:
-            continue  # no tensor, as a count of steps in a pickle
+        count = kinds and "." not in key and kinds.get(key) not in _FLOATS
+        if count and _is_of_others(f"{key}.0", inner, prefix):
+            continue  # of steps, or the state of a generator
         if any(mark in key for mark in _OF_ADAPTERS):
             raise InputError(
                 f"{source} holds a weight of an adapter, {quoted(key)}, that was not merged into the model; merge it "
