@@ -1000,3 +1000,13 @@ def test_few_prompts_accuse_nobody_by_chance(prompts: int) -> None:
 
     assert sum(accused(0.0) for _ in range(60)) <= 1
     assert accused(1e4)
+
+
+def test_responses_that_are_all_alike_are_said_to_show_no_spread() -> None:
+    """Of 400 equal log-ratios the interval has no width: up to 3 in 400 responses may be others that none shows."""
+    alike, spread = np.full(400, 1.07), np.where(np.arange(400) < 3, -4.0, 1.07)
+    said = [messages(estimate_policy_kl(KLSamples(log_ratio=ratio), n_boot=100, rng=0)) for ratio in (alike, spread)]
+    of_width = [[text for text in some if "no width" in text] for some in said]
+    assert of_width[1] == []
+    assert "one value is all that 400 responses show" in of_width[0][0]
+    assert "up to 0.75 % of the responses" in of_width[0][0]

@@ -192,6 +192,12 @@ def messages(found: PolicyKL) -> tuple[str, ...]:
                 "it, so its interval is not to be trusted."
             )
     best = found.best
+    if best.high - best.low <= _ROUNDING * abs(best.value) < math.inf and not _same_probabilities(found):
+        said.append(
+            f"{best.about.label}: one value is all that {found.n_samples} responses show, so the interval has no "
+            f"width; what none of them shows may be up to {100 * min(3.0 / found.n_samples, 1.0):.2g} % of the "
+            "responses, and may move the KL. Sample more."
+        )
     if (
         found.n_prompts is not None
         and found.n_prompts >= _FEW
