@@ -202,18 +202,18 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 #
 # The laws of the picture above are kind: all prompts are alike. `make coverage` tries every statement that the library makes of a table on laws that are not: scales that
 # differ over 100×, skewed both ways, ties, mixtures, jackpots, 0/1 rewards with rates down to 0.0005, more samples where rewards vary less. {{n_blind:d}} of the laws were chosen by people who had not
-# seen the estimator. The *deep level* draws {{deep_low:d}} to {{deep_tables:d}} tables of each of {{deep_laws:d}} laws, half of them chosen by others, and {{deep_shapes:d}} shapes ({{deep_places:d}} cells); the *survey* at most {{tables_high:d}} of each of {{survey_places:d}} other cells, of {{n_laws:d}} laws in all.
-# Every prompt's own limit and the two curves on which gold turns are tried on every third of these. A table takes a twentieth to half a second of CPU: some 100 minutes of one core for the deep level and 15
-# for the survey. What is done is kept, and each count carries the version of the estimator, told by what it says of a few fixed tables. Cells of rewards were counted so: {{versions}}.
-# The last differs from the first in three ways. Few prompts stood for others there; what it said of ten prompts is left out, and the coverage of 10 × 1000 is judged by what is true of the ten prompts of each table. Its limits
-# and its gold along $\lambda$ allowed for a bias to one side only, which matters where a prompt has few samples. The upper arms of its shares were longer.
+# seen the estimator. The *deep level* draws {{deep_drawn}} tables of each of {{deep_laws:d}} laws, half of them chosen by others, and {{deep_shapes:d}} shapes ({{deep_places:d}} cells); the *survey* at most {{tables_high:d}} of each of {{survey_places:d}} other cells, of {{n_laws:d}} laws in all.
+# Every prompt's own limit is tried on {{own_drawn}} tables and the two curves on which gold turns on {{turns_drawn}}. A table takes a twentieth to half a second of CPU: some 200 minutes of one core for all of the deep level, half of them
+# for every prompt's own limit and for turns, and 15 for the survey. What is done is kept, and each count carries the version of the estimator, told by what it says of a few fixed tables. Cells of rewards were counted so: {{versions}}.
+# The last differs from the first in four ways. Few prompts stood for others there; what it said of ten prompts is left out, and the coverage of 10 × 1000 is judged by what is true of the ten prompts of each table. Its limits
+# and its gold along $\lambda$ allowed for a bias to one side only, which matters where a prompt has few samples. The upper arms of its shares were longer. It compared gold at neighbours on a path to tell where it turns, and not at all places beyond.
 #
 # A *point* is a law, a shape, a statement and a budget (or $N$, or $\lambda$) that at least a third of the tables, and at least 15, call supported. The other budgets have {{n_rare:,d}} intervals together, of which {{held_rare:.1%}} hold: few tables
 # support them, those that by chance show a tail that is too kind. Set apart are {{n_apart:,d}} points whose tables often
 # (more than {{unseen:.0%}} of them) lack the prompts or the responses that a third of the answer rests on. What no sample shows, no method can know from it: so a reader cannot tell from a table alone whether it is of this kind.
 # `alignlib frontier` says with every limit what it assumes: which prompts carry the answer, and what one larger response would change. Fewer than twenty prompts do not stand for others: with a chance of 5 % or more, a kind that makes up a seventh of all prompts is not among them. So every statement is then of these very prompts, and says so; intervals hold what their samples leave open.
 #
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coverage of 95 % intervals among tables that claim the statement: a dot for every law, shape and point, without those set apart; lines: 90 and 95 %. Large dots: the deep level, {{deep_cells:d}} points of {{deep_tables:d}} tables (of a third of them, for some statements), and the statements that are not of rewards, {{other_cells:d}} points; small: the survey, {{n_cells:,d}} points of few tables. Rerun by `make coverage`.", "name": "fig-matrix"}, "image": {"alt": "Rows of dots, one for each kind of statement, most of them between 0.9 and 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coverage of 95 % intervals among tables that claim the statement: a dot for every law, shape and point, without those set apart; lines: 90 and 95 %. Large dots: the deep level, {{deep_cells:d}} points of {{used_drawn}} tables, and the statements that are not of rewards, {{other_cells:d}} points; small: the survey, {{n_cells:,d}} points of few tables. Rerun by `make coverage`.", "name": "fig-matrix"}, "image": {"alt": "Rows of dots, one for each kind of statement, most of them between 0.9 and 1."}}
 matrix = Matrix.read(Path("coverage_results/matrix.csv"))
 deep, survey, others = (matrix.level(name) for name in ("deep", "survey", "others"))
 numbers, given = matrix.numbers, matrix.given
@@ -260,7 +260,7 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 # **Too narrow.** Points of the deep level that lie below 90 % by more than two standard errors of the simulation, worst first, those set apart after the others; points of one law, shape and statement share a line, and their tables.
 # {{deep_under:d}} of {{deep_cells:d}} points mislead clearly more than 7 % of all tables, and {{deep_under_apart:d}} of {{deep_n_apart:d}} of those set apart.
 #
-# - *Jackpots*, one response in a thousand worth ten standard deviations, are {{deep_jackpots:d}} of the {{deep_weak_n:d}} points. {{no_jackpot:.0%}} of tables of {{jackpot_responses:d}} responses have none, and nothing in them tells; their limit is then too low. The tool names what it assumes: no reward far above all that were seen.
+# - *Jackpots*, one response in a thousand worth ten standard deviations, are {{deep_jackpots:d}} of the {{deep_weak_n:d}} points. {{no_jackpot:.0%}} of tables of 30 × 64 responses have none; their limit is then too low. Such a table is one of normal rewards, so no rule can refuse it alone: to hold in 90 % of the tables that it claims it would have to refuse {{refused_long:.0%}} of all tables of normal rewards of that shape, and {{refused_short:.0%}} of those of 100 × 16. The tool names what it assumes: no reward far above all that were seen.
 # - *Jackpots with eight or four samples of a prompt* are in every table of thousands of prompts. But a prompt that shows one looks like a prompt in which it is one response of eight, and not of a thousand as in all. The support does not see it: at its end the limit is far too low. The tool names this assumption too.
 # - *Few prompts that carry all*: of thirty or forty prompts the loudest may all be missing.
 # - *Eight samples of thousands of prompts*: the spread of the samples is so small that the rest of the bias shows.
@@ -270,7 +270,9 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 # {{deep_weak_points}}
 # :::
 #
-# **Too wide.** Statements and shapes for which over 99 % of the intervals hold. Where gold turns is told with an interval that allows for both curves; shares are at most 1, and near it their interval cannot miss above.
+# **Over 99 %.** Statements and shapes for which over 99 % of the intervals hold. Shares are at most 1, and near it their interval cannot miss above. Where gold turns is a place on a path that is looked at in steps. The interval reaches
+# from the last place at which gold is told to be larger further on to the first at which it is told to have been larger before: two steps or more, while the samples often leave open less than one. Where gold falls from the start, as on {{from_start:d}} of the {{turning:d}} laws on which it turns, the interval begins where the path does,
+# and no rule can miss below.
 # From few samples of many prompts the allowance for bias exceeds the spread of the samples.
 #
 # {{deep_wide}}
@@ -306,7 +308,18 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 
 # %% tags=["hide-input"]
 blind, told = matrix.blind, survey.every | deep.every
-jackpot_responses = 800  # about those of forty prompts of 10 to 40 samples
+turns = np.char.startswith(matrix.statement, "turn")
+slow = turns | (matrix.statement == "limit on every prompt")
+# Along λ the interval is told in parts of the truth, or of the first place where that is 0: one step of the path.
+along = deep.used & (matrix.statement == "turn along λ") & (matrix.shape == "200 × 64") & (numbers["width"] < 0.107)
+from_start = {str(law) for law in matrix.law[along]}
+
+
+def refused(lucky: float) -> float:
+    """The part of lucky tables to refuse, where those alone mislead, so that they are a tenth of the claimed."""
+    return 1.0 - 0.1 * (1.0 - lucky) / (0.9 * lucky)
+
+
 enough, apart = survey.enough | deep.enough, survey.apart | deep.apart
 weak = survey.weak | deep.weak | survey.weak_apart | deep.weak_apart
 widths = Widths.read(Path("coverage_results/widths.csv"))
@@ -381,8 +394,12 @@ claims.glue(
     deep_shapes=len(set(matrix.shape[deep.every])),
     deep_places=len(set(zip(matrix.law[deep.every], matrix.shape[deep.every], strict=True))),
     survey_places=len(set(zip(matrix.law[survey.every], matrix.shape[survey.every], strict=True))),
-    deep_tables=int(numbers["cell"][deep.every].max()),
-    deep_low=int(numbers["cell"][deep.every].min()),
+    deep_drawn=matrix.drawn(deep.every & ~slow),
+    used_drawn=matrix.drawn(deep.used),
+    own_drawn=matrix.drawn(deep.every & (matrix.statement == "limit on every prompt")),
+    turns_drawn=matrix.drawn(deep.every & turns),
+    from_start=len(from_start),
+    turning=len(set(matrix.law[deep.used & turns])),
     tables_high=int(numbers["cell"][survey.every].max()),
     deep_cells=int(deep.used.sum()),
     deep_under=int((deep.used & under).sum()),
@@ -403,10 +420,11 @@ claims.glue(
     rule_wide=claims.Markdown(widths.wide_cells()),
     weak_points=claims.Markdown(survey.weak_points()),
     by_statement=claims.Markdown(survey.table("statement")),
-    jackpot_responses=jackpot_responses,
     deep_weak_n=int(deep.weak.sum()),
     deep_jackpots=int((deep.weak & (np.char.find(matrix.law, "jackpot") >= 0)).sum()),
-    no_jackpot=0.999**jackpot_responses,
+    no_jackpot=0.999 ** (30 * 64),
+    refused_long=refused(0.999 ** (30 * 64)),
+    refused_short=refused(0.999 ** (100 * 16)),
     other_cells=int(others.used.sum()),
     n_others=int(numbers["claimed"][others.every].sum()),
     n_others_laws=len(set(matrix.law[others.every])),

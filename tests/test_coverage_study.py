@@ -15,7 +15,7 @@ from _pages.coverage_widths import Widths
 from alignlib.divergences import CHI_SQUARED, KL, REVERSE_KL, TOTAL_VARIATION, Renyi
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.rules import BestOfN
-from benchmarks.coverage import summary, widths
+from benchmarks.coverage import runner, standing, summary, widths
 from benchmarks.coverage.budgets import limit_of_kinds
 from benchmarks.coverage.kinds import KINDS
 from benchmarks.coverage.others import OTHERS
@@ -30,7 +30,7 @@ from benchmarks.coverage.populations import (
     register,
 )
 from benchmarks.coverage.runner import DEEP_LAWS, DEEP_SHAPES
-from benchmarks.coverage.study import DRAWS, SHAPES, TILTS, TRIED_EVERY, Shape, draw_table, try_tables
+from benchmarks.coverage.study import DRAWS, PART_OF, PARTS, SHAPES, TILTS, Shape, draw_table, try_tables
 from benchmarks.coverage.topics import topics
 from benchmarks.coverage.truth import Truth
 
@@ -88,12 +88,15 @@ def test_prompts_that_a_table_may_lack() -> None:
 
 
 def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> None:
-    pieces = [try_tables(toy, Shape(30, 64), first, 2, n_boot=100) for first in (0, 2)]
+    pieces = [try_tables(toy, Shape(30, 64), first, 2, n_boot=100, part=part) for part in PARTS for first in (0, 2)]
+    assert [sorted({PART_OF.get(what, "") for what in one["statements"]}) for one in pieces[::2]] == [
+        [part] for part in PARTS
+    ]
     file = tmp_path / "pieces.jsonl"
     file.write_text(file_of(pieces) + '{"cut off', encoding="utf-8")
     rows = summary.read(file)
     limit = [row for row in rows if row.statement == "limit"]
-    assert {row.tables for row in rows if row.statement not in TRIED_EVERY} == {4}
+    assert {(row.tables, row.first, row.in_cell) for row in rows} == {(4, 0, 4)}
     compared = next(row for row in rows if row.statement == "gain of best-of-N")
     assert set(compared.rules) == {"ours", *OTHERS}
     assert sum(tried for tried, _, _ in compared.rules["delta"]) == 2  # of tables 0 and 3
@@ -117,6 +120,32 @@ def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> N
     assert chosen == [set(), {""}, {"abc"}]  # none is of the present version
     again = try_tables(toy, Shape(30, 64), 0, 2, n_boot=100)
     assert again == pieces[0]
+
+
+def test_a_run_goes_on_from_the_table_of_the_book(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Later tables are added to lines of their version; more tables of a new version replace those of an old one."""
+    monkeypatch.setattr(standing, "version_of", lambda law, part="": "new")
+    path = tmp_path / "matrix.csv"
+
+    def counted(statement: str, first: int, tables: int, code: str, held: int) -> summary.Row:
+        row = summary.Row(
+            "a law", "10 × 1000", statement, 0.1, tables, tables, tables, held, held, code=code, first=first
+        )
+        row.in_cell, row.widths = first + tables, [0.5]
+        return row
+
+    old = [counted(what, 0, 275, "new", 260) for what in ("limit", "gain of best-of-N")]
+    old[1].at = 2.0
+    summary.write([*old, counted("turn along N", 0, 92, "old", 92)], path)
+    assert standing.counted(path) == {("a law", "10 × 1000", ""): (275, 275)}
+    missing = runner._lacking(("a law", "10 × 1000", ""), 300, 25, {}, standing.counted(path))
+    assert missing == [(275, 25)]
+    assert runner._lacking(("a law", "10 × 1000", "turns"), 50, 25, {}, standing.counted(path)) == [(0, 25), (25, 25)]
+    summary.write([counted("limit", 275, 25, "new", 20), counted("turn along N", 0, 50, "new", 47)], path, onto=True)
+    lines = {what: (one["tables"], one["held"]) for (_, _, what), one in standing.lines_of(path).items()}
+    assert lines == {"limit": ("300", "280"), "gain of best-of-N": ("275", "260"), "turn along N": ("50", "47")}
+    summary.write([counted("limit", 0, 30, "newer", 30)], path, onto=True)  # fewer tables than are there
+    assert {line["code"] for line in standing.lines_of(path).values()} == {"new"}
 
 
 def test_truths_in_other_divergences_are_those_of_the_laws() -> None:

@@ -69,7 +69,7 @@ def test_pieces_are_resumed_and_summed_up(tmp_path: Path) -> None:
     assert {one[3] for one in asked} == {0, 100, 200}
     asked = runner._other_pieces(300, ["noise with memory"], ["6 runs", "3 runs"], {}, deep=True)
     assert [one[2] for one in asked][::3] == ["3 runs × 10"] * (len(asked) // 6) + ["6 runs × 15"] * (len(asked) // 6)
-    done = {("√KL, noise with memory", "6 runs × 15"): set(range(100))}
+    done = {("√KL, noise with memory", "6 runs × 15", ""): set(range(100))}
     left = runner._other_pieces(300, ["√KL, noise"], ["6 runs × 15"], done)
     assert [one[3] for one in left] == [100, 200]
     assert {one[1] for one in runner._other_pieces(1, None, None, {}, ["opponents"])} == set(

@@ -15,6 +15,7 @@ from alignlib._core.same import SameFields
 
 __all__ = [
     "FEWEST_PROMPTS",
+    "FEW_CELLS",
     "Cells",
     "check_resampling",
     "few_prompts",
@@ -29,7 +30,7 @@ _STRETCH, _STRETCH_POWER, _MOST_STRETCH = 3.0, 0.75, 3.0  # by simulation of mea
 _FIXED_STRETCH = 1.25  # of several fixed prompts: groups of all hide how skewed those of the loudest are; by simulation
 _AT_ONCE = 1 << 18  # draws
 _SQUARED = 1e150  # beyond it a square leaves the range of floats
-_FEW_CELLS, _MOST_OF_PLAIN = 8, 3.0
+FEW_CELLS, _MOST_OF_PLAIN = 8, 3.0
 _NEWTON_STEPS = 8
 _NO_SPREAD = 1e-6  # of that of the estimate: the rounding of equal cells
 _LEAST_SPREAD = 20.0  # times as sure as the estimate a replicate is at most: one may lack the few cells that differ
@@ -454,7 +455,7 @@ def studentised_interval(
     (both,) = _quantiles(np.abs(t), (level,))
     away = np.maximum(both, -low_t)
     upper, lower = up * (away + (1.0 - upper_hull) * (-low_t - away)), down * np.maximum(both, high_t)
-    if cells < _FEW_CELLS:
+    if cells < FEW_CELLS:
         lower = np.asarray(scipy.special.stdtrit(max(cells - 1, 1), 1.0 - tail))
         upper = lower * (up if cells > 2 else 1.0)  # of two cells the quantile is long enough
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -35,6 +35,12 @@ def main() -> int:
         help="what is no reward for a KL budget (topics.py)",
     )
     parser.add_argument("--topic", action="append", help="of topics.py, these only, such as 'budgets'")
+    parser.add_argument(
+        "--part", action="append", choices=["rewards", "prompts", "turns"], help="of rewards, these only"
+    )
+    parser.add_argument(
+        "--onto", type=Path, help="a table of the book, from which a run goes on; --to the same, it is added to"
+    )
     parser.add_argument("--laws-from", help="a module that registers more laws")
     asked = parser.parse_args()
     from benchmarks.coverage import runner, summary, widths
@@ -50,11 +56,13 @@ def main() -> int:
             deep=asked.deep,
             others=asked.others,
             of_topics=asked.topic,
+            parts=None if asked.part is None else ["" if one == "rewards" else one for one in asked.part],
+            onto=asked.onto,
         )
     if asked.what == "table":
         rows = summary.latest(summary.read(asked.out), asked.before)
-        summary.write(rows, asked.to)
-        widths.write(rows, asked.to.with_name("widths.csv"))
+        summary.write(rows, asked.to, onto=asked.onto == asked.to)
+        widths.write(rows, asked.to.with_name("widths.csv"), onto=asked.onto == asked.to)
     if asked.what == "pooled":
         summary.write_pooled(summary.latest(summary.read(asked.out), asked.before), asked.to.with_name("beyond.csv"))
         return 0

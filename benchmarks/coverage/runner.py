@@ -12,13 +12,14 @@ from typing import Any
 
 from alignlib._core.crew import Crew, Over
 from benchmarks.coverage.populations import POPULATIONS
-from benchmarks.coverage.study import SHAPES, try_tables
+from benchmarks.coverage.standing import Key, counted
+from benchmarks.coverage.study import PARTS, SHAPES, try_tables
 from benchmarks.coverage.topics import topic_of, topics, try_topic, version_of
 
 __all__ = ["DEEP_LAWS", "DEEP_SHAPES", "left", "run"]
 
 _PIECE = 25  # tables
-_Piece = tuple[str | None, str, str, int, int]  # module of laws, law, shape, first table, tables
+_Piece = tuple[str | None, str, str, int, int, str]  # module of laws, law, shape, first table, tables, part
 # The deep level: laws of others and the library's own in turn; all laws at the cheapest shapes first.
 DEEP_LAWS = (
     "blind: Weibull 1.5, scales over 20x",
@@ -50,25 +51,30 @@ def run(
     deep: bool = False,
     others: bool = False,
     of_topics: Sequence[str] | None = None,
+    parts: Sequence[str] | None = None,
+    onto: Path | None = None,
 ) -> None:
     """Append what ``out`` lacks of so many tables a cell, of the laws and shapes named (all by default).
 
     With ``deep`` the laws and shapes are those of the deep level, in its order; with ``others`` they are those of
     `topics`, what is not said of a table of rewards, or of the topics named, shape by shape. What an
-    earlier version of the code counted stays in the file and does not stand for the present one.
+    earlier version of the code counted stays in the file and does not stand for the present one. ``parts`` are those of
+    the statements on rewards; tables that ``onto``, a table of the book, has counted already are not drawn.
     """
     _register(laws_from)
-    done = _done(out)
+    done, standing = _done(out), {} if onto is None else counted(onto)
     if others or of_topics:
-        _share_out(out, workers, _other_pieces(tables, laws, shapes, done, of_topics, deep=deep))
+        _share_out(out, workers, _other_pieces(tables, laws, shapes, done, of_topics, deep=deep, standing=standing))
         return
     wanted = None if shapes is None else {part.replace("x", " × ") for part in shapes}
     pieces = [
-        (laws_from, name, shape.name, first, count)
+        (laws_from, name, shape.name, first, count, part)
         for shape in sorted(SHAPES, key=lambda one: -one.prompts * one.samples)
         for name in POPULATIONS
-        if (not laws or any(part in name for part in laws)) and (wanted is None or shape.name in wanted)
-        for first, count in left(tables, _PIECE, done.get((name, shape.name), set()))
+        if (not laws or any(word in name for word in laws)) and (wanted is None or shape.name in wanted)
+        for part in (PARTS if parts is None else parts)
+        if shape.has(part)
+        for first, count in _lacking((name, shape.name, part), tables, _PIECE, done, standing)
     ]
     pieces.sort(key=lambda one: one[3] // _PIECE)
     if deep:
@@ -81,10 +87,11 @@ def _other_pieces(
     tables: int,
     laws: Sequence[str] | None,
     shapes: Sequence[str] | None,
-    done: Mapping[tuple[str, str], set[int]],
+    done: Mapping[Key, set[int]],
     of_topics: Sequence[str] | None = None,
     *,
     deep: bool = False,
+    standing: Mapping[Key, tuple[int, int]] | None = None,
 ) -> list[_Piece]:
     """Return the pieces of what is not said of a table of rewards.
 
@@ -92,14 +99,14 @@ def _other_pieces(
     with ``deep`` one shape is finished before the next.
     """
     found: list[tuple[int, _Piece]] = [
-        (place, (None, law, shape, first, count))
+        (place, (None, law, shape, first, count, ""))
         for topic in topics()
         if not of_topics or topic.name in of_topics
         for law in topic.laws
         for place, shape in enumerate(topic.shapes)
         if (not laws or any(part in law for part in laws))
         and (not shapes or any(_close(part) in _close(shape) for part in shapes))
-        for first, count in left(tables, topic.piece, done.get((law, shape), set()))
+        for first, count in _lacking((law, shape, ""), tables, topic.piece, done, standing or {})
     ]
     return [piece for _, piece in sorted(found, key=lambda one: (one[0], one[1][3]) if deep else (one[1][3], one[0]))]
 
@@ -109,14 +116,21 @@ def _close(shape: str) -> str:
     return shape.replace("x", "×").replace(" ", "")
 
 
-def left(tables: int, piece: int, done: set[int]) -> list[tuple[int, int]]:
+def _lacking(
+    key: Key, tables: int, piece: int, done: Mapping[Key, set[int]], standing: Mapping[Key, tuple[int, int]]
+) -> list[tuple[int, int]]:
+    drawn, tried = standing.get(key, (0, 0))
+    return left(drawn + max(tables - tried, 0), piece, done.get(key, set()), drawn)
+
+
+def left(tables: int, piece: int, done: set[int], start: int = 0) -> list[tuple[int, int]]:
     """Return first table and number of tables of the pieces that are missing, none of them longer than ``piece``.
 
     >>> left(300, 100, set(range(50)))
     [(50, 50), (100, 100), (200, 100)]
     """
     found: list[tuple[int, int]] = []
-    for number in range(tables):
+    for number in range(start, tables):
         if number in done:
             continue
         goes_on = bool(found) and sum(found[-1]) == number and number % piece != 0
@@ -139,7 +153,7 @@ def _share_out(out: Path, workers: int, pieces: Sequence[_Piece]) -> None:
                 print(f"\r{number} of {len(pieces)} pieces", end="", file=sys.stderr, flush=True)
                 continue
             if isinstance(found, Over):  # its process was killed; tried again by the next run
-                _, name, shape, first, _ = job
+                _, name, shape, first, _, _ = job
                 found = {"law": name, "shape": shape, "first": first, "error": found.error}
             file.write(json.dumps(found, ensure_ascii=False) + "\n")
             file.flush()
@@ -151,15 +165,16 @@ def _register(laws_from: str | None) -> None:
         importlib.import_module(laws_from)
 
 
-def _done(path: Path) -> dict[tuple[str, str], set[int]]:
-    """Return the numbers of the tables of each cell that the present code has counted."""
-    found: dict[tuple[str, str], set[int]] = {}
+def _done(path: Path) -> dict[Key, set[int]]:
+    """Return the numbers of the tables of each cell and part that the present code has counted."""
+    found: dict[Key, set[int]] = {}
     if not path.exists():
         return found
     for line in path.read_text(encoding="utf-8").splitlines():
         one = json.loads(line) if line.endswith("}") else {}
-        if one and one.get("code") == version_of(one["law"]):
-            mine = found.setdefault((one["law"], one["shape"]), set())
+        part = one.get("part", "")
+        if one and one.get("code") == version_of(one["law"], part):
+            mine = found.setdefault((one["law"], one["shape"], part), set())
             mine.update(range(one["first"], one["first"] + one["tables"]))
     return found
 
@@ -169,7 +184,7 @@ def _found(asked: _Piece) -> Iterator[dict[str, Any]]:
 
 
 def _piece(asked: _Piece) -> dict[str, Any]:
-    laws_from, name, shape, first, count = asked
+    laws_from, name, shape, first, count, part = asked
     _register(laws_from)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -177,7 +192,7 @@ def _piece(asked: _Piece) -> dict[str, Any]:
             if topic_of(name) is not None:
                 found = try_topic(name, shape, first, count)
             else:
-                found = try_tables(name, next(one for one in SHAPES if one.name == shape), first, count)
+                found = try_tables(name, next(one for one in SHAPES if one.name == shape), first, count, part=part)
         except Exception as error:  # kept beside the other pieces, and tried again by the next run
             return {"law": name, "shape": shape, "first": first, "error": f"{type(error).__name__}: {error}"}
-        return {**found, "code": version_of(name)}
+        return {**found, "code": version_of(name, part)}

@@ -25,17 +25,18 @@ from benchmarks.coverage.populations import POPULATIONS, Population
 from benchmarks.coverage.tally import Tally
 from benchmarks.coverage.truth import Truth, early_gold_of, gold_of
 
-__all__ = ["SHAPES", "TRIED_EVERY", "Shape", "draw_table", "try_tables"]
+__all__ = ["PARTS", "PART_OF", "SHAPES", "Shape", "draw_table", "try_tables"]
 
 BUDGETS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 OWN = np.array([0.5, 1.0])  # of the end of the table's own support
 DRAWS = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
 TILTS = np.array([0.1, 0.2, 0.4, 0.7, 1.0, 1.4, 2.0])
-# Some statements are tried on some tables only: every prompt's own limit and two whole curves of gold are more than
-# half of the work.
-TRIED_EVERY = {"limit on every prompt": 3, "turn along N": 3, "turn along λ": 3}
+# Some statements are asked by themselves: every prompt's own limit and two whole curves of gold are more than half of
+# the work, and few tables may do for them.
+PART_OF = {"limit on every prompt": "prompts", "turn along N": "turns", "turn along λ": "turns"}
+PARTS = ("", "prompts", "turns")
 _OTHERS_EVERY = 3
-_TURNS_FROM = 10.0  # samples of a prompt: fewer show no turn
+_TURNS_FROM, _OWN_FROM = 10, 6  # samples of a prompt
 _NOISE = 0.5  # of gold about its mean, in units of the prompt's scale
 _POINTS = {
     "limit": BUDGETS,
@@ -64,6 +65,11 @@ class Shape:
         return (
             f"{self.prompts} × {self.samples // 4}–{self.samples}" if self.tied else f"{self.prompts} × {self.samples}"
         )
+
+    def has(self, part: str) -> bool:
+        """Tell whether its tables have a part's statements: few samples of a prompt show no turn, nor its own limit."""
+        fewest = self.samples // 4 if self.tied else self.samples
+        return {"": True, "prompts": self.prompts > 1 and fewest >= _OWN_FROM, "turns": fewest >= _TURNS_FROM}[part]
 
     def counts(self, scale: FloatArray | IntArray) -> IntArray:
         """Return the number of samples of each prompt."""
@@ -145,50 +151,58 @@ def _limits_of(name: str, kinds: tuple[int, ...] | None) -> tuple[FloatArray, Fl
     return truth.limit(BUDGETS), None if one else truth.limit_on_every_prompt(BUDGETS)
 
 
-def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 500) -> dict[str, Any]:
-    """Try every statement on tables number ``first`` to ``first + count - 1`` of a population and shape."""
+def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 500, part: str = "") -> dict[str, Any]:
+    """Try a part's statements on tables number ``first`` to ``first + count - 1`` of a population and shape."""
     population = _population(name)
-    tallies = {what: Tally(at) for what, at in _POINTS.items()}
+    tallies = {what: Tally(at) for what, at in _POINTS.items() if PART_OF.get(what, "") == part}
     ends: list[float] = []
     for number in range(first, first + count):
         rng = np.random.default_rng([zlib.crc32(f"{name} {shape.name}".encode()), number])
         table, kinds = draw_table(population, shape, rng)
         # Of few prompts all is said of these very prompts.
         fixed = tuple(sorted(kinds.tolist())) if few_prompts(table.n_samples) else None
-        limits = _limits_of(name, fixed) if population.finite else None
-        tried = {what for what, every in TRIED_EVERY.items() if number % every == 0}
-        ends.append(
-            _try_table(table, _truth(name, fixed), limits, tallies, n_boot, tried, others=number % _OTHERS_EVERY == 0)
-        )
+        try:
+            fit = fit_frontier(table, "reward", n_boot=n_boot)
+        except InputError:  # a reward that does not vary
+            ends.append(0.0)
+            continue
+        ends.append(fit.supported_end)
+        limits = _limits_of(name, fixed) if population.finite and part != "turns" else None
+        if part == "turns":
+            _try_turns(fit, _truth(name, fixed), tallies, finite=population.finite)
+        elif part == "prompts" and limits is not None and limits[1] is not None:
+            _try_limit(fit.per_prompt, limits[1], tallies["limit on every prompt"], others=False)
+        elif part == "":
+            _try_table(fit, _truth(name, fixed), limits, tallies, others=number % _OTHERS_EVERY == 0)
     statements = {what: one.record() for what, one in tallies.items() if one.counts[0].any()}
-    return {"law": name, "shape": shape.name, "first": first, "tables": count, "ends": ends, "statements": statements}
+    found = {"law": name, "shape": shape.name, "first": first, "tables": count, "ends": ends, "statements": statements}
+    return found | ({"part": part} if part else {})
+
+
+def _try_turns(fit: Fit, truth: Truth, tallies: dict[str, Tally], *, finite: bool) -> None:
+    turn = truth.turn_n if truth.turn_n < float(fit.table.n_samples.min()) else np.inf
+    _try_turn(lambda: fit.gold("early"), turn, tallies["turn along N"])
+    if finite:  # a tilt by a reward that has no limit does not exist
+        _try_turn(lambda: fit.tilted_gold("early"), truth.turn_lam, tallies["turn along λ"])
 
 
 def _try_table(
-    table: RewardTable,
+    fit: Fit,
     truth: Truth,
     limits: tuple[FloatArray, FloatArray | None] | None,
     tallies: dict[str, Tally],
-    n_boot: int,
-    tried: set[str],
     *,
     others: bool,
-) -> float:
-    """Try the statements on one table, those of ``TRIED_EVERY`` that are ``tried``; ``limits`` where there are any."""
-    fewest = int(table.n_samples.min()) // (2 if few_prompts(table.n_samples) else 1)
+) -> None:
+    """Try the statements on one table; ``limits`` where there are any."""
+    counts = fit.table.n_samples
+    fewest = int(counts.min()) // (2 if few_prompts(counts) else 1)
     draws = DRAWS[fewest >= DRAWS]
-    try:
-        fit = fit_frontier(table, "reward", n_boot=n_boot)
-    except InputError:  # a reward that does not vary
-        return 0.0
     if limits is not None:
         _try_limit(fit, limits[0], tallies["limit"], others=others)
         _try_own_end(fit, truth, tallies["limit, own end"])
-        several = table.n_prompts > 1 and table.n_samples.min() >= 6 and "limit on every prompt" in tried
-        if several and limits[1] is not None:
-            _try_limit(fit.per_prompt, limits[1], tallies["limit on every prompt"], others=False)
     if draws.size == 0:
-        return fit.supported_end
+        return
     every, k = np.ones(draws.size, dtype=bool), slice(0, draws.size)
     rules = fit.share(_rules(draws.size))
     tallies["gain of best-of-N"].add(rules.gain_low, rules.gain_high, truth.gain[k], every)
@@ -209,16 +223,8 @@ def _try_table(
         if gold is not None:
             ours = (gold.gold_low, gold.gold_high)
             tallies["gold along N"].compare({"ours": ours, **found.gold}, truth.gold_n[k], gold.supported)
-    most = float(table.n_samples.min())
-    tried = tried if most >= _TURNS_FROM else set()
-    if "turn along N" in tried:
-        turn = truth.turn_n if truth.turn_n < most else np.inf
-        _try_turn(lambda: fit.gold("early"), turn, tallies["turn along N"])
     if limits is not None:  # a tilt by a reward that has no limit does not exist
         _try_gold(lambda: fit.tilted_gold("gold", truth.lam), truth.gold_lam, tallies["gold along λ"])
-        if "turn along λ" in tried:
-            _try_turn(lambda: fit.tilted_gold("early"), truth.turn_lam, tallies["turn along λ"])
-    return fit.supported_end
 
 
 def _try_limit(fit: Fit, gain: FloatArray, tally: Tally, *, others: bool) -> None:

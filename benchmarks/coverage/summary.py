@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from alignlib.estimation import few_prompts
-from benchmarks.coverage.study import SHAPES, TRIED_EVERY
+from benchmarks.coverage.standing import Key, Line, added, lines_of
+from benchmarks.coverage.study import PART_OF, SHAPES
 from benchmarks.coverage.topics import topic_of, version_of
 from benchmarks.coverage.unseen import unseen
 
@@ -68,7 +69,8 @@ class Row:
     widths: list[float] = field(default_factory=list)
     end: float = 0.0
     code: str = ""
-    in_cell: int = 0
+    in_cell: int = 0  # one more than the largest number of a table
+    first: int = 0  # the smallest
     rules: dict[str, list[tuple[int, int, float]]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -103,23 +105,44 @@ class Row:
         return ours / max(min(widths.values()), 1e-12) if widths else float("nan")
 
 
-def write(rows: Iterable[Row], path: Path) -> None:
+def write(rows: Iterable[Row], path: Path, *, onto: bool = False) -> None:
     """Write a table of the points that enough tables claim: a line a law, shape and statement, its points by spaces.
 
-    ``cell`` is the number of tables of a law and shape, ``tables`` that of those on which the statement was tried.
+    ``cell`` is the number of tables of a law and shape, ``tables`` that of those on which the statement was tried. With
+    ``onto``, lines that are there stay: those of the same version get counts of later tables added or are replaced by
+    those of as many tables, those of an earlier one by those of half as many.
     """
-    groups: dict[tuple[str | int, ...], list[Row]] = defaultdict(list)  # laws and shapes, not points
+    groups: dict[Key, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda one: (one.code, one.law, one.shape, one.statement, one.at)):
-        if row.claimed > _LEAST_CLAIMED * row.tables:
-            topic = topic_of(row.law)
-            name = "" if topic is None else topic.name
-            groups[row.law, row.shape, row.statement, name, row.in_cell, row.tables, row.code].append(row)
+        groups[row.law, row.shape, row.statement].append(row)
+    lines = lines_of(path) if onto else {}
+    for key, points in groups.items():
+        old, one = lines.get(key), points[0]
+        if old is not None and old["code"] == one.code and one.first >= int(old["cell"]):
+            lines[key] = added(old, [_line([point]) for point in points], one.tables, one.in_cell)
+            continue
+        if old is not None and int(old["tables"]) > one.tables * (1 if old["code"] == one.code else 2):
+            continue
+        lines.pop(key, None)
+        shown = [point for point in points if point.claimed > _LEAST_CLAIMED * point.tables]
+        if shown:
+            lines[key] = _line(shown)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(COLUMNS)
-        for names, points in groups.items():
-            out.writerow([*names, *(" ".join(_shown(getattr(one, name)) for one in points) for name in POINTWISE)])
+        out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        out.writeheader()
+        out.writerows(
+            sorted(lines.values(), key=lambda line: (line["code"], line["law"], line["shape"], line["statement"]))
+        )
+
+
+def _line(points: Sequence[Row]) -> Line:
+    one = points[0]
+    topic = topic_of(one.law)
+    name = "" if topic is None else topic.name
+    cells = (one.law, one.shape, one.statement, name, str(one.in_cell), str(one.tables), one.code)
+    each = (" ".join(_shown(getattr(point, what)) for point in points) for what in POINTWISE)
+    return dict(zip(COLUMNS, (*cells, *each), strict=True))
 
 
 def write_pooled(rows: Iterable[Row], path: Path) -> None:
@@ -165,21 +188,21 @@ def _shown(value: float) -> str:
 def read(path: Path) -> list[Row]:
     """Return the rows of a file of pieces."""
     rows: dict[tuple[str, str, str, str, float], Row] = {}
-    ends: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    counted: dict[tuple[str, str, str], set[int]] = defaultdict(set)
+    ends: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
+    counted: dict[tuple[str, str, str, str], set[int]] = defaultdict(set)
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.endswith("}"):
             continue
         piece = json.loads(line)
         if "error" in piece:
             continue
-        code = piece.get("code", "")
+        code, cell = piece.get("code", ""), (piece["law"], piece["shape"], piece.get("part", ""))
         numbers = set(range(piece["first"], piece["first"] + piece["tables"]))
-        before = counted[code, piece["law"], piece["shape"]]
+        before = counted[code, *cell]
         if numbers & before:  # two files put together may share pieces
             continue
         before |= numbers
-        ends[code, piece["law"], piece["shape"]] += piece["ends"]
+        ends[code, *cell] += piece["ends"]
         for what, found in piece["statements"].items():
             if "no limit" in piece["law"] and "λ" in what:
                 continue
@@ -195,10 +218,9 @@ def read(path: Path) -> list[Row]:
                     if one["width"][i] is not None:
                         row.rules[name].append((one["tried"][i], one["held"][i], one["width"][i]))
     for row in rows.values():
-        own = ends[row.code, row.law, row.shape]
-        row.in_cell = len(own)
-        row.tables = len(range(0, len(own), _every(row)))
-        row.end = float(np.median(own))
+        whose = (row.code, row.law, row.shape, PART_OF.get(row.statement, ""))
+        row.tables, row.in_cell, row.first = len(counted[whose]), max(counted[whose]) + 1, min(counted[whose])
+        row.end = float(np.median(ends[whose]))
     return list(rows.values())
 
 
@@ -211,20 +233,13 @@ def latest(rows: Iterable[Row], before: Sequence[str] = ()) -> list[Row]:
     []
     """
     every = list(rows)
-    found = [row for row in every if row.code == version_of(row.law)]
+    found = [row for row in every if row.code == version_of(row.law, PART_OF.get(row.statement, ""))]
     for code in before:
         counted = {(row.law, row.shape) for row in found} | {
             (row.law, row.shape) for row in every if row.shape in _OF_THESE
         }
         found += [row for row in every if row.code == code and (row.law, row.shape) not in counted]
     return found
-
-
-def _every(row: Row) -> int:
-    """Return of how many tables one tries a statement."""
-    if row.code:
-        return TRIED_EVERY.get(row.statement, 1)
-    return 2 if row.statement.startswith("turn") else 1  # as the first version did
 
 
 def weak(rows: Iterable[Row]) -> list[Row]:

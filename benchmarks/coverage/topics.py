@@ -85,10 +85,10 @@ def topic_version(name: str) -> str:
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:8]
 
 
-def version_of(law: str) -> str:
+def version_of(law: str, part: str = "") -> str:
     """Return the version of the code that a count of a law belongs to: of its topic, or of tables of rewards."""
     topic = topic_of(law)
-    return code_version() if topic is None else topic_version(topic.name)
+    return code_version(part) if topic is None else topic_version(topic.name)
 
 
 def try_topic(law: str, shape: str, first: int, count: int, spelled: list[str] | None = None) -> dict[str, Any]:

@@ -22,12 +22,22 @@ UNSEEN = 0.05  # of the tables lack the prompts that matter most
 # Versions of the estimator that are not the present one, the latest first, and what they are.
 _BEFORE = {
     "207020df": "one that differs from it in what it says of fewer than twenty prompts, which were not counted with it",
+    "cf55a329": "one that told where gold turns, of which alone its counts are, by neighbours on the path",
     "ca4e617c": "the one before these",
 }
-_DEEP = 100  # tables of a cell, and more
+_DEEP = 50  # tables of a cell, and more
 _TOO_WIDE = 0.99
 _NAMES = ("law", "shape", "statement", "topic", "code")
-_POINTWISE = ("at", "claimed", "held_claimed", "tried", "held", "ratio", "unseen")  # a line holds several points
+_POINTWISE = (
+    "at",
+    "claimed",
+    "held_claimed",
+    "tried",
+    "held",
+    "width",
+    "ratio",
+    "unseen",
+)  # a line holds several points
 # Short, so that nine columns stand beside each other; the page says below what they count.
 _HEAD = (
     " | points | hold | others' | tables | >\u00a099\u00a0% | width | <\u00a090\u00a0% | apart |\n"
@@ -79,13 +89,25 @@ class Matrix(SameFields):
     def versions(self) -> str:
         """Say how many cells of a law and shape each version of the estimator counted, the present one first."""
         cells: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for law, shape, topic, code in zip(self.law, self.shape, self.topic, self.code, strict=True):
-            if not topic:
+        of_turns: set[str] = set()  # versions that are told by where gold turns, too
+        whose = zip(self.law, self.shape, self.topic, self.code, self.statement, strict=True)
+        for law, shape, topic, code, statement in whose:
+            if str(statement).startswith("turn") and code not in _BEFORE:
+                of_turns.add(str(code))
+            elif not topic:
                 cells[str(code)].add((str(law), str(shape)))
         order = [*(code for code in cells if code not in _BEFORE), *(code for code in _BEFORE if code in cells)]
+        turns = f", where gold turns with its own version {' '.join(f'`{one}`' for one in sorted(of_turns))}"
         return "; ".join(
-            f"{len(cells[code]):d} with {_BEFORE.get(code, 'the present version')} (`{code}`)" for code in order
+            f"{len(cells[code]):d} with {_BEFORE.get(code, 'the present version')} (`{code}`"
+            f"{turns if of_turns and code not in _BEFORE else ''})"
+            for code in order
         )
+
+    def drawn(self, which: BoolArray) -> str:
+        """Say on how many tables of a cell statements were tried at these points: one number, or from the least on."""
+        low, high = (int(end(self.numbers["tables"][which])) for end in (np.min, np.max))
+        return f"{low:d}" if low == high else f"{low:d} to {high:d}"
 
     def level(self, name: str) -> Level:
         """Return the deep level, of tables of rewards; the survey, of the cells that are not in it; or other topics."""
