@@ -15,6 +15,7 @@ from alignlib.training import TrainingLog, overlay, read_training_log
 from alignlib.training.envelope import Floor, achieved_envelope
 from alignlib.training.example_run import example_run
 from alignlib.training.logs.training_log import joined_logs
+from alignlib.training.picking import pick
 from alignlib.training.rounded_kl import half_digit, told_by_ends, within_digits
 
 
@@ -39,6 +40,11 @@ def written(folder: Path, files: dict[str, pd.DataFrame]) -> Path:
 def read(path: Path, **more: object) -> TrainingLog:
     """Read a log of KLs per sequence."""
     return read_training_log(path, kl_unit="sequence", **more)  # type: ignore[arg-type]
+
+
+def up_to(log: TrainingLog) -> list[float]:
+    """Return by how much each KL may be larger than logged, whether the log was read with ends or with its digits."""
+    return [float(one) for one in within_digits(log).ends[1] - log.kl]
 
 
 TRAIN, LATE = frame([*range(0, 50, 5)], 0.011, 0.02, split="train"), frame([5, 20, 35], 0.013, -0.01, split="val")
@@ -296,12 +302,23 @@ def test_each_start_is_known_up_to_half_of_its_own_last_decimal(tmp_path: Path) 
     for name, rows in (("1.csv", fine), ("2.csv", few)):
         (tmp_path / name).write_text("\n".join(["step,kl,reward", *rows]))
     log = read(tmp_path, files="starts")
-    assert half_digit(log).tolist() == pytest.approx([5e-5] * 3 + [0.05] * 6)
+    assert up_to(log) == pytest.approx([5e-5] * 3 + [0.05] * 6)
+    assert log.ends[1].tolist()[3:] == [0.05] * 6  # so all that reads it knows, `pick` too
+    assert "up to half of its own last one, 5e-05 to 0.05 nats" in log.notes[-1]
+    assert up_to(joined_logs([log, log], ["a", "b"], "both")) == up_to(log) * 2
+    assert up_to(log.pooled(3)) == pytest.approx([5e-5, 0.05, 0.05])
+    found = pick(log, log)
+    assert found.kl_high is not None
+    assert found.kl_high[found.chosen] == pytest.approx(0.05)
+    alone = read(tmp_path / "2.csv")  # which may be the base, or rounded
+    assert alone.kl_high is None
+    assert pick(alone, alone).kl_high == pytest.approx(0.05)
+    (tmp_path / "2.csv").write_text("\n".join(["step,kl,reward", *few, "9,1.5,9"]))
+    log = read(tmp_path, files="starts")  # of which the few decimals are little
+    assert log.kl_high is None
     points = told_by_ends(log, within_digits(log))
-    assert points.ends[1].tolist()[3:] == [0.05] * 6
+    assert points.ends[1].tolist()[3:] == [0.05] * 6 + [1.5]
     assert "at step 3 it is 0 to 0.05 nats per sequence if they were rounded" in points.notes[-1]
-    assert half_digit(joined_logs([log, log], ["a", "b"], "both")).tolist() == half_digit(log).tolist() * 2
-    assert half_digit(log.pooled(3)).tolist() == pytest.approx([5e-5, 0.05, 0.05])
 
 
 @pytest.mark.parametrize(("decimals", "ending"), [(1, "csv"), (1, "jsonl"), (2, "jsonl")])
@@ -314,7 +331,7 @@ def test_a_part_of_a_log_that_has_fewer_decimals_is_known_up_to_half_of_its_own_
     rows = pd.DataFrame({"step": np.arange(24), "kl": kl, "reward": np.arange(24.0)})
     log = read(written(tmp_path, {f"a.{ending}": rows}) / f"a.{ending}")
     half = 0.05 if decimals == 1 or not kl[12:].any() else 0.005
-    np.testing.assert_allclose(half_digit(log), [5e-7] * 12 + [half] * 12)
+    np.testing.assert_allclose(up_to(log), [5e-7] * 12 + [half] * 12)
     assert any("as at step 12, have fewer decimals than others" in note for note in log.notes)
     rows = pd.DataFrame({"step": np.arange(24), "kl": np.maximum(np.arange(24) - 4, 0) / 300.0, "reward": 1.0})
     exact = read(written(tmp_path, {f"b.{ending}": rows}) / f"b.{ending}")
@@ -365,7 +382,7 @@ def test_each_run_of_a_table_is_known_up_to_half_of_its_own_last_decimal(
     rows = [f"{i},{coarse},{i},a" for i in range(6)] + [f"{i},{0.0123 * i:.4f},{i},b" for i in range(6)]
     (tmp_path / "a.csv").write_text("\n".join(["step,kl,reward,run", *rows]))
     log = read(tmp_path / "a.csv")
-    np.testing.assert_allclose(half_digit(log), [half] * 6 + [5e-5] * 6)
+    np.testing.assert_allclose(up_to(log), [half] * 6 + [5e-5] * 6)
     assert any(note.startswith("Every KL of 'a' is 0") for note in log.notes) == (coarse == "0.0")
 
 

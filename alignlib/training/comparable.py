@@ -51,9 +51,13 @@ def common_kls(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | Non
     endless = [(title, log) for title, log in open_ones if np.isinf(log.ends[1]).any()]
     if endless or (open_ones and not low < high):
         title, log = (endless or open_ones)[0]
+        why = (
+            "is logged with few decimals: it is "
+            if log.length is None
+            else "is in nats per token, and means bound its KL per sequence at most: it is "
+        )
         raise InputError(
-            f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} is in nats per token, and means "
-            "bound its KL per sequence at most: it is "
+            f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} {why}"
             f"{between(*_widest(log))} nats at its furthest, and none is known to be passed by all: "
             f"{log.remedy}.",
             argument="runs",

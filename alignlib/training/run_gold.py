@@ -12,6 +12,7 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.tables import RewardTable
 from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.rounded_kl import within_digits
 
 __all__ = ["RunGold", "gold_of_log", "gold_of_scores"]
 
@@ -78,6 +79,7 @@ def gold_of_log(log: TrainingLog) -> RunGold:
     held = log.per_prompt
     order = np.argsort(log.step, kind="stable")
     if held is None:
+        log = _of_zeros(log)
         low, high = (None, None) if log.kl_low is None else (one[order] for one in log.ends)
         return RunGold(log.reward_name, log.step[order], log.kl[order], log.reward[order], None, (), low, high)
     names, column = np.unique([str(name) for name in held.prompt], return_inverse=True)
@@ -115,6 +117,7 @@ def gold_of_scores(log: TrainingLog, scores: RewardTable, step: str, gold: str) 
     ([0.25, 1.25], [[0.0, 0.5], [1.0, 1.5]])
     """
     _one_run(log)
+    log = _of_zeros(log)
     steps, place = np.unique(scores.column(step), return_inverse=True)
     least, most = float(log.step.min()), float(log.step.max())
     if steps[0] < least or steps[-1] > most:
@@ -151,6 +154,11 @@ def _common(name: str, step: FloatArray, kl: FloatArray, cells: FloatArray) -> R
         )
     notes = (f"{lost} of {whole.size} prompts were not scored at every checkpoint and are left out.",) if lost else ()
     return RunGold(name, step, kl, cells[:, whole].mean(axis=1), cells[:, whole], notes)
+
+
+def _of_zeros(log: TrainingLog) -> TrainingLog:
+    """Return a log; where its every KL is 0, with the ends that its decimals leave, for the policy may have moved."""
+    return log if log.kl.any() else within_digits(log)
 
 
 def _one_run(log: TrainingLog) -> None:

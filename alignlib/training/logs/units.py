@@ -225,15 +225,22 @@ def _remedy(estimator: str, high: FloatArray) -> str:
 
 
 def _of_sequence(rows: LogRows) -> PerSequence:
-    """Return KLs per sequence: where they were rounded to more than a tenth of the largest, with their ends."""
-    kl, shown = rows.kl, decimals_of_rows(rows)
-    half = 0.0 if shown is None else 0.5 * 10.0**-shown
-    if half <= _COARSE * float(np.abs(kl).max(initial=0.0)) or half == 0.0:
+    """Return KLs per sequence: where rounding may be more than a tenth of the largest, with their ends."""
+    kl, shown, each = rows.kl, decimals_of_rows(rows), unlike(rows.half)
+    half = np.zeros(kl.size) if shown is None else np.full(kl.size, 0.5 * 10.0**-shown)
+    if each and rows.half is not None:
+        half = rows.half
+    if float(half.max(initial=0.0)) <= _COARSE * float(np.abs(kl).max(initial=0.0)):
         return PerSequence(kl, None, None, ())
     said = (
-        f"No logged KL has more than {counted(shown or 0, 'decimal')}: they are taken for rounded, so each is known up "
-        f"to {half:g} nats."
+        "Logged KLs have unlike decimals: they are taken for rounded, so each is known up to half of its own last one, "
+        f"{half.min():g} to {half.max():g} nats."
     )
+    if not each:
+        said = (
+            f"No logged KL has more than {counted(shown or 0, 'decimal')}: they are taken for rounded, so each is "
+            f"known up to {half[0]:g} nats."
+        )
     least = np.where(kl < 0.0, kl, np.maximum(kl - half, 0.0))
     return PerSequence(kl, least, kl + half, (said,), "a log with more decimals of the KL tells more")
 
