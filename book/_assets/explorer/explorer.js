@@ -71,7 +71,7 @@
     if (state.budget > found.supported)
       lines.push(found.supported > 0 ? `These samples support budgets up to about ${text(found.supported, 2)} nats of the table's own law; beyond, a few of them carry it.`
         : "These samples support no budget; the table's own law is shown.");
-    else if (source.table && measured !== "kl")
+    else if (source.supported !== undefined && measured !== "kl")  // of samples: a law has none
       lines.push("How far these samples support it is marked in KL alone.");
     if (source.table && source.table.gold)
       lines.push(`Along the limit the gold reward then changes by ${text(point.gold)}.`);

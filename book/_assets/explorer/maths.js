@@ -228,12 +228,15 @@
     },
   };
 
+  // e to this power times the largest reward or gold that is read, summed over a table, is still a number.
+  const MOST_EXPONENT = 300;
+
   // What a table's own law does under the tilt e^{λr}, prompt by prompt, averaged: KL, gain, gold, and what its support asks.
   // Rewards and gold are taken above their means: what a mean is added to has fewer digits.
   function tilted(table, lam, known = null) {
     let kl = 0, gain = 0, gold = 0, squared = 0, ofKnown = 0;
     for (let x = 0; x < table.count; x++) {
-      const from = table.start[x], to = table.start[x + 1], top = table.above[from], steep = lam * top > 600;
+      const from = table.start[x], to = table.start[x + 1], top = table.above[from], steep = lam * top > MOST_EXPONENT;
       let excess = 0, rise = 0, total = 0, held = 0;
       for (let i = from; i < to; i++) {
         // Of a steep tilt the weights, below that of the best; of another what they gain, for the means are 0.
@@ -311,6 +314,7 @@
 
   // Near the base the ratio is 1 + slope·λ(r - mean): there a ratio less 1 would have lost its digits.
   const NEAR = 1e-8;
+  const SETTLED = 2;  // points of gold on the chords of a piece, and of what it is half of
   const MOST_TERMS = 3e6;  // responses × points of a curve: each of a large table takes its time
 
   function optimum(table, lam, divergence) {
@@ -374,27 +378,28 @@
     const few = Array.from({ length: first }, (_, k) => [(most * (k + 1)) / first, here((most * (k + 1)) / first)]);
     let range = 0;
     const size = (from, to) => Math.max((to[0] - from[0]) / top, (to[1] - from[1]) / last.gain);
-    const split = ([low, from], [high, to]) => {
+    const split = ([low, from], [high, to, near]) => {
       const long = size(from, to) > 2 / points;
       if (!long && !range) return null;
       const middle = 0.5 * (low + high), between = here(middle);
-      // Gold may turn between two points, however near they are.
+      // Gold may turn between two points, however near they are; one between them may lie on their chord by chance, but
+      // hardly one in a half, too: a piece is settled by two.
       const straight = from[2] + (to[2] - from[2]) * ((between[0] - from[0]) / (to[0] - from[0]) || 0);
-      return { knot: [middle, between], settled: !long && Math.abs(between[2] - straight) < range / points };
+      return { knot: [middle, between], near: long || Math.abs(between[2] - straight) >= range / points ? 0 : near + 1 };
     };
     // Halved all at once, the longest where not all can be: of a large table each point takes its time.
-    let knots = [[0, curve[0], true], ...few.map(([way, one]) => [way, one, false])];
+    let knots = [[0, curve[0], SETTLED], ...few.map(([way, one]) => [way, one, 0])];
     let left = Math.max(points / 2, Math.min(16 * points, MOST_TERMS / (source.table ? source.table.reward.length : 1)));
     for (let halvings = 12; halvings && left > 0; halvings--) {
       const finer = [knots[0]], golds = knots.map((knot) => knot[1][2]);
       range = Math.max(...golds) - Math.min(...golds);  // of all that is known by then
-      const sizes = knots.slice(1).map((knot, k) => (knot[2] ? -1 : size(knots[k][1], knot[1]))).sort((one, other) => other - one);
+      const sizes = knots.slice(1).map((knot, k) => (knot[2] >= SETTLED ? -1 : size(knots[k][1], knot[1]))).sort((one, other) => other - one);
       const least = sizes[Math.min(Math.floor(left), sizes.length) - 1];
       for (let k = 1; k < knots.length; k++) {
-        const [high, to, settled] = knots[k];
-        const found = settled || left <= 0 || size(knots[k - 1][1], to) < least ? null : split(knots[k - 1], knots[k]);
-        if (found) { left--; finer.push([...found.knot, found.settled]); }
-        finer.push([high, to, settled || (found ? found.settled : !range)]);
+        const [high, to, near] = knots[k];
+        const found = near >= SETTLED || left <= 0 || size(knots[k - 1][1], to) < least ? null : split(knots[k - 1], knots[k]);
+        if (found) { left--; finer.push([...found.knot, found.near]); }
+        finer.push([high, to, found ? found.near : range ? near : SETTLED]);
       }
       if (finer.length === knots.length) break;
       knots = finer;
