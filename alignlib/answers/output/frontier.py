@@ -231,7 +231,7 @@ def _of_bins(answer: Answer) -> list[str]:
     if answer.limit is not None and answer.limit.budget == "average" and answer.assumed is None:
         said.append(
             "Which prompts carry the limit is not told: bins leave more than a hundredth of it open. Read the parts "
-            "with a larger --exact-up-to or a smaller --bin-width."
+            "so that more samples of a prompt are kept, or in narrower bins."
         )
     return said
 
