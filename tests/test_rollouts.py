@@ -349,6 +349,7 @@ LARGER = {  # prompts of each step, and the step that may have been run again
     "batches of unlike size": ([(1, ".."), (2, "..."), (3, "...."), (4, ".....")], None),
     "far more than any of unlike size": ([(1, "ab"), (2, "abc"), (3, "cd"), (4, "abcxyz"), (5, "abc")], 4),
     "other sizes, the same prompts": ([(1, "aabb"), (2, "ccddee"), (3, "aabbaabb"), (4, "ff"), (5, "ffbbcc")], 3),
+    "drawn twice": ([(1, "aabc"), (2, "ddef"), (3, "gghg"), (4, "iijk")], 3),
     "alike": ([(1, "..."), (2, "...")], None),
 }
 
@@ -366,6 +367,7 @@ def test_a_step_that_may_have_been_run_again_is_told(tmp_path: Path, kind: str) 
     notes = read_training_log(tmp_path).notes
     told = [note for note in notes if "All of them count here" in note]
     assert [note.split(" holds")[0] for note in told] == ([] if again is None else [f"Step {again}"])
+    assert any("of which 1 come back" in note and "drawn twice" in note for note in told) == (kind == "drawn twice")
     last = blocks[-1][0]
     assert any("All of them count here" in note for note in read_kl_samples(tmp_path).notes) == (again == last)
 

@@ -373,6 +373,72 @@ def test_evaluations_are_counted_on_as_training_is(tmp_path: Path, named: str, b
         table[(table.split != "eval") | (table.step != 20)].to_csv(path, index=False)
         notes = read_training_log(path, splits=True).notes
         assert any(note.startswith("Of 'eval': The steps stand apart from those of training") for note in notes)
+        with pytest.raises(InputError, match="which rows are of which counter is not known, so they are left out"):
+            read_training_log(path, evaluation=True)
+
+
+@pytest.mark.parametrize("before", [10, 17, 25])
+@pytest.mark.parametrize(
+    "kind", ["ranks", "no KL", "no reward", "sparse", "no training", "from 0", "two, newest first"]
+)
+def test_evaluations_are_counted_on_whatever_training_logs(tmp_path: Path, kind: str, before: int) -> None:
+    """By all rows that show the counter: of several ranks, without KL or reward, or those of another split."""
+    rows, every = list[dict[str, object]](), 7 if kind != "two, newest first" else 15
+    for at in range(1, 41):
+        step, values = (at - 1) % before + 1, {"kl": 0.004 * at, "reward": 0.01 * at}
+        late = {"step": step, "split": "hard" if kind == "no training" else "eval"} | values
+        training = {"step": step, "split": "easy" if kind == "no training" else "train", "loss": 0.1}
+        if kind == "from 0" and step == 1 and at > 1:
+            rows.append({**training, "step": 0, "kl": 0.004 * (at - 1), "reward": 0.01 * (at - 1)})
+        if kind not in ("no KL", "no reward", "sparse") or (kind == "sparse" and at % 3 == 0):
+            training |= values
+        elif kind == "no KL":
+            training |= {"reward": 0.01 * at}
+        for rank in (0, 1) if kind == "ranks" else (0,):
+            rows += [{**one, "rank": rank} for one in ([training, late] if at % every == 0 else [training])]
+    pd.DataFrame(rows[::-1] if "newest" in kind else rows).to_csv(tmp_path / "a.csv", index=False)
+    found = list[TrainingLog]()
+    if kind not in ("no KL", "no reward", "sparse"):  # where rows of training are refused
+        found.append(read(tmp_path / "a.csv", splits=True))
+    if kind != "no training":
+        found.append(read(tmp_path / "a.csv", evaluation=True))
+    for log in found:
+        log = log.keep(np.isin(log.run, ["eval", "hard", "a"]))
+        assert log.step.tolist() == list(range(every, 41, every))
+        np.testing.assert_allclose(log.kl, 0.004 * log.step)
+
+
+def test_an_evaluation_in_the_row_that_step_0_stands_for_again_stays(tmp_path: Path) -> None:
+    rows = [
+        {"step": at - 12 * (at > 12), "objective/kl": 0.01 * at, "objective/scores": 1.0 * at} for at in range(1, 25)
+    ]
+    for at in range(2, 25, 2):
+        rows[at - 1] |= {"eval_objective/kl": 0.011 * at, "eval_objective/scores": 2.0 * at}
+    rows.insert(12, {"step": 0, "objective/kl": 0.12, "objective/scores": 12.0})
+    path = written(tmp_path, {"a.jsonl": pd.DataFrame(rows)}) / "a.jsonl"
+    log = read_training_log(path, evaluation=True)
+    assert log.step.tolist() == list(range(2, 25, 2))
+    assert log.reward.tolist() == (2.0 * log.step).tolist()
+
+
+def test_decimals_are_those_of_the_rows_that_are_read(tmp_path: Path) -> None:
+    """Neither of evaluations nor of what a resume replaced; and a 0 among full precision is one."""
+    fine, few = [f"{i},{0.0123 * i:.6f},{i}" for i in range(8)], [f"{i},{0.03 * i:.1f},{i}" for i in range(8)]
+    (tmp_path / "a.csv").write_text(
+        "\n".join(["step,kl,reward,split", *(f"{one},train" for one in few), *(f"{one},eval" for one in fine)])
+    )
+    (tmp_path / "b.csv").write_text("\n".join(["step,kl,reward", *fine[:6], *few]))
+    assert up_to(read(tmp_path / "a.csv")) == pytest.approx([0.05] * 8)
+    assert up_to(read(tmp_path / "b.csv")) == pytest.approx([0.05] * 8)
+    kl = [
+        *(np.sqrt(np.arange(1.0, 9.0)) / 20.0).tolist(),
+        0.0,
+        0.0,
+        0.0,
+        *(np.sqrt(np.arange(1.0, 6.0)) / 30.0).tolist(),
+    ]
+    rows = pd.DataFrame({"step": np.arange(16), "kl": kl, "reward": 1.0 * np.arange(16)})
+    assert not any(up_to(read(written(tmp_path, {"c.csv": rows}) / "c.csv")))
 
 
 @pytest.mark.parametrize(("coarse", "half"), [("0.0", 0.05), ("0.00", 0.005), ("0.10", 0.005)])

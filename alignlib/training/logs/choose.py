@@ -18,10 +18,10 @@ from alignlib.training.logs.counters import Joined, join_counters
 from alignlib.training.logs.doubts import mean_length, of_cut, of_law, of_other_kl, of_reward, times_length, with_tools
 from alignlib.training.logs.left_behind import left_behind
 from alignlib.training.logs.log_format import LogQuery, LogRows
-from alignlib.training.logs.processes import mean_of_processes, process_of_rows
+from alignlib.training.logs.processes import mean_of_processes, named_process, process_of_rows
 from alignlib.training.logs.run_steps import RunSteps, steps_in_run
 from alignlib.training.logs.splits import of_split, of_training, with_split
-from alignlib.training.logs.steps import in_order
+from alignlib.training.logs.steps import backwards, in_order
 from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 from alignlib.training.logs.values_by_step import each_by_itself, logged_again
 from alignlib.training.logs.whole_steps import not_numbers, whole_steps
@@ -104,6 +104,12 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         step, run, logged = step[stands], run[stands], logged[stands]
         values = {name: one[stands] for name, one in values.items()}
         other = other if isinstance(other, bool) else other[stands]
+    if counted_on is not None and counted_on.turned.any():
+        order = _in_time(step, run, counted_on.turned[stands])
+        step, run, logged = step[order], run[order], logged[order]
+        values = {name: one[order] for name, one in values.items()}
+        other = other if isinstance(other, bool) else other[order]
+        several = None if several is None else (several[0][order], several[1])
     names, of_process = ([], run) if several is None else _each_process(run, several[0])
     ordered = in_order(
         step, of_process, values, counted=chosen.step is not None, sparse=other, epoch=epoch, weights=weights
@@ -208,23 +214,60 @@ def _in_whole_run(
     assert chosen.step is not None
     at, kl, reward = log.bounded(chosen.step).copy(), log.bounded(chosen.kl), log.bounded(chosen.reward)
     at[kept] = step
-    if process is not None:  # each writes for itself
-        _, whole = _each_process(run, process)
-        part = np.full(whole.size, "", dtype=object)
-        return steps_in_run(step, whole, part, {"kl": kl[kept], "reward": reward[kept]}, *2 * (part == "",))
     apart = _runs_apart(log, query)
     whole = np.full(log.size, log.path.stem, dtype=object) if apart is None else apart
     part, leads = np.full(log.size, "", dtype=object), np.ones(log.size, dtype=bool)
     if log.split is not None and (query.splits or of_training(log.split).any()):
         part, leads = log.split, of_training(log.split)
-    training = _training_columns(log, query) if query.evaluation else None
+    counted = leads.copy()
+    by_key = query.evaluation or chosen.kl.startswith(("eval_", "eval/"))
+    training = _training_columns(log, query) if by_key else None
     if training is not None:
         trained = [log.bounded(name) for name in training]
         leads &= ~np.isnan(trained[0]) | ~np.isnan(trained[1])
         kl, reward = (np.where(leads, one, own) for one, own in zip(trained, (kl, reward), strict=True))
         part = np.where(leads, part, "evaluations")
-    found = steps_in_run(at, whole, part, {"kl": kl, "reward": reward}, leads, kept)
-    return replace(found, step=found.step[kept], again=found.again[kept])
+    told = np.isfinite(at) & ~(np.isnan(kl) & np.isnan(reward))
+    ranks = named_process(log, at, with_split(whole, part), told)
+    if ranks is not None:
+        whole = _led_by(whole, ranks, leads & told)
+    elif process is not None:  # each writes for itself
+        _, whole = _each_process(run, process)
+        part = np.full(whole.size, "", dtype=object)
+        return steps_in_run(step, whole, part, {"kl": kl[kept], "reward": reward[kept]}, *2 * (part == "",))
+    found = steps_in_run(at, whole, part, {"kl": kl, "reward": reward}, leads, kept, counted)
+    if (found.unknown | ~told)[kept].all() and found.unknown.any():
+        raise InputError(f"{log.path}: {found.notes[-1]}")
+    # An evaluation in a row of training that the next counter's step 0 stands for again stays where it is.
+    again = found.unknown | (found.again & (training is None))
+    return RunSteps(found.step[kept], again[kept], found.unknown[kept], found.turned[kept], found.notes)
+
+
+def _in_time(step: FloatArray, run: npt.NDArray[np.object_], turned: BoolArray) -> IntArray:
+    """Return rows in the order of training, also where too few are read to show that the log begins with its last."""
+    order = np.arange(step.size)
+    for name in dict.fromkeys(run.tolist()):
+        mine = np.flatnonzero((run == name) & np.isfinite(step))
+        if turned[mine].any() and not backwards(step[mine].tolist()):
+            order[mine] = mine[::-1]
+    return order
+
+
+def _led_by(run: npt.NDArray[np.object_], ranks: tuple[IntArray, str], leads: BoolArray) -> npt.NDArray[np.object_]:
+    """Return the process of each row, as a run; what none of training wrote is of the first that did."""
+    process, name = ranks[0].copy(), ranks[1]
+    for one in dict.fromkeys(run.tolist()):
+        mine = run == one
+        trained = process[mine & leads]
+        if trained.size:
+            process[mine & ~np.isin(process, trained)] = trained[0]
+    one_run = len(set(run.tolist())) == 1
+    found = np.empty(run.size, dtype=object)
+    found[:] = [
+        f"{name} {rank}" if one_run else f"{whose}, {name} {rank}"
+        for whose, rank in zip(run.tolist(), process.tolist(), strict=True)
+    ]
+    return found
 
 
 def _training_columns(log: Columns, query: LogQuery) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ __all__ = ["assumed_of_starts", "halves_of_starts", "with_halves"]
 
 _SEVERAL, _DECIMALS, _MANY = 4, 4, 7  # checkpoints, and decimals
 _STRETCH = 3  # rows
+_OF_NOISE = 15  # decimals: three times 0.1 is 0.30000000000000004
 _EVIDENCE = 5  # decimals that are 0 in all of a stretch: by chance in one of 100,000
 
 
@@ -39,7 +40,7 @@ def with_halves(rows: LogRows, path: Path) -> LogRows:
     few = rows.kl.size >= _SEVERAL and decimals_of(rows.kl[np.isfinite(rows.kl)], range(_DECIMALS + 1)) is not None
     printed = rows.decimals is not None
     if not printed and (zeros or few):
-        rows = replace(rows, decimals=printed_decimals(path, rows.kl_name, zeros))
+        rows = replace(rows, decimals=_printed_of(rows, path, zeros))
     if zeros or printed:
         return replace(rows, half=_of_all(rows))
     half, alike, notes = _halves(rows, path)
@@ -107,6 +108,16 @@ def _of_all(rows: LogRows) -> FloatArray:
     return half
 
 
+def _printed_of(rows: LogRows, path: Path, zeros: bool) -> int | None:
+    """Return with how many decimals a text prints the rows that are read; of means of several, those of the column."""
+    shown = decimals_by_value(path, rows.kl_name)
+    found = [shown.get(one) for one in np.abs(rows.kl[np.isfinite(rows.kl)]).tolist()]
+    own = [one for one in found if one is not None and one < _OF_NOISE]
+    if not own or None in found or (not zeros and max(own) == 1 and not np.mod(rows.kl, 1.0).any()):
+        return printed_decimals(path, rows.kl_name, zeros)
+    return min(own) if zeros else max(own)
+
+
 def _halves(rows: LogRows, path: Path) -> tuple[FloatArray, FloatArray, list[str]]:
     """Return half of the last decimal of each KL, that of its run without stretches, and what is to be said of zeros.
 
@@ -166,7 +177,8 @@ def _decimals_in(
     if few >= 0:
         differ = np.unique(kl[start:end][kl[start:end] > 0.0]).size + sudden
         return few if differ > 1 and differ * (finest - few) >= _EVIDENCE else None
-    if not sudden:
+    full = start > 0 and end < kl.size and min(digits[:start].max(), digits[end:].max()) >= _MANY
+    if not sudden or full:  # 0.0 is how a 0 is written among numbers of full precision
         return None
     few, _ = decimals_of_zeros(printed.get(0.0), rows.length is not None)
     return few if few < finest else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.training.logs.columns import Columns
@@ -47,10 +47,9 @@ def process_of_rows(
         What shows it, to end a sentence.
     """
     told = np.isfinite(step) & np.logical_or.reduce([~np.isnan(one) for one in values.values()])
-    for name in PROCESSES:
-        rank = _whole_numbers(columns, name)
-        if rank is not None and _several(step[told], run[told], rank[told]):
-            return rank, f"of {np.unique(rank[told]).size} processes ({name!r})"
+    named = named_process(columns, step, run, told)
+    if named is not None:
+        return named[0], f"of {np.unique(named[0][told]).size} processes ({named[1]!r})"
     rows = np.flatnonzero(np.isfinite(step) & ~np.isnan(values["kl"]) & ~np.isnan(values["reward"]))
     if rows.size < told.sum() or rows.size == 0 or len(set(run[rows].tolist())) > 1:
         return None
@@ -69,6 +68,34 @@ def process_of_rows(
         time = _dates(columns, name)
         if time is not None and (time[rows][turn > 0].min() < time[rows][turn == 0].max()):
             return process, f"of {often} processes, for {each}, at times that overlap ({name!r})"
+    return None
+
+
+def named_process(
+    columns: Columns, step: FloatArray, run: npt.NDArray[np.object_], told: BoolArray
+) -> tuple[IntArray, str] | None:
+    """Return the process of each row and the column that names it, None where no step of a run is of several.
+
+    Parameters
+    ----------
+    columns : Columns
+        The log.
+    step, run : array (m,)
+        Step and run of each row.
+    told : array of bool (m,)
+        Rows that have a say.
+
+    Returns
+    -------
+    process : array (m,)
+        A number for the process of each row.
+    name : str
+        The column.
+    """
+    for name in PROCESSES:
+        rank = _whole_numbers(columns, name)
+        if rank is not None and _several(step[told], run[told], rank[told]):
+            return rank, name
     return None
 
 

@@ -114,13 +114,20 @@ def _larger(step: FloatArray, prompt: Sequence[str] | None) -> list[tuple[float,
             said[at] = f"{held}. All of them count here, as {both}."
         return [*said.items()]
     said = dict(_largest(step[first], size))
-    for i in _twice(first, size, prompt) if prompt is not None else []:
-        held = (
-            f"Step {step[first[i]]:g} holds {counted(int(size[i]), 'response')} that come back to prompts after others"
-        )
+    if prompt is None:
+        return [*said.items()]
+    for i in _twice(first, size, prompt):
+        several = counted(int(size[i]), "response")
+        seen, back = set[str](), 0
+        for name, group in groupby(prompt[first[i] : first[i] + size[i]]):
+            back += len([*group]) if name in seen else 0
+            seen.add(name)
+        held, as_of = f"Step {step[first[i]]:g} holds {several}, of which {back}", "of a larger batch"
+        if size[i] <= np.delete(size, i).max():
+            as_of = "of prompts that were drawn twice"
         sentence = (
-            f"{held}, as at no other step. All of them count here, as of a larger batch; if the step was run again "
-            "after a resume, remove those of its first time."
+            f"{held} come back to prompts after others, as at no other step. All of them count here, as {as_of}; if "
+            "the step was run again after a resume, remove those of its first time."
         )
         said.setdefault(float(step[first[i]]), sentence)
     return [*said.items()]
