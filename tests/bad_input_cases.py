@@ -13,6 +13,7 @@ import gzip
 import json
 import lzma
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -471,6 +472,13 @@ def _quotes() -> list[Case]:
             text("target,label\n" + "".join(f"{'ab'[i % 2]},{word(i)}\n" for i in range(90))),
             CAPACITY,
             "on line 11 that swallows",
+        ),
+        Case(
+            "quotation marks",
+            "two stray ones, around prompts that stand nowhere else",
+            text(re.sub(r"^(\d+),", r"p\1,", texts(at(20, 60)), flags=re.MULTILINE)),
+            FRONTIER,
+            "on line 22 that swallows the lines after it up to line 62",
         ),
         Case(
             "quotation marks",

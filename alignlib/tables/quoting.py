@@ -226,9 +226,12 @@ class _Known:
                 self.words[place] = set(cells)
 
     def fits(self, row: Sequence[str]) -> bool:
-        """Whether a row fits every column of which something is known, and there is one."""
+        """Whether a row fits every column of numbers, or else of words that come again, and there is one.
+
+        Words of rows that are swallowed, such as their prompts, may be seen nowhere else.
+        """
         told = [_is_number(row[place]) for place in self.numeric if row[place]]
-        told += [row[place] in words for place, words in self.words.items() if row[place]]
+        told = told or [row[place] in words for place, words in self.words.items() if row[place]]
         return bool(told) and all(told)
 
 
