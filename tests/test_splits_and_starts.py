@@ -408,6 +408,16 @@ def test_evaluations_are_counted_on_whatever_training_logs(tmp_path: Path, kind:
         np.testing.assert_allclose(log.kl, 0.004 * log.step)
 
 
+@pytest.mark.parametrize(("of", "behind"), [(10, 0), (12, 2)])
+def test_an_evaluation_that_took_long_is_of_the_counter_before(tmp_path: Path, of: int, behind: int) -> None:
+    """Written just before or behind the first rows of the new counter, which has not come to its step."""
+    rows = [{"step": at - 12 * (at > 12), "kl": 0.01 * at, "reward": 1.0 * at, "split": "train"} for at in range(1, 25)]
+    for at, place in ((24, 24), (18, 18), (of, 12 + behind), (6, 6)):
+        rows.insert(place, {**rows[at - 1], "split": "eval"})
+    log = read(written(tmp_path, {"a.csv": pd.DataFrame(rows)}) / "a.csv", evaluation=True)
+    assert log.step.tolist() == [6, of, 18, 24]
+
+
 def test_an_evaluation_in_the_row_that_step_0_stands_for_again_stays(tmp_path: Path) -> None:
     rows = [
         {"step": at - 12 * (at > 12), "objective/kl": 0.01 * at, "objective/scores": 1.0 * at} for at in range(1, 25)

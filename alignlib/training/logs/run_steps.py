@@ -65,10 +65,11 @@ def steps_in_run(
     """Return the step of each row in the whole run, from the order in which the trainer wrote all of them.
 
     Rows of training tell where its counter began anew; all others are of the counter among whose rows they stand. One
-    just before the first row of a new counter is of it where its step is one of long before. Where the rows of a part
-    stand all before those of training, or all after, it is counted as training where its own steps fall as often; else
-    its counters are not known where training's began anew, and its own KL tells them where it did not. Where
-    training logs no KL, or none is called so, the part that logs it most often leads.
+    just before the first row of a new counter is of it where its step is not beyond that row's, and one behind it is
+    not where training has yet to come to its step. Where the rows of a part stand all before those of training, or all
+    after, it is counted as training where its own steps fall as often; else its counters are not known where training's
+    began anew, and its own KL tells them where it did not. Where training logs no KL, or none is called so, the part
+    that logs it most often leads.
 
     Parameters
     ----------
@@ -177,10 +178,15 @@ def _with_lead(
             more[fall:] = added[place]
         return more
     more[:] = added[0]
-    for place in places:
+    following = np.searchsorted(lead, mine)
+    to_come = step[lead[np.minimum(following, lead.size - 1)]]
+    for place, end in zip(places, [*places, lead.size][1:], strict=True):
         before = lead[place - 1]
-        early = (mine > before) & (step[mine] < step[before])
-        more[(mine > lead[place]) | early] = added[place]
+        early = (mine > before) & (step[mine] < step[before]) & (step[mine] <= step[lead[place]])
+        late = (
+            (following < end) & (step[mine] > to_come) & (step[mine] <= step[before])
+        )  # training has yet to come there
+        more[((mine > lead[place]) & ~late) | early] = added[place]
     return more
 
 
