@@ -845,6 +845,13 @@ def test_jobs_of_one_console_are_told_apart_by_the_process_before_their_lines(tm
     assert log.runs == ["pid 11", "pid 22", "pid 44", "pid 33"]
     assert any("pid 44 may go on with pid 11 or pid 22" in note for note in log.notes)
     assert any("Left out: 1 line without a process in front" in note for note in log.notes)
+    node = [
+        line(22, step).replace("pid=22", "pid=11, ip=10.0.0.2") for step in (1, 2, 3)
+    ]  # of another node, as by chance
+    text = "".join(one for step in (1, 2, 3) for one in (line(11, step), node[step - 1]))
+    (tmp_path / "log.log").write_text(text)
+    log = read_training_log(tmp_path / "log.log", estimator="k3")
+    assert (log.runs, log.reward.tolist()) == (["pid 11", "pid 11, ip=10.0.0.2"], [0.11] * 3 + [0.22] * 3)
 
 
 def test_a_line_that_was_cut_is_no_further_update_and_a_database_without_rows_is_empty(tmp_path: Path) -> None:

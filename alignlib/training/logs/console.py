@@ -30,7 +30,9 @@ _SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _STEP = re.compile(r"\b(?:global[ _])?step[ :=]+(\d{1,15})\b", re.IGNORECASE)
 _COUNTED = re.compile(r"\b(rollout|step) (\d{1,15}):\s*$")  # slime's head of a line, by one of two counters
 _COUNTERS = {"rollout": "rollout/step", "step": "train/step"}
-_DRIVER = re.compile(r"\((?:\w*TaskRunner|main_task) pid=(\d{1,9})")  # what Ray puts before a line: one for each job
+_DRIVER = re.compile(
+    r"\((?:\w*TaskRunner|main_task) pid=(\d{1,9}(?:, ip=[\w.:]{1,60})?)"
+)  # before a line, by Ray: one for a job
 _PID = "pid"  # of a row's driver
 _LONGEST_LINE = 100_000
 _OF_BLOCK = re.compile(r"={5,} Step (?P<step>\d{1,12})/\d+ ={5,}")  # NeMo-RL's head of a step
@@ -192,7 +194,7 @@ def _of_line(line: str) -> Iterator[dict[str, object]]:
         start = line.index("step:")
         driver = _DRIVER.search(line[:start])
         row: dict[str, object] = {match["key"]: float(match["value"]) for match in _OF_VERL.finditer(line[start:])}
-        yield row | ({_PID: int(driver[1])} if driver else {})
+        yield row | ({_PID: driver[1]} if driver else {})
     elif "{" in line and ":" in line:
         first = line.index("{")
         found: dict[str, object] = {m["key"]: float(m["value"]) for m in _OF_OBJECT.finditer(line[first:])}
