@@ -326,8 +326,8 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequen
     between = [title for title, log in every if log.kl_low is not None]
     if between:
         more.append(
-            f"The KL of {between[0]!r} is known between ends only: its rewards are those at its product with the mean "
-            "length, and intervals hold all that it may have had there."
+            f"The KL of {between[0]!r} is known between ends only: its rewards are those at the KL as logged "
+            "(per token: times the mean length), and intervals hold all that it may have had there."
         )
     if noisy:
         title, part = max(noisy, key=lambda one: one[1])
