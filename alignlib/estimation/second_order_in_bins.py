@@ -24,6 +24,7 @@ from alignlib.tables import CountedSamples
 __all__ = ["bounds_of_correction"]
 
 _FAR = 40.0  # in logarithms of weights: squares of what is farther sum to nothing
+_FARTHEST = 600.0
 _NOTHING = 1e-300
 _NEXT_PRODUCTS = 0.25  # of the odds of two samples, neither of which is the largest
 _ROUNDED = 1e-14
@@ -90,8 +91,8 @@ def bounds_of_correction(
     (True, True)
     """
     its, n = _laws_of(samples), float(samples.size)
-    moved = np.exp(2.0 * lam * samples.bins.slack)  # by rounding, to either side
-    total = [np.maximum(n * np.exp(one), 1.0 + _ROUNDED) for one in log_mean]
+    moved = np.exp(np.minimum(2.0 * lam * samples.bins.slack, _FARTHEST))  # by rounding, to either side
+    total = [np.maximum(n * np.exp(np.minimum(one, 0.0)), 1.0 + _ROUNDED) for one in log_mean]
     low, high = (_at(law, lam, scale) for law, scale in ((its.low, 1.0 / moved), (its.high, moved)))
     rest = [np.maximum(one - 1.0, _NOTHING) for one in total]
     surely = np.maximum(_sum_of(_at(its.others, lam, 1.0 / moved)), _NOTHING)
@@ -119,7 +120,8 @@ Weighed = tuple[FloatArray, FloatArray]  # weights (L, k), and how many samples
 def _at(law: _Law, lam: FloatArray, scale: FloatArray) -> Weighed:
     """Return weights over that of the largest sample, of as many points as matter."""
     some = int(np.searchsorted(law.below, _FAR / float(lam.min()), side="right"))
-    return np.exp(-lam[:, None] * law.below[:some]) * scale[:, None], law.count[:some]
+    weight = np.exp(-lam[:, None] * law.below[:some]) * scale[:, None]
+    return np.minimum(weight, 1.0), law.count[:some]  # none is above the largest
 
 
 def _sum_of(its: Weighed) -> FloatArray:

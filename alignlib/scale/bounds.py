@@ -3,20 +3,22 @@
 Of a bin with n samples the least and the largest are known as they are. The n - 2 others lie between them with a known
 mean m and variance v. Among all laws on [a, b] with that mean and variance ``E e^{λx}``, λ > 0, is least for the one on
 two points of which one is a, and largest for the one that has b: ``1, x, x², e^{λx}`` are a Chebyshev system. To round
-to steps of ``w/2²⁴`` moves each reward by less than one step, which adds ``λ w/2²⁴`` to the upper end.
+to steps of ``w/2²⁴`` moves each reward by less than one step, which adds ``λ w/2²⁴`` to the upper end. Where a bin's
+own rewards lie within two steps, its ends tell more than the steps do: all between may then lie at either end.
 
 Source: the extreme laws are Markov's and Krein's (Karlin and Studden, 1966); their use on bins is ours.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.same import SameFields
 from alignlib._core.tilted_weights import Weights
 from alignlib.scale.bins import STEPS, Bins
@@ -95,12 +97,28 @@ def inside_bins(bins: Bins, width: float) -> Inside:
     return least, most, others, m, v
 
 
-def _atoms(bins: Bins, width: float, places: list[FloatArray], counts: list[FloatArray]) -> Atoms:
-    """Gather atoms of each bin, given from the bottom up in widths from its beginning."""
+def _step(width: float) -> float:
+    return math.ldexp(width, -STEPS)
+
+
+def _by_ends(bins: Bins, width: float) -> BoolArray:
+    """Tell which bins have rewards so near to each other that steps say less than the ends do."""
+    return np.asarray(0.5 * bins.most - 0.5 * bins.least <= _step(width))
+
+
+def _slack(bins: Bins, width: float) -> float:
+    """Return by how much a reward may lie off: by a step, or, from the middle of its bin, by half of what that holds."""
+    return min(_step(width), float((0.5 * bins.most - 0.5 * bins.least).max()))
+
+
+def _atoms(bins: Bins, width: float, places: list[FloatArray], counts: list[FloatArray], end: FloatArray) -> Atoms:
+    """Gather atoms of each bin, given from the bottom up in widths from its beginning; ``end`` is where all may lie."""
     value = width * (bins.index[::-1, None] + np.column_stack(places[::-1])[::-1])
     count = np.column_stack(counts[::-1])[::-1]
+    ends = _by_ends(bins, width)[::-1]
+    value[ends] = np.column_stack([bins.most, end, bins.least])[::-1][ends]
     kept = count > 0.0
-    return Atoms(value[kept], count[kept], float(np.ldexp(width, -STEPS)))
+    return Atoms(value[kept], count[kept], 0.0 if ends.all() else _step(width))
 
 
 def lower_atoms(bins: Bins, width: float, inside: Inside | None = None) -> Atoms:
@@ -125,6 +143,7 @@ def lower_atoms(bins: Bins, width: float, inside: Inside | None = None) -> Atoms
         width,
         [least, np.minimum(other, most), most],
         [1.0 + others * share, others * (1.0 - share), (bins.count > 1).astype(np.float64)],
+        bins.least,
     )
 
 
@@ -150,6 +169,7 @@ def upper_atoms(bins: Bins, width: float, inside: Inside | None = None) -> Atoms
         width,
         [least, np.maximum(other, least), most],
         [np.ones_like(m), others * (1.0 - share), others * share + (bins.count > 1)],
+        bins.most,
     )
 
 
@@ -171,9 +191,10 @@ def counted_samples(bins: Bins, width: float, further: Mapping[str, float] | Non
     inside = inside_bins(bins, width)
     value, count = _arranged(bins, width, inside)
     _, _, _, m, v = inside
-    slack = width * 2.0**-STEPS
-    mean = np.clip(width * (bins.index + m) + 0.5 * slack, bins.least, bins.most)
-    number, deviation = bins.count.astype(np.float64), width * np.sqrt(v)
+    middle, ends = 0.5 * bins.least + 0.5 * bins.most, _by_ends(bins, width)
+    mean = np.clip(width * (bins.index + m) + 0.5 * _step(width), bins.least, bins.most)
+    mean, deviation = np.where(ends, middle, mean), np.where(ends, 0.0, width * np.sqrt(v))
+    number, slack = bins.count.astype(np.float64), _slack(bins, width)
     known = CountedBins(number[::-1], bins.least[::-1], bins.most[::-1], mean[::-1], deviation[::-1], slack)
     of_lam = partial(log_partition_bounds, bins, width, inside=inside)
     more = {
@@ -191,15 +212,19 @@ def _further(bins: Bins, width: float, further: Further, its: float) -> CountedF
     leaves of the reward's own place, are bounded by the standard deviations.
     """
     mean = further.mean(its, bins.count)
-    slack = its * 2.0**-STEPS
+    its_half, half = (0.5 * one.most - 0.5 * one.least for one in (further, bins))  # no deviation is more
+    slack = min(_step(its), 2.0 * float(its_half.max()))
     deviation = further.deviation(its, bins.count)
     deviation += np.where(further.most > further.least, slack, 0.0)
-    of_reward = np.sqrt(bins.variance(width)) + np.where(bins.most > bins.least, width * 2.0**-STEPS, 0.0)
-    middle = width * its * further.covariance(bins.total, bins.count)
-    off = 0.5 * its * of_reward + width * 2.0**-STEPS * deviation
-    off += 1e-14 * width * np.maximum(np.abs(further.least), np.abs(further.most))  # of the sums themselves
+    deviation = np.minimum(deviation, its_half)
+    of_reward = np.sqrt(bins.variance(1.0)) * width + np.where(bins.most > bins.least, _step(width), 0.0)
+    of_reward = np.minimum(of_reward, half)
     most = of_reward * deviation
-    low, high = np.maximum(middle - off, -most), np.minimum(middle + off, most)
+    with np.errstate(over="ignore", invalid="ignore"):  # of bins so wide that sums of products tell nothing
+        middle = width * its * further.covariance(bins.total, bins.count)
+        off = 0.5 * its * of_reward + _step(width) * deviation
+        off += 1e-14 * width * np.maximum(np.abs(further.least), np.abs(further.most))  # of the sums themselves
+        low, high = np.fmax(middle - off, -most), np.fmin(middle + off, most)
     return CountedFurther(
         mean[::-1],
         further.least[::-1],
@@ -219,9 +244,10 @@ def _arranged(bins: Bins, width: float, inside: Inside) -> tuple[FloatArray, Flo
     with np.errstate(divide="ignore", invalid="ignore"):
         far = np.where(up > 0.0, m + v / up, m)
         share = np.where(even, 0.5, np.where(v > 0.0, v / (np.square(up) + v), 0.0))
-    step = np.ldexp(width, -STEPS)
     inner = [np.where(even, m - arm, least), np.where(even, m + arm, np.minimum(far, most))]
-    low, high = (np.clip(width * (bins.index + one) + 0.5 * step, bins.least, bins.most) for one in inner)
+    low, high = (np.clip(width * (bins.index + one) + 0.5 * _step(width), bins.least, bins.most) for one in inner)
+    middle, ends = 0.5 * bins.least + 0.5 * bins.most, _by_ends(bins, width)
+    low, high = (np.where(ends, middle, one) for one in (low, high))
     alone, n = bins.least == bins.most, bins.count.astype(np.float64)
     none = np.zeros_like(n)
     counts = [np.where(alone, n, 1.0), *(np.where(alone, none, others * one) for one in (share, 1.0 - share))]
@@ -264,7 +290,8 @@ def log_partition_bounds(
     upper = upper_atoms(bins, width, inside)
     rounding = 4e-15 * (1.0 + np.abs(lam) * float(np.abs(upper.value).max()))  # of the sums themselves
     low = lower_atoms(bins, width, inside).log_partition(lam) - rounding
-    return low, upper.log_partition(lam) + lam * upper.slack + rounding
+    high = np.minimum(upper.log_partition(lam) + lam * upper.slack, lam * float(bins.most.max()))
+    return low, high + rounding
 
 
 def of_prompt(bins: Bins, row: int) -> Bins:

@@ -20,7 +20,8 @@ _ROUNDED = 1e-12  # of the range of rewards, and of nats
 def gain_bounds(bins: Bins, width: float, kl: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Return what ``min_λ (Δ + Λ(λ))/λ - r̄`` of a prompt's samples is at least and at most, at each budget Δ.
 
-    Λ lies between those of two laws with the mean of the samples, whatever λ is, and what is minimised rises with it.
+    Λ lies between those of two laws, whatever λ is, and what is minimised rises with it; their means are that of the
+    samples, but where only the ends of a bin are known.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def gain_bounds(bins: Bins, width: float, kl: npt.ArrayLike) -> tuple[FloatArray
     """
     budgets = require_range("kl", np.atleast_1d(as_vector("kl", np.atleast_1d(kl))), 0.0)
     lower, upper = lower_atoms(bins, width), upper_atoms(bins, width)
-    off = lower.slack + _ROUNDED * _span(bins)
+    off = lower.slack + _mean(upper) - _mean(lower) + _ROUNDED * _span(bins)
     return _law(lower).gain_at_kl(budgets) - off, _law(upper).gain_at_kl(budgets) + off
 
 
@@ -90,8 +91,8 @@ def kl_bounds(bins: Bins, width: float, gain: npt.ArrayLike) -> tuple[FloatArray
     (True, True)
     """
     lower, upper = lower_atoms(bins, width), upper_atoms(bins, width)
-    off = lower.slack + _ROUNDED * _span(bins)
-    mean = float(lower.count @ lower.value / lower.count.sum())
+    off = lower.slack + _mean(upper) - _mean(lower) + _ROUNDED * _span(bins)
+    mean = _mean(lower)
     top = float(bins.most.max()) - mean
     asked = require_range("gain", np.atleast_1d(as_vector("gain", np.atleast_1d(gain))), 0.0, top)
     least, most = (_law(one) for one in (upper, lower))
@@ -146,7 +147,12 @@ def _law(atoms: Atoms) -> FiniteLaw:
 
 def _top(atoms: Atoms) -> float:
     """The largest gain of the law."""
-    return float(atoms.value[0] - atoms.count @ atoms.value / atoms.count.sum())
+    return float(atoms.value[0]) - _mean(atoms)
+
+
+def _mean(atoms: Atoms) -> float:
+    """That of the samples, but where only the ends of a bin are known."""
+    return float(atoms.count @ atoms.value / atoms.count.sum())
 
 
 def _span(bins: Bins) -> float:
