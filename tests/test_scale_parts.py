@@ -1451,6 +1451,23 @@ def test_summaries_of_few_prompts_add_up_whatever_their_number_and_samples(tmp_p
     compare(tables, tmp_path / "sums")  # 33 prompts, which stand for others
 
 
+def test_samples_of_few_prompts_are_dealt_however_few_and_what_is_refused_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / "sums").mkdir()
+    more = "--exact-up-to", 0, "--bin-width", 0.25, "--checkpoint", tmp_path / "cp"
+    tables = [with_golds([10] * 12, 1), with_golds([8] * 12, 2)]
+    for k, table in enumerate(tables):
+        told(in_parts(tmp_path / str(k), table), *more, "--summary", tmp_path / "sums" / f"{k}.parquet")
+    whole = told(in_parts(tmp_path / "whole", pa.concat_tables(tables)), *more)
+    merged = told(tmp_path / "sums", "--summary", tmp_path / "all.parquet")
+    again = told(tmp_path / "all.parquet")
+    for side in ("reward", "gold"):
+        assert merged[side]["limit"] == again[side]["limit"]
+        assert merged[side]["limit"][0]["gain"] == pytest.approx(whole[side]["limit"][0]["gain"], rel=1e-9)
+    refused = command(tmp_path / "sums", *GOLD, "--kl", "1e9", "--summary", tmp_path / "none.parquet")
+    assert (refused.exit_code, "Wrote" in refused.stderr) == (2, False), refused.stderr
+    assert not (tmp_path / "none.parquet").exists()
+
+
 def test_gold_is_not_guessed_from_bins_of_another_reward(tmp_path: Path) -> None:
     import duckdb
 

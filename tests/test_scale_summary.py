@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from alignlib import InputError
 from alignlib.answers.findings import ask
 from alignlib.answers.output.frontier import lines
+from alignlib.answers.output.frontier_sentences import headline
 from alignlib.divergences import KL
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.best_of_n_in_bins import counted_rules
@@ -599,7 +600,10 @@ def test_the_bound_holds_and_falls_with_the_width(law: str, width: float) -> Non
     assert (its.open_below + its.open_above <= 2.0 * (high - low) + 3e-6).all()
 
 
-@given(st.lists(st.floats(-2.0, 2.0), min_size=1, max_size=12), st.integers(-4, 2))
+FAR_TOO_WIDE = st.sampled_from([24, 30, 60, 1023])  # whose steps tell nothing of a reward
+
+
+@given(st.lists(st.floats(-2.0, 2.0), min_size=1, max_size=12), st.integers(-4, 2) | FAR_TOO_WIDE)
 def test_the_bound_holds_for_any_few_samples(values: list[float], exponent: int) -> None:
     given_, width = np.array(values) + 0.0, 2.0**exponent
     bins = Bins.of(np.zeros(len(values), dtype=np.int64), [given_], [width])
@@ -653,7 +657,7 @@ def test_best_of_many_of_bins_is_the_formula_without_ties() -> None:
 @given(
     st.sampled_from(sorted(LAWS)),
     st.integers(12, 400),
-    st.integers(-6, 3),
+    st.integers(-6, 3) | FAR_TOO_WIDE,
     st.sampled_from([2, 3, 5, 12, 2.5, 7.25]),
     st.integers(0, 2**32),
 )
@@ -675,8 +679,8 @@ def test_best_of_n_lies_within_the_bounds_of_bins(law: str, n: int, exponent: in
         assert found.win[0] - found.win_below[0] - 1e-12 <= exact.win_rate[0] <= found.win[0] + 1e-12
 
 
-@given(st.sampled_from(sorted(LAWS)), st.integers(2, 300), st.integers(-6, 3), st.integers(0, 2**32))
-@settings(max_examples=40)
+@given(st.sampled_from(sorted(LAWS)), st.integers(2, 300), st.integers(-6, 3) | FAR_TOO_WIDE, st.integers(0, 2**32))
+@settings(max_examples=60)
 def test_gain_at_a_kl_and_kl_at_a_gain_lie_within_the_bounds_of_bins(
     law: str, n: int, exponent: int, seed: int
 ) -> None:
@@ -910,6 +914,37 @@ def test_first_terms_that_bins_do_not_tell_are_said_to_be_left_out() -> None:
     assert "first terms of the limit, which few samples tell, are not told" in "\n".join(lines(ask(table, "r")))
 
 
+@pytest.mark.parametrize("exponent", [23, 25, 40, 1023])
+def test_bins_of_any_width_leave_no_more_open_than_their_samples_span(exponent: int) -> None:
+    rows = np.random.default_rng(0).uniform(-4.0, 4.0, (25, 8))
+    made = partial(Summary.of, pa.array(np.arange(25)), np.full(25, 8), widths=[2.0**exponent], exact_up_to=0)
+    fit = fit_frontier(table_of(made({"r": rows.reshape(-1)})), n_boot=100)
+    found, best = fit.at(np.array([0.05, 0.2])), fit.share(BestOfN.along([2, 8]))
+    for one in (found, best):
+        assert (one.gain_low >= -8.0).all()
+        assert (one.gain_low <= one.gain).all()
+        assert (one.gain <= one.gain_high).all()
+        assert (one.gain_high <= 12.0).all()  # 8 of the bins, and what chance adds
+    held = fit_frontier(rows, n_boot=100).at(np.array([0.05, 0.2]), strict=False)
+    assert (found.gain_low <= held.gain).all()
+    assert (held.gain <= found.gain_high).all()
+
+
+LUMPS, RARE = [0.25] * 4, [0.55, 0.42, 0.02, 0.01]
+
+
+@pytest.mark.parametrize(("constant", "said"), [
+    (0, " and spends at most 0.193 nats; its share of that is not known, for ties leave open what it spends."),
+    (3, "best-of-N's share of it is not known, for ties leave open what it spends."),
+])  # fmt: skip
+def test_ties_are_said_to_leave_open_what_a_rule_spends_in_bins(constant: int, said: str) -> None:
+    rows = np.random.default_rng(5).choice([1.0, 2.0, 10.0, 11.0], (25, 30), p=LUMPS if constant else RARE)
+    rows[:constant] = 2.0
+    names, sizes = pa.array(np.arange(25)), np.full(25, rows.shape[1])
+    table = table_of(Summary.of(names, sizes, {"r": rows.reshape(-1)}, widths=[16.0], exact_up_to=0))
+    assert headline(ask(table, "r", n_boot=100).reward).endswith(said)
+
+
 @pytest.mark.parametrize("width", [0.25, 2.0, 8.0])
 def test_right_and_wrong_are_told_in_a_bin_that_holds_both(width: float) -> None:
     right = (np.random.default_rng(1).random((30, 50)) < np.linspace(0.0, 1.0, 30)[:, None]).astype(np.float64)
@@ -919,6 +954,17 @@ def test_right_and_wrong_are_told_in_a_bin_that_holds_both(width: float) -> None
     right[3, :2] = 0.25, 0.75
     with pytest.raises(InputError, match="must be 1 or 0 for each response"):
         checked_answers(table_of(made({"right": right.reshape(-1)})), "right")
+
+
+def test_right_and_wrong_in_bins_leave_nothing_open_or_are_not_told() -> None:
+    right = {"right": np.tile([0.0, 1.0, 1.0, 0.0, 1.0], 60)}
+    made = partial(Summary.of, pa.array(np.arange(3)), np.full(3, 100), right, exact_up_to=0)
+    table = table_of(made(widths=[4.0]), ["Of a part."])
+    assert len(table.notes) == 3
+    assert checked_answers(table, "right").notes == ("Of a part.",)
+    for width in (2.0**20, 2.0**40, 2.0**1023):
+        with pytest.raises(InputError, match=r"bin_width must be 1 or less .* of the 100 responses"):
+            checked_answers(table_of(made(widths=[width])), "right")
 
 
 @pytest.mark.parametrize("largest", [0.0, 5.0])

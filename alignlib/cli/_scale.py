@@ -175,8 +175,8 @@ class Scale:
         several = [where] if is_summary(where) else _summaries(where)
         if several:
             found = self._read(several, where, question(None), drop_below)
-            self._keep(found, force)
             yield found
+            self._keep(found, force)  # of an answer alone: what is refused leaves no file
             return
         if self.bin_width is not None:
             from alignlib.scale import check_width
@@ -204,8 +204,8 @@ class Scale:
             ) as found,
         ):
             progress.end()
-            self._keep(found, force)
             yield found
+            self._keep(found, force)
 
     def _keep(self, found: SummaryTable, force: bool) -> None:
         """Write the summary, if it is asked for."""

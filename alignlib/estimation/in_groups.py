@@ -19,7 +19,8 @@ __all__ = ["InGroups", "in_groups"]
 _NOT_DEALT = (
     "gold of fewer than twenty prompts needs every sample of each, or groups into which these were dealt, as they are "
     "where so few are read with gold; read the parts with gold, and with min_samples where that leaves these prompts, "
-    "or with a larger exact_up_to: bins made by SQL, and summaries of more prompts, tell no groups."
+    "or with a larger exact_up_to: bins made by SQL, and summaries of more prompts, tell no groups, nor may summaries "
+    "that were merged while a prompt had fewer than 16 samples."
 )
 _NONE = 1e-6  # samples: fewer are the rounding of none
 _NEVER = math.exp(-45.0)  # the chance that all draws are among samples that are kept by chances that count

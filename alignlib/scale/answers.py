@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
+from alignlib.scale.opening import without_bins
 from alignlib.scale.summary_table import SummaryTable
 from alignlib.tables import AnswerTable, CountedSamples
 
@@ -65,9 +66,12 @@ def checked_answers(table: SummaryTable, correct: str) -> AnswerTable:
             column=correct,
             argument="correct",
         )
+    # Numbers of right and wrong are what bins tell, or refuse to: they leave nothing open.
     right = np.round(table.prompt_means(correct) * table.n_samples).astype(np.int64)
     none = np.empty(0, dtype=bool)
-    return _Counted(table.prompts, table.offsets, none, None, None, table.dropped, table.notes, right)
+    return _Counted(
+        table.prompts, table.offsets, none, None, None, table.dropped, tuple(without_bins(table.notes)), right
+    )
 
 
 def _others_in_bins(samples: CountedSamples) -> tuple[int, float]:
@@ -75,6 +79,12 @@ def _others_in_bins(samples: CountedSamples) -> tuple[int, float]:
     bins = samples.bins
     between = (np.minimum(np.abs(samples.value), np.abs(samples.value - 1.0)) > bins.slack).any()
     if not between and np.isin(np.append(bins.least, bins.most), (0.0, 1.0)).all():
+        require(
+            samples.size * bins.slack < 1.0 or bool((bins.least == bins.most).all()),
+            f"bin_width must be 1 or less for right and wrong answers: bins so wide do not tell how many of the "
+            f"{samples.size:,} responses to a prompt are right.",
+            "bin_width",
+        )
         return 0, 0.0
     wrong = ~np.isin(samples.value, (0.0, 1.0))
     return int(samples.count[wrong].sum()), float(samples.value[wrong][0]) if wrong.any() else 0.0

@@ -107,7 +107,7 @@ def _by_ends(bins: Bins, width: float) -> BoolArray:
 
 
 def _slack(bins: Bins, width: float) -> float:
-    """Return by how much a reward may lie off: by a step, or, from the middle of its bin, by half of what that holds."""
+    """Return by how much a reward may lie off: by a step, or, from the middle of its bin, by half of that."""
     return min(_step(width), float((0.5 * bins.most - 0.5 * bins.least).max()))
 
 

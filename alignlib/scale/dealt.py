@@ -62,14 +62,19 @@ def groups_of_rows(prompts: int) -> int:
     Parameters
     ----------
     prompts : int
-        Their number; how many samples each has does not matter here.
+        Their number; how many samples each has does not matter here, for other parts may have more of them.
+
+    Returns
+    -------
+    int
+        0 of so many prompts that they stand for others.
 
     Examples
     --------
-    >>> groups_of_rows(2), groups_of_rows(10)
-    (50, 20)
+    >>> groups_of_rows(2), groups_of_rows(10), groups_of_rows(20)
+    (50, 20, 0)
     """
-    return groups_of_fixed(np.full(prompts, _MANY))
+    return groups_for(np.full(prompts, _MANY))
 
 
 def in_new_groups(summary: Summary, groups: int, columns: Sequence[str]) -> Summary:
@@ -269,8 +274,6 @@ class Dealt:
         Names of prompts, in the order of the table; groups of others are left out.
     groups : int
         How many groups are wanted; where there are more, several are taken as one.
-    dealt : int, optional
-        Into how many rows were dealt; as many by default.
 
     Examples
     --------
@@ -281,8 +284,8 @@ class Dealt:
     [(0, [2.0, 1.0])]
     """
 
-    def __init__(self, summary: Summary, prompts: Sequence[object], groups: int, dealt: int | None = None) -> None:
-        self.summary, self.groups, self.dealt = summary, groups, groups if dealt is None else dealt
+    def __init__(self, summary: Summary, prompts: Sequence[object], groups: int) -> None:
+        self.summary, self.groups = summary, groups
         group, names = _apart(summary)
         rows: dict[str, list[int]] = {str(one): [] for one in prompts}
         for one, name in enumerate(names):

@@ -153,7 +153,7 @@ class Kept(SameFields):
     def _in_step(cls, parts: Sequence[Kept]) -> list[Kept]:
         """Return parts with groups of one number where few prompts are in them, else whole prompts."""
         least = min(part.groups for part in parts if part.groups)
-        if groups_for(cls._prompts(parts)[1]):
+        if groups_of_rows(len(cls._prompts(parts)[0])):
             dealt = [part.in_groups(least) for part in parts]
             if all(part is not None for part in dealt):
                 return [part for part in dealt if part is not None]

@@ -17,10 +17,10 @@ from alignlib._core.checks import require
 from alignlib._core.locks import beside_others
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
-from alignlib.scale.dealt import Dealt, groups_for, groups_of_rows, rows_of, whole_of
+from alignlib.scale.dealt import Dealt, groups_for, groups_of_rows, rows_of
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.first_look import first_look
-from alignlib.scale.heads import Head, together
+from alignlib.scale.heads import Head
 from alignlib.scale.joining import Joined, Joining, Tell, part_sizes, spans
 from alignlib.scale.kept import Kept
 from alignlib.scale.members import member_tables, tables_of
@@ -33,13 +33,17 @@ from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.scale.summary_table import SummaryTable
 from alignlib.tables import MemberTables, wrong_shards
 
-__all__ = ["open_parts", "table_of", "with_at_least"]
+__all__ = ["open_parts", "table_of", "with_at_least", "without_bins"]
 
 _ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
 _COARSE = "Bins of width"
-_JUDGED = (
+_JUDGED_BEFORE = (  # as summaries say that were made before
     "Up to where the samples support the limit, and how many more are wanted, is judged by the points that stand for "
     "the samples of a bin: of these alone no bound is computed."
+)
+_JUDGED = (
+    f"{_JUDGED_BEFORE} Wide bins mostly claim more support than the "
+    "samples have, at worst many times as much; where few rewards lie far above the rest, they can claim less."
 )
 _FEW_BINS = 128  # over the rewards of a prompt: of fewer a word is said
 _IN_A_PIECE = 1 << 21  # samples
@@ -129,14 +133,13 @@ def open_parts(
             plain = reading.of(replace(every, widths=widths), finer=bin_width is None)
         stores, notes, aside = plain.stores, plain.notes, dict[str, SummaryTable | Dealt]()
         ensemble: MemberTables | None = None
-        if len(question.rewards) == len(widths) == 2 and plain.in_bins:
-            more = _by_gold(plain, reading, aside, finer=bin_width is None)
-            stores = [*stores, *more]
         done, heads, pieces = plain.done, list(plain.heads.values()), plain.pieces(engine)
-        first = aside.get(question.rewards[0])
-        if isinstance(first, Dealt):  # a summary that is kept holds no more than the groups
-            whole = whole_of(first.summary)
-            heads, pieces = [Head.of(whole)], [Held(whole)]
+        groups: Kept | None = None
+        if len(question.rewards) == len(widths) == 2 and plain.in_bins:
+            groups, aside, more = _by_gold(plain, reading, finer=bin_width is None)
+            stores = [*stores, *more]
+        if groups is not None:  # a summary that is kept holds no more than the groups
+            heads, pieces, aside = [Head.of(groups.whole)], [Held(groups.whole)], _aside_of(groups)
         columns = pieces[0]().columns
         if members and not plain.gathers:
             own = SummaryTable(pieces, heads, columns, engine=engine)
@@ -156,6 +159,7 @@ def open_parts(
             notes=(*notes, *_coarse(heads, plain.question.widths[0]), *_judged(heads)),
             engine=engine,
             aside=aside,
+            groups=groups,
             ensemble=ensemble,
             members=tuple(name for name in members if name != question.rewards[1]),
         )
@@ -171,17 +175,18 @@ def open_parts(
                 store.clear(parts)
 
 
-def _by_gold(plain: Joined, reading: Joining, aside: dict[str, SummaryTable | Dealt], *, finer: bool) -> list[Store]:
+def _by_gold(
+    plain: Joined, reading: Joining, *, finer: bool
+) -> tuple[Kept | None, dict[str, SummaryTable | Dealt], list[Store]]:
     """Read parts again, into bins by gold: those by another reward do not tell its law.
 
-    Few prompts are dealt into groups too, and so in bins by either.
+    Few prompts are dealt into groups too, and so in bins by either; that is how they come back, and others as a table.
     """
     asked = plain.question
-    sizes = together([head.sizes for head in plain.heads.values()], [head.prompts for head in plain.heads.values()])
-    groups, dealt_into = groups_for(sizes), groups_of_rows(len(sizes))
-    stores = list[Store]()
+    groups = groups_of_rows(sum(head.prompts for head in plain.heads.values()))
+    stores, found_by, aside = list[Store](), list[Summary](), dict[str, SummaryTable | Dealt]()
     if groups:
-        reading, asked = replace(reading, drop_below=0), replace(asked, groups=dealt_into, exact_up_to=0)
+        reading, asked = replace(reading, drop_below=0), replace(asked, groups=groups, exact_up_to=0)
         names = [name for piece in plain.pieces(reading.engine) for name in piece().names.to_pylist()]
         both = [asked]
     else:
@@ -194,11 +199,10 @@ def _by_gold(plain: Joined, reading: Joining, aside: dict[str, SummaryTable | De
         columns = pieces[0]().columns
         if groups:
             dealt = Summary.merged([piece() for piece in pieces])
-            dealt = only(dealt, rows_of(dealt, names))  # none of prompts left out
-            aside[columns[0]] = Dealt(dealt, whole_of(dealt).names.to_pylist(), groups, dealt_into)
+            found_by.append(only(dealt, rows_of(dealt, names)))  # none of prompts left out
         else:
             aside[columns[0]] = SummaryTable(pieces, list(found.heads.values()), columns, engine=reading.engine)
-    return stores
+    return (Kept(found_by[0], found_by[1], groups) if groups else None), aside, stores
 
 
 def _coarse(heads: Sequence[Head], width: float) -> list[str]:
@@ -218,6 +222,22 @@ def _coarse(heads: Sequence[Head], width: float) -> list[str]:
 def _judged(heads: Sequence[Head]) -> list[str]:
     """Say what has no bound of prompts whose samples bins do not tell."""
     return [_JUDGED] if any(head.apart.any() for head in heads) else []
+
+
+def without_bins(notes: Sequence[str]) -> list[str]:
+    """Return the sentences that say nothing of what bins leave open.
+
+    Parameters
+    ----------
+    notes : sequence of str
+        Those of a table.
+
+    Examples
+    --------
+    >>> without_bins([_JUDGED, "One of 2 parts has no rows."])
+    ['One of 2 parts has no rows.']
+    """
+    return [note for note in notes if not note.startswith(_COARSE) and note not in (_JUDGED, _JUDGED_BEFORE)]
 
 
 def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 0) -> SummaryTable:
@@ -243,14 +263,8 @@ def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 
     whole = kept.whole
     held, head = Held(whole), Head.of(whole)
     # What a part was told of its bins is told anew of all.
-    notes = [note for note in notes if not note.startswith(_COARSE) and note != _JUDGED]
+    notes = without_bins(notes)
     notes += [*_coarse([head], whole.widths[0]), *_judged([head])]
-    aside, groups = dict[str, SummaryTable | Dealt](), min(groups_for(whole.sizes), kept.groups)
-    if kept.turned is not None and groups:
-        names = whole.names.to_pylist()
-        aside = {one.columns[0]: Dealt(one, names, groups, kept.groups) for one in (kept.summary, kept.turned)}
-    elif kept.whole_turned is not None:
-        aside = {whole.columns[1]: table_of(kept.whole_turned)}
     ensemble = None
     if kept.members is not None and kept.members.every:
         ensemble = tables_of(whole, kept.members)
@@ -260,10 +274,23 @@ def table_of(summary: Summary | Kept, notes: Sequence[str] = (), dropped: int = 
         whole.columns,
         notes=tuple(notes),
         dropped=dropped,
-        aside=aside,
+        aside=_aside_of(kept),
+        groups=kept if kept.groups and kept.turned is not None else None,
         ensemble=ensemble,
         members=kept.names_of_members,
     )
+
+
+def _aside_of(kept: Kept) -> dict[str, SummaryTable | Dealt]:
+    """Return the same samples in bins by another column, and in groups where few prompts have samples enough."""
+    whole = kept.whole
+    groups = min(groups_for(whole.sizes), kept.groups)
+    if kept.turned is not None and groups:
+        names = whole.names.to_pylist()
+        return {one.columns[0]: Dealt(one, names, groups) for one in (kept.summary, kept.turned)}
+    if kept.whole_turned is not None:
+        return {whole.columns[1]: table_of(kept.whole_turned)}
+    return {}
 
 
 def with_at_least(kept: Kept, n: int) -> tuple[Kept, str]:

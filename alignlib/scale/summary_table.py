@@ -96,6 +96,8 @@ class SummaryTable(RewardTable):
         Who does the passes; they add up to the same whoever does.
     aside : mapping of str to SummaryTable or Dealt, optional
         The same samples in bins by another of the columns; of few prompts, dealt into groups, by each.
+    groups : Kept, optional
+        The groups into which the samples of few prompts were dealt: a file keeps these.
     ensemble : MemberTables, optional
         Members of an ensemble in tables of their own.
     members : tuple of str
@@ -126,6 +128,7 @@ class SummaryTable(RewardTable):
         notes: tuple[str, ...] = (),
         engine: Engine | None = None,
         aside: Mapping[str, SummaryTable | Dealt] | None = None,
+        groups: Kept | None = None,
         ensemble: MemberTables | None = None,
         members: tuple[str, ...] = (),
     ) -> None:
@@ -153,6 +156,7 @@ class SummaryTable(RewardTable):
         put("_engine", Here() if engine is None else engine)
         put("_kept", {})
         put("_aside", dict(aside or {}))
+        put("_groups", groups)
         put("_ensemble", ensemble)
         put("members", members)
 
@@ -166,6 +170,7 @@ class SummaryTable(RewardTable):
     _engine: Engine
     _kept: dict[str, FloatArray]
     _aside: dict[str, SummaryTable | Dealt]
+    _groups: Kept | None
     _ensemble: MemberTables | None
     members: tuple[str, ...]
 
@@ -203,15 +208,13 @@ class SummaryTable(RewardTable):
 
     def kept(self) -> Iterator[Kept]:
         """Yield what a file of this table keeps, piece by piece: of few prompts their groups, bins by gold, members."""
-        first, *others = (self._aside.get(name) for name in self.columns)
         members = self._kept_members()
-        if isinstance(first, Dealt):
-            (gold,) = others
-            assert isinstance(gold, Dealt)
+        if self._groups is not None:
             of_pieces = [one for one in members if one is not None]
             its = KeptMembers.merged(of_pieces) if of_pieces else None
-            yield Kept(first.summary, gold.summary, first.dealt, members=its)
+            yield Kept(self._groups.summary, self._groups.turned, self._groups.groups, members=its)
             return
+        others = [self._aside.get(name) for name in self.columns][1:]
         by_gold: Iterable[Summary | None] = repeat(None)
         if len(others) == 1 and isinstance(others[0], SummaryTable):
             by_gold = others[0].summaries()
@@ -239,8 +242,7 @@ class SummaryTable(RewardTable):
         rows, samples : int
             Of all pieces together.
         """
-        first = self._aside.get(next(iter(self.columns)))
-        rows = len(first.summary.sizes) if isinstance(first, Dealt) else self.n_prompts
+        rows = self.n_prompts if self._groups is None else len(self._groups.summary.sizes)
         return rows, int(self._sizes.sum())
 
     @property

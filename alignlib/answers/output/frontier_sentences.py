@@ -76,11 +76,16 @@ def headline(answer: Answer) -> str:
     if at_rules.supported[best.optimises].any():
         what = "it" if answer.limit.budget == "average" else "what any method can gain at equal average KL"
         alike = f"on {counted(answer.constant_prompts, 'prompt')} all samples have the same {answer.measured_in!r}"
-        why = alike if answer.constant_prompts else "ties leave open what it spends"
+        spent_known = bool(best.spent_told[at_rules.supported & best.optimises].any())
+        why = alike if answer.constant_prompts and spent_known else "ties leave open what it spends"
         return f"{last}; {best.rules.name}'s share of {what} is not known, for {why}."
     beyond = np.flatnonzero(best.optimises)
-    more = f"; {_gain_of_best(answer, int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
-    return f"{last}{more}."
+    if not beyond.size:
+        return f"{last}."
+    first = int(beyond[0])
+    open_ = "; its share of that is not known, for ties leave open what it spends"
+    why = ", more KL than the samples support" if best.spent_told[first] else open_
+    return f"{last}; {_gain_of_best(answer, first)}{why}."
 
 
 def _last_sentence(answer: Answer, limit: EstimatedFrontier) -> str:
@@ -106,7 +111,7 @@ def _gain_of_best(answer: Answer, i: int) -> str:
     ends = f"{low:.3g} to {high:.3g}" if high < math.inf else f"at least {low:.3g}" if low > -math.inf else "unknown"
     return (
         f"{best.rules[i].title}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
-        f"{ends}) and spends {best.spent[i]:.3g} nats"
+        f"{ends}) and spends {'' if best.spent_told[i] else 'at most '}{best.spent[i]:.3g} nats"
     )
 
 
