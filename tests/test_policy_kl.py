@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
+from alignlib._core.errors import InputError
 from alignlib.answers.output.policy_kl import messages, record
 from alignlib.cli.main import main
 from alignlib.training import estimate_policy_kl, resting_penalties
@@ -826,6 +827,29 @@ def test_sums_and_tokens_may_both_be_rounded(tmp_path, decimals) -> None:
     rows[7]["exact_kl"] += 1.0
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert "leave out the one that is wrong" in run(path).stderr
+
+
+def test_sums_of_log_probabilities_may_be_rounded_beside_their_tokens(tmp_path) -> None:
+    """By half of their last decimal each, and no more; divergences of less than that are all 0."""
+    path, rng, rows = tmp_path / "t.jsonl", np.random.default_rng(3), []
+    for _ in range(40):
+        ours, theirs = -rng.uniform(0.9, 1.1, (2, 2))
+        rows.append(
+            {
+                "log_prob": round(float(ours.sum()), 1),
+                "base_log_prob": round(float(theirs.sum()), 1),
+                "token_log_prob": ours.tolist(),
+                "base_token_log_prob": theirs.tolist(),
+                "token_kl": rng.uniform(0.001, 0.02, 2).tolist(),
+                "exact_kl": 0.0,
+            }
+        )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_kl_samples(path).size == 40
+    rows[7]["log_prob"] = round(rows[7]["log_prob"] - 0.4, 1)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match="the log-ratio of response 8 .* score both with the same mask"):
+        read_kl_samples(path)
 
 
 @pytest.mark.parametrize(("first", "others"), [(0.5, 0.0), (1e-300, 1e-300), (1e-9, 1e-7)])

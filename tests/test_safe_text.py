@@ -18,7 +18,7 @@ from hypothesis import example, given
 from matplotlib import cbook
 from myst_parser.parsers.docutils_ import Parser
 
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.safe_text import (
     for_alt,
     for_csv,
@@ -28,6 +28,7 @@ from alignlib._core.safe_text import (
     for_math,
     for_picture,
     for_terminal,
+    hide_password,
     lines_for_terminal,
     visible,
     without_password,
@@ -190,28 +191,45 @@ def test_any_text_in_mathematics(text: str) -> None:
             "http://u:SECRET:@[::1]/t",
         ),
         *("http://u:SECR/SECRET@h/t.csv", "http://u:SECRET@SECRET@h/t", "http://u:1SECRET@h", "http:///u:SECRET@h/t"),
+        *(
+            "http://me@org.com:SECRET@h:80/t",
+            "http://u:99999/SECRET@h/f",
+            "http://u:/SECRET@h/f",
+            "name=.http://u:SECRET@h",
+        ),
+        *("http://u'x:SECRET@h", "http://u:SE#CRET@h/f", "http://u:SE\x85CRET \\ @h/f", "http:\\\\u:SECRET@h"),
         *("http://u:it's-SECRET@h", "http://u:%40SECRET@h", "http://u:" + "SECRET" * 100 + "@h"),
     ],
 )
 def test_no_output_has_the_password_of_an_address(typed: str) -> None:
-    """Of any kind of address, alone, in a sentence and in a document; all else of it is shown."""
+    """Of any kind of address that was given, alone, in a sentence and in a document; all else of it is shown."""
+    meant = hide_password(typed)
     document = {"path": typed, "notes": [f"{typed} and {typed!r} are one.", typed]}
     shown = [f(f"({typed}), read.") for f in (for_alt, for_html, for_markdown, for_math, for_picture, for_terminal)]
-    shown += [str(InputError(f"Nothing is found at {typed}; check {typed!r}.")), str(for_csv(typed))]
+    shown += [str(InputError(f"Nothing is found at {typed}; check {typed!r}.")), str(for_csv(typed)), quoted(typed, 12)]
     shown += [for_json(document), for_json(document, indent=None), without_password(typed)]
-    assert not any("SECR" in one for one in shown)
-    assert json.loads(for_json(document))["path"] == without_password(typed)
-    assert without_password(typed).endswith(typed[typed.rindex("@") :])
+    assert not any("SEC" in one or "CRET" in one for one in shown)
+    assert json.loads(for_json(document))["path"] == without_password(typed) == meant
+    assert meant.endswith(typed[typed.rindex("@") :])
 
 
 @pytest.mark.parametrize(
-    "typed", ["http://h:80/a@b.csv", "file:///a@b/t.csv", "s3://b/x:y@z", "a:b@c", "x@y: z@w", "http://u@h"]
+    "typed", ["http://h:80/a@b.csv", "file:///a:c@b/t.csv", "s3://b/x:y@z", "a:b@c", "C:/u:x@y", "http://u@h"]
 )
 def test_what_is_no_password_is_shown(typed: str) -> None:
-    assert without_password(typed) == typed
+    assert hide_password(typed) == without_password(typed) == typed
     assert json.loads(for_json([typed])) == [typed]
+
+
+def test_cells_and_names_that_look_like_addresses_are_shown() -> None:
+    """Two of them stay two, also beside an address that was given."""
+    hide_password("http://u:given@h/t.csv")
+    names = ["http://u:one@h", "http://u:two@h", "http://h?mail=x@y", "au:given@h", "u:given@hh"]
+    assert (
+        json.loads(for_json(names)) == [for_csv(name) for name in names] == [visible(name) for name in names] == names
+    )
 
 
 def test_no_text_takes_long_to_be_looked_through_for_passwords() -> None:
     for text in ("a" * 10**5, "a:/" * 10**5, "a:/b:c" * 10**4, "a:/b:" * 10**4):
-        assert without_password(f"@{text}") == f"@{text}"
+        assert hide_password(f"@{text}") == without_password(f"@{text}") == f"@{text}"

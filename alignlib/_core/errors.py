@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from alignlib._core.safe_text import visible
+from alignlib._core.safe_text import visible, without_password
 
 __all__ = ["InputError", "bounded", "quoted"]
 
@@ -77,7 +77,7 @@ def quoted(value: object, most: int = 80) -> str:
         return f"a {kind} nested too deep to be shown" if isinstance(error, RecursionError) else f"a {kind}"
     if not isinstance(value, (str, bytes)):
         text = " ".join(_ADDRESS.sub("", text).split())
-    return text[:most]
+    return without_password(text)[:most]
 
 
 def _without_middle(text: str, most: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignlib._core.errors import InputError
+from alignlib._core.safe_text import hide_password
 
 __all__ = [
     "Address",
@@ -221,6 +222,7 @@ def as_path(typed: Path | str) -> Path:
     (Address('s3://b//t.csv'), 'a/t.csv')
     """
     text = str(typed)
+    hide_password(text)
     address, head = as_address(text), text.partition("/")[0]
     kind = head.lower().removesuffix(":")  # of this machine one slash is enough
     if isinstance(typed, str) and address not in ("", text) and kind not in _HERE and not os.path.lexists(head):

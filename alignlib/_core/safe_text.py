@@ -12,6 +12,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 __all__ = [
     "for_alt",
@@ -22,6 +23,7 @@ __all__ = [
     "for_math",
     "for_picture",
     "for_terminal",
+    "hide_password",
     "lines_for_terminal",
     "visible",
     "without_password",
@@ -35,16 +37,56 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]<>&$|~#^]")
 _ENTITIES = {"\\", "$", "<", ">", "&"}
 _FORMULA = (r"\t", r"\r", r"\n", "=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
-# user:password@ of an address, also of one that lacks slashes, or whose password has a slash or an @ as it is; a port
-# is no password. Lengths are bounded, so that no text takes long.
-_PASSWORD = re.compile(
-    r"(?i)(?<![a-z0-9+.-])((?:[a-z][a-z0-9+.-]*:/{1,3}|(?:https?|s?ftp|s3|gs|hdfs):)[^\s:/@'\"]{0,200}):"
-    r"(?!//|\d{0,5}/)\S{1,1000}@"
-)
+# Where the part of an address begins that may hold user:password@, also of one that was typed without its slashes.
+_KIND = re.compile(r"(?i)[a-z][a-z0-9+.-]{1,99}:[/\\]+|(?:https?|s?ftp|s3|gs|hdfs)(?::|//)")
+_OF_HERE = re.compile(r"(?i)(?:file|local):")
+_PORT = re.compile(r"[^@]*:\d{1,5}")  # host:port, after which an @ is one of a path
+_HIDDEN: dict[str, str] = {}  # what addresses that were given hold, as sentences may write it, and how it is shown
+
+
+def hide_password(address: str) -> str:
+    """Return an address without its password, which `without_password` then finds in every text.
+
+    Called where an address is given, as a path or an option; a cell or a name that looks like one stays as it is.
+
+    Parameters
+    ----------
+    address : str
+        As typed.
+
+    Returns
+    -------
+    str
+        With ``***`` for what stands from the first ``:`` of the user to the last ``@`` before the path.
+
+    Examples
+    --------
+    >>> hide_password("http://me@org.com:secret@host:80/a@b.csv"), hide_password("s3://host:80/a@b.csv")
+    ('http://me@org.com:***@host:80/a@b.csv', 's3://host:80/a@b.csv')
+    """
+    for kind in _KIND.finditer(address):
+        rest = address[kind.end() :]
+        if "@" not in rest:
+            break
+        first = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        port = _PORT.fullmatch(first) is not None and int(first.rpartition(":")[2]) < 1 << 16
+        slash = "@" not in first and ":" in first and not port  # of a password, as it is
+        user, at, _ = (rest if slash else first).rpartition("@")
+        name, colon, password = user.partition(":")
+        if not (at and colon and password) or _OF_HERE.match(kind[0]):
+            continue
+        whole = user + at + re.split(r"[/?#]", rest[len(user) + 1 :], maxsplit=1)[0]
+        shown = f"{name}:***{whole[len(user) :]}"
+        for held in (whole, re.sub(r"/+", "/", whole)):  # a path has lost slashes
+            forms = {held, _seen(held), repr(f"'{held}")[2:-1], repr(held)[1:-1], quote(held, safe="/:@")}
+            forms |= {json.dumps(form, ensure_ascii=False)[1:-1] for form in forms}
+            _HIDDEN.update(dict.fromkeys(forms, shown))
+        return address[: kind.end()] + shown + rest[len(whole) :]
+    return address
 
 
 def without_password(text: str) -> str:
-    """Return a text in which no address has its password, as it is shown wherever a path is.
+    """Return a text in which no address that was given has its password.
 
     Parameters
     ----------
@@ -58,12 +100,14 @@ def without_password(text: str) -> str:
 
     Examples
     --------
-    >>> without_password("Nothing is found at http://u:secret@host:80/t.csv; or s3:/key:a/b@c@bucket/t.csv.")
-    'Nothing is found at http://u:***@host:80/t.csv; or s3:/key:***@bucket/t.csv.'
-    >>> without_password("http://host:80/a@b.csv, file:///a@b.csv")
-    'http://host:80/a@b.csv, file:///a@b.csv'
+    >>> _ = hide_password("https://u:secret@host/t.csv")
+    >>> without_password("Nothing is found at https://u:secret@host/t.csv; the column is 'https://u:other@host'.")
+    "Nothing is found at https://u:***@host/t.csv; the column is 'https://u:other@host'."
     """
-    return _PASSWORD.sub(r"\1:***@", text) if "@" in text else text
+    if "@" not in text or not _HIDDEN:
+        return text
+    forms = "|".join(re.escape(held) for held in sorted(_HIDDEN, key=len, reverse=True))
+    return re.sub(rf"(?<!\w)(?:{forms})(?!\w)", lambda found: _HIDDEN[found[0]], text)
 
 
 def visible(text: str) -> str:
@@ -77,14 +121,15 @@ def visible(text: str) -> str:
     Returns
     -------
     str
-        Control characters, directions and lone surrogates are escapes in it, and no address has its password.
+        Control characters, directions and lone surrogates are escapes in it; addresses that were given have no
+        password.
 
     Examples
     --------
     >>> visible("a\tb\u202ec"), visible("naïve 数 👩‍🔬")
     ('a\\tb\\u202ec', 'naïve 数 👩\u200d🔬')
     """
-    return "".join(c if c.isprintable() or c in _KEPT else _escaped(c) for c in without_password(text))
+    return _seen(without_password(text))
 
 
 def for_terminal(text: str) -> str:
@@ -223,7 +268,7 @@ def for_alt(text: str) -> str:
 def for_json(document: object, indent: int | None = 2) -> str:
     r"""Return JSON text with a line break at its end, without a character that cannot be seen.
 
-    Nothing is lost but passwords in addresses.
+    Nothing is lost but passwords of addresses that were given.
 
     It may stand in a ``<script>`` of HTML, too. Numbers must be finite.
 
@@ -312,6 +357,10 @@ def for_picture(text: str, at_most: int = 40) -> str:
 def _is_computed(text: str) -> bool:
     """Whether a spreadsheet may compute a text, or would if its apostrophes were gone."""
     return text.lstrip(" '").startswith(_FORMULA)
+
+
+def _seen(text: str) -> str:
+    return "".join(c if c.isprintable() or c in _KEPT else _escaped(c) for c in text)
 
 
 def _escaped(character: str) -> str:

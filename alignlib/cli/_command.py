@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from alignlib._core.errors import InputError
+from alignlib._core.safe_text import hide_password
 from alignlib.cli._bad_input import BadInput, foreign_texts, in_options
 from alignlib.cli._ending import refused
 from alignlib.cli._memory import check_memory
@@ -107,7 +108,14 @@ class Command(click.Command):
                 check_memory(self.name or "")
                 _check_date()
             _refuse_contradictions(self, ctx, args)
-        return super().parse_args(ctx, args)
+        words = tuple(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:  # which may name an address in a wrong place
+            for one in words:
+                if one in error.format_message():
+                    hide_password(one)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what the library says of its arguments is said of the options.

@@ -15,6 +15,7 @@ import click
 from alignlib._core.claims import claimed
 from alignlib._core.errors import InputError
 from alignlib._core.names import as_address, as_path, spelled, spelled_whole
+from alignlib._core.safe_text import hide_password
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
 
@@ -70,6 +71,7 @@ class File(click.Path):
         BadParameter
             For a name that no file can have, or a file that is not there, where it must be.
         """
+        hide_password(os.fsdecode(value))
         if "\0" in os.fsdecode(value):
             self.fail("a name of a file cannot hold the character NUL.", param, ctx)
         try:
@@ -122,6 +124,7 @@ class Output(File):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse another kind of file, and a place where none can be."""
         typed = "--output" if param is None else max(param.opts, key=len)
+        hide_password(os.fsdecode(value))
         if _ADDRESS.match(os.fsdecode(value)):
             raise BadInput(f"{typed} is written to a disk of this machine; got the address {value}. Give a path.")
         path = super().convert(value, param, ctx)

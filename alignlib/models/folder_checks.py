@@ -18,6 +18,7 @@ from pathlib import Path
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import as_address
+from alignlib._core.safe_text import hide_password
 from alignlib.tables import short
 
 __all__ = [
@@ -93,6 +94,7 @@ def check_name(name: str, role: str) -> None:
     InputError
         If the folder is not there, or not one, or holds an adapter that nothing here could read.
     """
+    hide_password(name)
     require(bool(name.strip()), f"{role} must name a model, a folder or one on the hub; got {name!r}.", role)
     folder = Path(name)
     try:

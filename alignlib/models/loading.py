@@ -280,7 +280,7 @@ def _weights(
         raise InputError(f"{source} is packed by a method, and {FLOATS_ONLY}.")
     kinds = kinds or stored_in(_fetched(model, name))
     silent = (key for key in kinds if _NOT_TOLD in key)
-    check_places(kinds, model, {*unused, *silent}, source)
+    check_places(kinds, model, {*unused, *silent}, source, info["missing_keys"])
     check_stored(kinds, plan, source, unused)
     missing = tuple(sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])]))
     _check_finite(model, source, missing)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,15 @@ _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLED = "pytorch_model.bin"
 _OLD_NAMES = (("gamma", "weight"), ("beta", "bias"))  # of normalisations
 _OF_ADAPTERS = ("lora_", "base_layer", "modules_to_save")  # in names that peft gives
-_OF_LAYERS, _ENDS = ("weight", "bias"), (".weight", ".bias")
+_OF_LAYERS = ("weight", "bias")
 _LONG = 4  # spaces of a name of layers in words, as in " h 0 attn ", which no other part has by chance
 _FLOATS = ("F64", "F32", "F16", "BF16")  # others, whole numbers or of 8 bits and fewer, are weights with their scales
 _NAMES = {"torch.float64": "F64", "torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16"}
 _MASKS = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|[._])position_ids$")  # of old models, ends of names
 # What old files hold in each attention, and is made anew from the config: by its exact place.
-_MADE_ANEW = re.compile(r"(.*(?:attn|attention))\.(?:bias|masked_bias|causal_mask|(?:rotary|rotary_emb)\.inv_freq)")
+_MADE_ANEW = re.compile(
+    r"(.*(?:attn|attention))\.(?:bias|masked_bias|causal_mask|(?:rotary|rotary_emb)\.(?:inv_freq|(?:cos|sin)_cached))"
+)
 # Of other tasks: beside a head that is taken, in BERT; of an encoder, of pictures and places, in no part of their own.
 _OTHER_TASKS = (
     "cls.seq_relationship.weight",
@@ -37,6 +40,10 @@ _OTHER_TASKS = (
     "position_ids",
 )
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+# Words of names by which alone a tensor may be what other weights are to be multiplied with, or moved by.
+_SCALES = frozenset(("scale", "scales", "scaling", "zero", "zeros", "amax", "absmax", "qparams"))
+_MANY = ("they are left-overs", "them", "those keys")
+_OF_TOWERS = (".weight", ".bias", "._extra_state")  # ends of names
 _COUNTS = ("indices", "ranknum")  # ends of names, in adapters, of what is counted
 _WRAPPERS = ("base_model.model.", "base_model.", "_orig_mod.", "module.")  # names of peft, torch.compile, DDP
 
@@ -193,7 +200,9 @@ def _parts(folder: Path, index: str = _INDEX) -> set[str]:
     return set()
 
 
-def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str], source: str) -> None:
+def check_places(
+    kinds: Mapping[str, str], model: Module, unused: Iterable[str], source: str, missing: Collection[str] = ()
+) -> None:
     """Refuse two weights for one place of a model, and whatever it does not take.
 
     Such may be a scale or an offset, by any name: then the weights stand for others. Passed over are buffers that the
@@ -209,6 +218,8 @@ def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str],
         Weights of the files that it does not take.
     source : str
         Whose files these are, as messages say it.
+    missing : collection of str
+        Weights of the model that the files lack, as far as their names tell.
 
     Raises
     ------
@@ -230,16 +241,21 @@ def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str],
             )
     made = dict(model.named_buffers(remove_duplicate=False))
     layers, inner = _layers(model), _parts_of(model, prefix)
-    for key in sorted(unused):
+    unused = sorted(unused)
+    _check_wrapped(unused, set(missing), prefix, source)
+    left: list[str] = []
+    for key in unused:
         count = kinds and "." not in key and kinds.get(key) not in _FLOATS
-        if count and _is_of_others(f"{key}.0", inner, prefix):
+        if count and not _may_scale(key) and _is_of_others(f"{key}.0", inner, prefix):
             continue  # of steps, or the state of a generator
         if any(mark in key for mark in _OF_ADAPTERS):
             raise InputError(
                 f"{source} holds a weight of an adapter, {quoted(key)}, that was not merged into the model; merge it "
                 "(merge_and_unload) and save the model again, or give the adapter's own folder."
             )
-        if _place(key, made, prefix) in made or _is_made_anew(key, model, prefix) or _is_of_others(key, inner, prefix):
+        if _place(key, made, prefix) in made or _is_made_anew(key, model, prefix):
+            continue
+        if not _may_scale(key) and _is_of_others(key, inner, prefix):
             continue
         head, _, last = key.rpartition(".")
         layer = next((one for one in _written(head, prefix) if one in layers), None)
@@ -250,15 +266,69 @@ def check_places(kinds: Mapping[str, str], model: Module, unused: Iterable[str],
             )
         place = _place(key, held, prefix)
         if place in held:
-            raise InputError(
-                f"{source} holds {quoted(place)} by another name, {quoted(key)}, which is not read; take the model out "
-                "of what it was wrapped in and save it again."
-            )
+            raise _wrapped(source, place, key)
+        left.append(key)
+    if left:
+        they, it, that = ("it is a left-over", "it", "that key") if len(left) == 1 else _MANY
         raise InputError(
-            f"{source} holds {quoted(key)}, which {type(model).__name__} does not take. Where its weights stand for "
-            f"others, {FLOATS_ONLY}; where it is a left-over that no output hangs on, take it out of the file (load "
-            "its tensors, delete that key, save them)."
+            f"{source} holds {_counted(left)}, which {type(model).__name__} does not take. Where its weights stand for "
+            f"others, {FLOATS_ONLY}; where {they} that no output hangs on, take {it} out of the file (load its "
+            f"tensors, delete {that}, save them)."
         )
+
+
+def _check_wrapped(unused: Iterable[str], missing: Collection[str], prefix: str, source: str) -> None:
+    """Refuse a model whose names have something before them, whatever it is: what is left of them is missing."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for key in unused:
+        for rest in _ends(key):
+            place = _place(rest, missing, prefix)
+            if place in missing and place.startswith(f"{prefix}." if prefix else ""):  # a head alone is another task's
+                found.setdefault(key.removesuffix(rest), []).append((place, key))
+                break
+    if found:  # of towers with names like the model's the one that is most of it
+        raise _wrapped(source, *max(found.values(), key=len)[0])
+
+
+def _wrapped(source: str, place: str, key: str) -> InputError:
+    return InputError(
+        f"{source} holds {quoted(place)} by another name, {quoted(key)}, which is not read; take the model out of what "
+        "it was wrapped in and save it again."
+    )
+
+
+def _ends(name: str) -> Iterator[str]:
+    """Yield what is left of a name without its first piece, its first two, and so on.
+
+    >>> list(_ends("a.b.c"))
+    ['b.c', 'c']
+    """
+    while "." in name:
+        name = name.partition(".")[2]
+        yield name
+
+
+def _counted(names: Sequence[str]) -> str:
+    """Write the first of some names, how many more there are, and with what all of them begin.
+
+    >>> _counted(["a.b.c", "a.b.d"]), _counted(["a"]), _counted(["a.b", "c"])
+    ("'a.b.c' and 1 more that begins with 'a.b.'", "'a'", "'a.b' and 1 more")
+    """
+    if len(names) == 1:
+        return quoted(names[0])
+    pieces = zip(*(name.split(".") for name in names), strict=False)
+    shared = "".join(f"{one[0]}." for one in takewhile(lambda one: len(set(one)) == 1, pieces))
+    begin = "begin" if len(names) > 2 else "begins"
+    return f"{quoted(names[0])} and {len(names) - 1} more" + f" that {begin} with {quoted(shared)}" * bool(shared)
+
+
+def _may_scale(key: str) -> bool:
+    """Whether a name says that other weights may have to be multiplied with it, or moved by it.
+
+    >>> _may_scale("output.k_scale"), _may_scale("weightScales.0"), _may_scale("v_head.summary.weight")
+    (True, True, False)
+    """
+    return not _SCALES.isdisjoint(_words(key).split())
 
 
 def _is_made_anew(key: str, model: Module, prefix: str) -> bool:
@@ -288,7 +358,7 @@ def _is_of_others(key: str, parts: tuple[set[str], set[str], set[str]], prefix: 
     >>> parts = {"h", "lm_head"}, {" model h 0 "}, {" h 0 ", " lm head "}
     >>> [_is_of_others(one, parts, "model") for one in ("v_head.a", "module.model.tower.of.h.0.weight", "cls.a.bias")]
     [True, True, True]
-    >>> [_is_of_others(one, parts, "model") for one in ("q.model-h/0", "lm_headScale", "q.h.0.weight", "h.0.scale")]
+    >>> [_is_of_others(one, parts, "model") for one in ("q.model-h/0", "lm_headScale", "q.h.0", "h.0.weight")]
     [False, False, False, False]
     """
     names, layers, short = parts
@@ -298,10 +368,12 @@ def _is_of_others(key: str, parts: tuple[set[str], set[str], set[str]], prefix: 
     first, _, rest = bare.partition(".")
     if not rest or first in names:  # what lies in no part, as a mean or a factor, may be of any
         return False
+    if bare.endswith(_OF_TOWERS):
+        return True
     inside, whole = _words(rest), _words(bare)
     if any(one in whole for one in layers) or any(one in _words(first) or inside.startswith(one) for one in short):
         return False
-    return bare.endswith(_ENDS) or not any(one in whole for one in short if one.count(" ") > _LONG)
+    return not any(one in whole for one in short if one.count(" ") > _LONG)
 
 
 def _words(name: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from alignlib._core.errors import InputError
 from alignlib._core.open_files import allow_open_files
+from alignlib._core.safe_text import hide_password
 from alignlib._core.stopping import in_the_end, undisturbed
 from alignlib._core.working import working_folder
 
@@ -255,6 +256,7 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
     ...     list(engine.map(str, [7]))
     [(0, '7')]
     """
+    hide_password(scheduler or "")
     if scheduler is None and (workers is None or workers == 1):
         yield Here()
         return

@@ -19,6 +19,7 @@ import numpy as np
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError
 from alignlib._core.names import as_address, within_a_file
+from alignlib._core.safe_text import hide_password, without_password
 from alignlib.tables import (
     FolderError,
     check_no_log,
@@ -109,6 +110,7 @@ def is_many(location: str) -> bool:
     >>> is_many("runs/*.parquet"), is_many("s3://bucket/runs"), is_many("rewards.csv")
     (True, True, False)
     """
+    hide_password(location)  # which messages name
     if _URL.match(location):
         return True
     return not os.path.isfile(location) and (os.path.isdir(location) or glob.has_magic(location))
@@ -274,6 +276,7 @@ def _stat(path: str) -> Part:
 
 
 def _fsspec(path: str) -> Any:
+    hide_password(path)
     try:
         import fsspec
     except ImportError as error:
@@ -294,7 +297,7 @@ def _fsspec(path: str) -> Any:
             argument="table",
         ) from error
     except Exception as error:  # kinds of addresses raise whatever their own libraries do
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        why = without_password(getattr(error, "strerror", None) or str(error) or type(error).__name__)
         raise InputError(f"{path} cannot be opened ({why:.200}); check the address.", argument="table") from error
 
 

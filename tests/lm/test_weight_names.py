@@ -284,7 +284,9 @@ def _of_layers() -> torch.nn.Module:
 def test_what_a_model_makes_anew_and_what_is_of_other_tasks_is_left_out() -> None:
     """Masks and frequencies in an attention, a buffer that is not saved, heads and towers."""
     anew = ["attn.bias", "of.attn.masked_bias", "of.attn.rotary_emb.inv_freq", "wpe.weights"]
+    anew += ["of.attn.rotary_emb.cos_cached"]
     others = ["v_head.summary.weight", "module.of.pooler.dense.bias", "of.tower.encoder.attn.c_attn.weight"]
+    others += ["tower.attn.c_attn.weight", "tower.attn.c_attn._extra_state", "lm_head_2.attn.c_attn.bias"]
     check_places({}, _of_layers(), [*anew, *others, "cls.seq_relationship.weight", "image_newline"], "m")
 
 
@@ -308,6 +310,14 @@ def test_what_a_model_makes_anew_and_what_is_of_other_tasks_is_left_out() -> Non
             "rel_attn.q_scale",
             "rel_attn.q.s",
         ),
+        *(
+            "output.scales",
+            "blk.0.ffn_down.scale",
+            "quant_scales.l_0_down",
+            "t.zero_point.weight",
+            "kvAmax.0",
+            "scales",
+        ),
         *("attn.c_attn._extra_state", "base_model.model.of.attn.qkv.scale", "attn.c_attn.rotary_emb.inv_freq"),
     ],
 )
@@ -315,6 +325,25 @@ def test_what_a_model_does_not_take_is_refused_by_any_name(name: str) -> None:
     """Scales stand in a layer, beside it, or in a group that is named after layers."""
     with pytest.raises(InputError, match=f"^m holds '{name}', which ModuleDict does not take"):
         check_places({}, _of_layers(), [name], "m")
+
+
+def test_all_that_a_model_does_not_take_is_counted() -> None:
+    """A tower has hundreds; what they share is said."""
+    said = (
+        "^m holds 'a.b.q.scales' and 2 more that begin with 'a.b.', which .* they are left-overs .* delete those keys"
+    )
+    with pytest.raises(InputError, match=said):
+        check_places({}, _of_layers(), ["a.b.q.scales", "a.b.scale", "a.b.scale_2", "v_head.weight"], "m")
+
+
+@pytest.mark.parametrize("wrapper", ["_forward_module.", "policy.", "module.", "a.b."])
+def test_a_model_in_any_wrapper_is_named_so(wrapper: str) -> None:
+    """A tower with names like its own is not it, and the head of another task is no wrapped one."""
+    missing = [*_of_layers().state_dict()]
+    unused = ["a_tower.of.attn.c_attn.weight", *(f"{wrapper}{key}" for key in missing)]
+    with pytest.raises(InputError, match=rf"^m holds 'of.\S+' by another name, '{wrapper}of.\S+', which is not read"):
+        check_places({}, _of_layers(), unused, "m", missing)
+    check_places({}, _of_layers(), ["sop_head.lm_head.weight"], "m", ["lm_head.weight"])
 
 
 def test_a_model_that_is_saved_in_a_wrapper_is_named_so() -> None:

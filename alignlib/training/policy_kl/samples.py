@@ -324,7 +324,7 @@ class KLSamples(SameFields):
             all(part.given for part in parts),
         )
 
-    def check_sums(self, log_ratio: FloatArray, names: str) -> None:
+    def check_sums(self, log_ratio: FloatArray, names: str, half: FloatArray | float = 0.0) -> None:
         """Make sure that log-ratios given by sequence are the sums of those given by token.
 
         Parameters
@@ -333,6 +333,8 @@ class KLSamples(SameFields):
             Given by sequence, in nats.
         names : str
             What the message calls them.
+        half : float or array (n,)
+            What each may be off by as it was written, in nats.
 
         Raises
         ------
@@ -340,7 +342,7 @@ class KLSamples(SameFields):
             If one differs from the sum over its tokens by more than rounding.
         """
         assert self.n_tokens is not None
-        apart = np.abs(log_ratio - self.log_ratio) / self.n_tokens
+        apart = (np.abs(log_ratio - self.log_ratio) - half) / self.n_tokens
         worst = int(np.argmax(apart))
         require(
             bool(apart[worst] <= _ROUNDING),

@@ -37,6 +37,7 @@ _APART, _HALF = 1e-3, 0.02  # of two sums of divergences, nats a token and a sha
 # By how much log-probabilities may differ at an exact 0, in all and a token: one of two decimals was up to 0.005, where
 # log-ratios scatter by 0.1, and those of half precision are off by a hundredth a token.
 _UNLIKE, _UNLIKE_TOKEN = 0.5, 0.01
+_HALF_OF_ZEROS = 0.05  # nats: sums that are all 0 show no decimal, and may have one; those by token tell all
 _FEW, _MATTERS = 4, 0.02  # decimals, which numbers have by rounding alone, and a part of the largest: as of logs
 _TINY = 1e-4  # nats, where log-ratios of half a nat do not belong
 _PART = 0.05  # weight of the other hypothesis in each row
@@ -115,14 +116,14 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
     of = next((f"exact divergences {one!r}" for one in (kl, "exact_kl") if one in wanted), "log-probabilities")
     kl_too = [f"{one} is not used: the KL is that of the {of} of both models." for one in left_out]
     table = load(file, wanted, "one row per response")
-    sequence = None
+    sequence, half = None, 0.0
     if by_sequence:
         ours, theirs = (
             log_probs(file, name, numbers_of(file, name, table), whose)
             for name, whose in ((names.log_prob, "policy"), (names.base_log_prob, "base"))
         )
         count = token_counts(file, names.n_tokens, table) if names.n_tokens in have else None
-        sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count)
+        sequence, half = KLSamples.from_sequences(ours, theirs, n_tokens=count), _half_of(ours) + _half_of(theirs)
         of_sums, surprise, rounded = _sums(file, table, ours, count)
         if of_sums is not None:
             n_tokens = np.ones(ours.size) if count is None else count
@@ -168,7 +169,8 @@ def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
         exact_kl=of_sums if exact is None else None,  # which token by token says more
     )
     if sequence is not None:
-        samples.check_sums(sequence.log_ratio, file.path)
+        apart = half + (_half_of(ours) + _half_of(theirs)) * np.diff(offsets)
+        samples.check_sums(sequence.log_ratio, file.path, apart)
     return samples
 
 
@@ -188,7 +190,8 @@ def _sums(
 def _check_exact(file: TableFile, kl: str, of_sums: FloatArray, exact: FloatArray, offsets: IntArray) -> None:
     """Refuse exact divergences by response that are not the sums of those by token, but for rounding of either."""
     added, n_tokens = np.add.reduceat(exact, offsets[:-1]), np.diff(offsets)
-    apart = (_APART + _half_of(exact)) * n_tokens + _HALF * np.abs(added) + _half_of(of_sums)
+    apart = (_APART + _half_of(exact)) * n_tokens + _HALF * np.abs(added)
+    apart += _half_of(of_sums) if of_sums.any() else _HALF_OF_ZEROS
     bad = np.flatnonzero(np.abs(of_sums - added) > apart)
     if bad.size:
         raise InputError(
