@@ -848,7 +848,7 @@ def test_sums_of_log_probabilities_may_be_rounded_beside_their_tokens(tmp_path) 
     assert read_kl_samples(path).size == 40
     rows[7]["log_prob"] = round(rows[7]["log_prob"] - 0.4, 1)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(InputError, match="the log-ratio of response 8 .* score both with the same mask"):
+    with pytest.raises(InputError, match=r"the log-ratio of response 8 .* score both with the same mask"):
         read_kl_samples(path)
 
 
