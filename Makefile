@@ -42,7 +42,7 @@ FUZZ ?= tests/test_fuzz.py
 
 fuzz: setup ## draw new files for all readers and new texts for the page builder until MINUTES (10) are over or one fails
 	@end=$$(($$(date +%s) + 60 * $(MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
-	  OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m hypothesis $(FUZZ) || exit 1; \
+	  OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=fuzz FUZZ_END=$$end $(PY) -m pytest -q -n $(WORKERS) -m hypothesis $(FUZZ) || exit 1; \
 	done
 
 # In an environment of its own: what looks at the lock is no part of it.

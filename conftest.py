@@ -6,11 +6,13 @@ import ast
 import contextlib
 import gc
 import importlib
+import math
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Generator
-from functools import cache, cached_property
+from functools import cache, cached_property, wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 from _pytest.assertion import rewrite
 from hypothesis import HealthCheck, settings
+from hypothesis.errors import FlakyStrategyDefinition, HypothesisException
 from hypothesis.internal.conjecture import providers
 
 from tests.built_book import NO_BROWSER, browser_here
@@ -45,6 +48,8 @@ settings.register_profile(
 )
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "fixed")
 settings.load_profile(PROFILE)
+END = float(os.environ.get("FUZZ_END", "inf"))  # when `make fuzz` is to end, in seconds since 1970
+TURN = 0.1 * (END - time.time())  # that each property has its turn, however many examples it would draw
 # Hypothesis also tries the numbers that it finds in whatever modules happen to be loaded, which differ between a whole
 # run, a part of it and the processes of xdist: the fixed examples do without. It has no setting for that, so a private
 # function is replaced, and a version of Hypothesis that has no such function is refused rather than left as it is.
@@ -64,6 +69,42 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: opens pages in Chromium; of every test that takes its fixture")
     if config.option.markexpr == "browser" and browser_here() is None:
         raise pytest.UsageError(NO_BROWSER)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Draw no more once a turn or `make fuzz` is to end: Hypothesis leaves a property when an example is skipped.
+
+    Not where one has failed, which is made smaller by trying others.
+    """
+    handle = getattr(pyfuncitem.obj, "hypothesis", None)
+    if handle is None or not math.isfinite(END):
+        return (yield)
+    inner, failed, over, end = handle.inner_test, False, False, min(END, time.time() + TURN)
+
+    @wraps(inner)
+    def in_time(*drawn: object, **named: object) -> None:
+        nonlocal failed, over
+        over = not failed and time.time() > end
+        if over:
+            pytest.skip("its time is over")
+        try:
+            inner(*drawn, **named)
+        except HypothesisException:  # an example that is not counted
+            raise
+        except Exception:
+            failed = True
+            raise
+
+    handle.inner_test = in_time
+    try:
+        return (yield)
+    except FlakyStrategyDefinition:  # the example that was skipped drew less than one that began as it did
+        if not over:
+            raise
+        pytest.skip("its time is over")
+    finally:
+        handle.inner_test = inner
 
 
 @pytest.hookimpl(wrapper=True)
