@@ -228,8 +228,11 @@ def check_places(
 
     Examples
     --------
-    >>> from torch.nn import Linear
-    >>> check_places({"weight": "F32"}, Linear(1, 1), ["score.out.bias", "v_head.summary.0.weight"], "model=m")
+    >>> from unittest.mock import Mock
+    >>> model = Mock(base_model_prefix="", **{"state_dict.return_value": {"weight": 0}})  # as of a layer
+    >>> check_places({"weight": "F32", "module.weight": "F32"}, model, [], "model=m")
+    Traceback (most recent call last):
+    alignlib.InputError: model=m holds two weights for one place, 'weight' and 'module.weight'; save the model again.
     """
     found: dict[str, str] = {}
     held, prefix = model.state_dict(), str(getattr(model, "base_model_prefix", ""))
@@ -398,8 +401,10 @@ def _bare(key: str, prefix: str) -> str:
 def _layers(model: Module) -> set[str]:
     """Return the innermost parts of a model, in which no other has numbers of its own.
 
-    >>> from torch.nn import Linear, Sequential
-    >>> sorted(_layers(Sequential(Linear(1, 1), Sequential(Linear(1, 1)))))
+    >>> from unittest.mock import Mock
+    >>> parts = {"parameters": ["0.weight", "1.0.weight"], "buffers": [], "modules": ["", "0", "1", "1.0"]}
+    >>> model = Mock(**{f"named_{kind}.return_value": [(name, 0) for name in names] for kind, names in parts.items()})
+    >>> sorted(_layers(model))
     ['0', '1.0']
     """
     ends = (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
