@@ -15,4 +15,12 @@ CORPUS: list[tuple[str, bytes, str]] = [
     ("csv", b"prompt_id,log_prob,base_log_prob\n0,-1e29,0\n0,0,-1e29\n1,-3,-4\n", "kl"),
     ("jsonl", b'{"prompt_id":1,"token_log_prob":[-1e300,-1e300],"base_token_log_prob":[0,-1]}\n' * 3, "kl"),
     ("csv", b"prompt_id,log_prob,base_log_prob,token_kl\n0,0,0,1e300\n0,0,-1,1e300\n", "kl"),
+    (
+        "jsonl",
+        (
+            b'{"step":1,"prompt_id":"a","reward":1,"n_tokens":4,"log_prob":-5,"base_log_prob":-6}\n'
+            b'{"step":1,"prompt_id":"a","reward":1e308,"n_tokens":6,"log_prob":-6,"base_log_prob":-6}\n'
+        ),
+        "overlay",
+    ),
 ]

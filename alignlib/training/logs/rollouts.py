@@ -16,7 +16,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted, listed
-from alignlib.tables import FolderError, TableFile, is_table_name, open_table_file, tables_in
+from alignlib.tables import FolderError, TableFile, check_range, is_table_name, open_table_file, tables_in
 from alignlib.training.logs.advantages import of_groups
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.per_prompt import per_prompt_means
@@ -166,6 +166,7 @@ def _averaged(
     step = np.concatenate([one.step for one in parts if one.step is not None])
     kl = np.concatenate([_best(one) for one in parts])
     reward = np.concatenate([one.reward for one in parts if one.reward is not None])
+    check_range(f"{reward_name!r} of {path}", reward)  # before anything is squared, and with the row's own value
     prompt, split = _every(parts, "prompt"), _every(parts, "split")
     keep = np.ones(step.size, dtype=bool)
     notes = [_recognised(parts, columns, reward_name, prompt is not None)]

@@ -265,7 +265,9 @@ def _resumed(
             resumes.append(float(at[place]))
     lost = int((~alive).sum())
     said = [ran_back("epoch", resumes, lost)] if lost else []
-    again = int((stood := np.diff(epoch[rows[alive]]) == 0.0).sum())
+    told = epoch[rows[alive]]
+    told = told[np.isfinite(told)]
+    again = int((stood := np.diff(told) == 0.0).sum())
     if 0 < again <= 0.5 * stood.size:  # where most stand still they are rounded
         said.append(
             f"{count(again, 'row')} with the epoch of the row before: a step logged again after a resume, or epochs "
