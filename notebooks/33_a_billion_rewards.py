@@ -205,7 +205,7 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # What bins leave open of both is in the intervals. `--summary` with `--gold` and `--ensemble` keeps both: asked of all these members, it answers with the numbers of its folder. Several such summaries (with one `--bin-width`) answer of the members as all their parts together would. Of prompts in bins their combinations do not
 # add up, since each part has a scale of its own: the answer says so, and leaves them out, as it does for fewer members than were kept. Where summaries hold all samples, both are answered. Summaries by the statement below, and those written without `--ensemble`, hold no members.
 #
-# However few samples a prompt has: where its bins hold up to two samples each, or equal ones, they tell every sample (of two, the products with gold say which is whose), and the answer is that of the samples. Otherwise every number that the answer gives of a prompt in bins has a
+# However few samples a prompt has: where its bins hold up to two samples each, or equal ones, they tell every sample (of two, the products with gold say which is whose), and the answer is that of the samples. Otherwise every number that the answer gives of a prompt in bins, but the $\lambda$ beside a limit and the end of the support, has a
 # bound that is computed from them, or is withheld:
 #
 # | Number | What bins leave open of it |

@@ -188,7 +188,8 @@ def _each_of(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
 def _keep_freed_memory() -> None:
     """Have glibc keep what arrays free, as much as it comes to by itself where nobody sets one of its thresholds.
 
-    Dask's nanny sets one, which ends that: each array is then asked of the system and given back, a third of the time.
+    Dask's nanny sets one, which ends that: each array is then asked of the system and given back, which takes up to
+    half of the time.
     """
     if "MALLOC_MMAP_THRESHOLD_" in os.environ:  # whoever starts workers has chosen, as for those of `_MEMORY`
         return
